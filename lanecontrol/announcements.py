@@ -1,0 +1,545 @@
+"""What a lane tells the port: every published event, as a frozen dataclass. Declared once, here.
+
+`lanecontrol.port.payloads` turns these into CloudEvents and JSON Schemas; the class of a message (its topic) and how
+precious it is stand in `TOPIC_CLASS` at the end. Times are UTC seconds since 1970, durations seconds, unless the name
+says otherwise. A correction is a new announcement; nothing is edited.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from lanecontrol.commands import Actor, Disposition, Result, Role
+from lanecontrol.events import DeviceState, Identity
+from lanecontrol.identifier import Identifier
+
+# --- enumerations ----------------------------------------------------------------------------------------------------
+
+
+class LaneType(StrEnum):
+    SENTRI = "SENTRI"
+    NEXUS = "NEXUS"
+    FAST = "FAST"
+    READY = "READY"
+    STANDARD = "STANDARD"
+    COMMERCIAL = "COMMERCIAL"
+    EMPTY = "EMPTY"
+    BUS = "BUS"
+
+
+class LaneLife(StrEnum):
+    CLOSED = "closed"
+    OPENING = "opening"
+    OPEN = "open"
+    CLOSING = "closing"
+    SUSPENDED = "suspended"
+    EMERGENCY = "emergency"
+    MAINTENANCE = "maintenance"
+
+
+class PassageEnd(StrEnum):
+    COMPLETE = "complete"
+    """Disposed of by an officer and gone through the exit."""
+    WITHDRAWN = "withdrawn"
+    """Backed out or changed lane before the booth, or voided."""
+    UNRELEASED = "unreleased"
+    """Left the booth without a disposition."""
+    INTERRUPTED = "interrupted"
+    """The lane lost sight of it: a restart, a stale sensor, a full list."""
+
+
+class Quality(StrEnum):
+    """How far the lane's mapping of readings to vehicles can be trusted."""
+
+    GOOD = "GOOD"
+    DEGRADED = "DEGRADED"
+    MANUAL = "MANUAL"
+
+
+class Referral(StrEnum):
+    """What the lane recommends. It never admits: NONE means that no finding speaks for a referral."""
+
+    NONE = "none"
+    OFFICER_CONFIRMS = "officer_confirms"
+    RECOMMENDED = "recommended"
+    MANDATORY = "mandatory"
+
+
+class Severity(StrEnum):
+    INFO = "info"
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    CRITICAL = "critical"
+
+
+class TagKind(StrEnum):
+    """What kind of tag a number belongs to, by the site's table; only a person's card counts as a person."""
+
+    PERSON = "person"
+    VEHICLE = "vehicle"
+    TOLL = "toll"
+    UNKNOWN = "unknown"
+
+
+class AlarmKind(StrEnum):
+    GAMMA = "gamma"
+    NEUTRON = "neutron"
+    UNRELEASED_DEPARTURE = "unreleased_departure"
+
+
+class SignalAspect(StrEnum):
+    STOP = "stop"
+    PROCEED = "proceed"
+    DARK = "dark"
+
+
+class GateState(StrEnum):
+    """FAULT, UNKNOWN and the moving states count as both possibly open and possibly closed."""
+
+    OPENING = "opening"
+    OPEN = "open"
+    CLOSING = "closing"
+    CLOSED = "closed"
+    FAULT = "fault"
+    UNKNOWN = "unknown"
+
+
+# --- parts -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class BoundTag:
+    """A tag that the lane holds to be in this vehicle; `ambiguous` when another passage scored too close."""
+
+    epc: Identifier
+    kind: TagKind
+    score: float
+    reads: int
+    first_read_utc_s: float
+    last_read_utc_s: float
+    ambiguous: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BoundPlate:
+    """A plate that the lane holds to be this vehicle's."""
+
+    text: Identifier
+    confidence: float
+    score: float
+    jurisdiction: str = ""
+    ambiguous: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BoundOccupancy:
+    """A radiation occupancy of this vehicle; an ambiguous one is attached to every candidate."""
+
+    occupancy: str
+    gamma_alarm: bool
+    neutron_alarm: bool
+    ambiguous: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something a rule noticed: its code (`rpm.gamma_alarm`), how grave, what it recommends, and from where."""
+
+    code: str
+    severity: Severity
+    referral: Referral
+    source: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DisposedBy:
+    """An officer's decision about a passage."""
+
+    disposition: Disposition
+    actor: Actor
+    at_utc_s: float
+    reasons: tuple[str, ...] = ()
+    justification: str = ""
+
+
+# --- class `passage` -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PassageOpened:
+    """A vehicle was seen for the first time."""
+
+    passage: str
+    zone: str
+    at_utc_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class PassageAtBooth:
+    """The vehicle stands at the booth."""
+
+    passage: str
+    at_utc_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class PassageAssessed:
+    """The lane's recommendation for the vehicle at the booth. A later one (higher `revision`) replaces it."""
+
+    passage: str
+    revision: int
+    at_utc_s: float
+    booth_entered_utc_s: float
+    tags: tuple[BoundTag, ...]
+    plates: tuple[BoundPlate, ...]
+    occupancies: tuple[BoundOccupancy, ...]
+    findings: tuple[Finding, ...]
+    referral: Referral
+    quality: Quality
+    occupants: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PassageClosed:
+    """The record of one vehicle's way through the lane, written once when it ends."""
+
+    passage: str
+    end: PassageEnd
+    reason: str
+    lane_type: LaneType
+    opened_utc_s: float
+    booth_entered_utc_s: float | None
+    booth_left_utc_s: float | None
+    closed_utc_s: float
+    tags: tuple[BoundTag, ...]
+    plates: tuple[BoundPlate, ...]
+    occupancies: tuple[BoundOccupancy, ...]
+    findings: tuple[Finding, ...]
+    referral: Referral
+    disposition: DisposedBy | None
+    occupants: int | None
+    quality: Quality
+    rules_hash: str
+
+
+# --- class `reading` -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class TagSighted:
+    """A tag was seen for the first time in some seconds; says nothing yet of whose it is."""
+
+    epc: Identifier
+    kind: TagKind
+    device: str
+    zone: str
+    antenna: int
+    at_utc_s: float
+    rssi_dbm: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlateSighted:
+    """A camera read a plate; says nothing yet of whose it is."""
+
+    text: Identifier
+    confidence: float
+    device: str
+    zone: str
+    at_utc_s: float
+    jurisdiction: str = ""
+    picture: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingOrphaned:
+    """A tag or plate that no passage could claim; `late` when its passage had already closed."""
+
+    what: str
+    number: Identifier
+    device: str
+    zone: str
+    reads: int
+    first_read_utc_s: float
+    last_read_utc_s: float
+    late: bool
+    why: str
+
+
+# --- class `radiation` -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class OccupancyRecorded:
+    """One portal occupancy: the controller's decision, our own figures beside it, and whose it may be."""
+
+    occupancy: str
+    portal: str
+    started_utc_s: float
+    ended_utc_s: float
+    gamma_background_cps: tuple[int, ...]
+    neutron_background_cps: tuple[float, ...]
+    background_stale: bool
+    gamma_max_counts: int
+    gamma_max_sigma: float | None
+    gamma_max_group: str
+    gamma_alarm: bool
+    neutron_max_counts: int
+    neutron_alarm: bool
+    speed_mps: float | None
+    intervals: int
+    incomplete: bool
+    tamper: bool
+    background_fault: bool
+    passages: tuple[str, ...]
+
+
+# --- class `alarm` ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmRaised:
+    """An alarm began. `occupancy` and `passages` name what it concerns; several passages when it is ambiguous."""
+
+    alarm: str
+    kind: AlarmKind
+    device: str
+    at_utc_s: float
+    passages: tuple[str, ...]
+    occupancy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmAcknowledged:
+    """Somebody silenced an alarm; it stays listed until its state is normal."""
+
+    alarm: str
+    actor: Actor
+    at_utc_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmEnded:
+    """The state behind an alarm is normal again."""
+
+    alarm: str
+    at_utc_s: float
+
+
+# --- class `disposition` ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class DispositionRecorded:
+    """An officer decided about a passage; `acknowledged` are the findings that lay on the table then."""
+
+    passage: str
+    by: DisposedBy
+    acknowledged: tuple[str, ...]
+
+
+# --- class `equipment` -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SignalShown:
+    """The booth signal was commanded to another aspect, and why."""
+
+    aspect: SignalAspect
+    why: str
+    at_utc_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class GateMoved:
+    """The gate's state as its contacts tell it."""
+
+    state: GateState
+    why: str
+    at_utc_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class CommandCompleted:
+    """A command to a device came to an end that is worth knowing: anything but done."""
+
+    device: str
+    command: str
+    result: Result
+    reason: str
+    at_utc_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class EquipmentFault:
+    """A signal, gate, loop or module is not as it should be (`active`), or is again (not `active`)."""
+
+    equipment: str
+    code: str
+    detail: str
+    active: bool
+    at_utc_s: float
+
+
+# --- class `lane` ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class LaneLifeChanged:
+    """The lane opened, closed, went into emergency ..."""
+
+    life: LaneLife
+    previous: LaneLife
+    why: str
+    at_utc_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class LaneStarted:
+    """The software started; `cold` without a checkpoint. Every permission was withdrawn."""
+
+    cold: bool
+    boot: str
+    at_utc_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class QualityChanged:
+    """How far the mapping of readings to vehicles can be trusted now."""
+
+    quality: Quality
+    why: str
+    at_utc_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class CentralReach:
+    """The port became reachable or not; without it the lane works in degraded mode."""
+
+    reachable: bool
+    why: str
+    at_utc_s: float
+
+
+# --- class `device` --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceStateChanged:
+    """A device came, went or failed. Also the retained state of the device."""
+
+    device: str
+    kind: str
+    state: DeviceState
+    reason: str
+    since_utc_s: float
+    identity: Identity
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceFaultChanged:
+    """A fault that the device itself reports began or ended."""
+
+    device: str
+    code: str
+    detail: str
+    active: bool
+    at_utc_s: float
+
+
+# --- class `audit` ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class OrderAnswered:
+    """Somebody asked something of the lane, and how that ended."""
+
+    key: str
+    request: str
+    actor: Actor
+    result: Result
+    reason: str
+    at_utc_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRejected:
+    """A message that asked for something was malformed, foreign, late, repeated or not allowed."""
+
+    topic: str
+    reason: str
+    claimed_name: str
+    claimed_role: Role | None
+    at_utc_s: float
+
+
+# --- class `telemetry` -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class InputsDropped:
+    """The inbox overflowed: this many inputs were lost. Red was shown."""
+
+    count: int
+    at_utc_s: float
+
+
+Announcement = (
+    PassageOpened
+    | PassageAtBooth
+    | PassageAssessed
+    | PassageClosed
+    | TagSighted
+    | PlateSighted
+    | ReadingOrphaned
+    | OccupancyRecorded
+    | AlarmRaised
+    | AlarmAcknowledged
+    | AlarmEnded
+    | DispositionRecorded
+    | SignalShown
+    | GateMoved
+    | CommandCompleted
+    | EquipmentFault
+    | LaneLifeChanged
+    | LaneStarted
+    | QualityChanged
+    | CentralReach
+    | DeviceStateChanged
+    | DeviceFaultChanged
+    | OrderAnswered
+    | OrderRejected
+    | InputsDropped
+)
+
+TOPIC_CLASS: dict[type[Announcement], str] = {
+    PassageOpened: "passage",
+    PassageAtBooth: "passage",
+    PassageAssessed: "passage",
+    PassageClosed: "passage",
+    TagSighted: "reading",
+    PlateSighted: "reading",
+    ReadingOrphaned: "reading",
+    OccupancyRecorded: "radiation",
+    AlarmRaised: "alarm",
+    AlarmAcknowledged: "alarm",
+    AlarmEnded: "alarm",
+    DispositionRecorded: "disposition",
+    SignalShown: "equipment",
+    GateMoved: "equipment",
+    CommandCompleted: "equipment",
+    EquipmentFault: "equipment",
+    LaneLifeChanged: "lane",
+    LaneStarted: "lane",
+    QualityChanged: "lane",
+    CentralReach: "lane",
+    DeviceStateChanged: "device",
+    DeviceFaultChanged: "device",
+    OrderAnswered: "audit",
+    OrderRejected: "audit",
+    InputsDropped: "telemetry",
+}
+"""The topic class (`event/<class>`) of each announcement."""

@@ -1,0 +1,149 @@
+"""What is asked for: commands to devices, orders from people, and how each of them ended.
+
+A command never waits: it runs now or is refused. An order is what somebody with a name and a role asks of the lane;
+the lane may turn it into commands. Nothing here is ever queued, repeated or retried.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated
+
+from lanecontrol.byname import ByName
+
+# --- commands to devices ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class WriteOutputs:
+    """Set named outputs of an I/O module, together in one deed as far as the module can."""
+
+    points: tuple[tuple[str, bool], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ClearWatchdog:
+    """Clear the module's tripped watchdog flag, so that outputs can be driven again."""
+
+
+Command = WriteOutputs | ClearWatchdog
+
+
+class Result(StrEnum):
+    DONE = "done"
+    REFUSED = "refused"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    """Cancelled or timed out: it may or may not have happened."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a command or an order ended, and why if it was not done."""
+
+    result: Result
+    reason: str = ""
+
+
+DONE = Outcome(Result.DONE)
+
+
+# --- orders from people ----------------------------------------------------------------------------------------------
+
+
+class Role(StrEnum):
+    OFFICER = "officer"
+    SUPERVISOR = "supervisor"
+    TECHNICIAN = "technician"
+    CENTRAL = "central"
+
+
+class Disposition(StrEnum):
+    """What an officer decides about a vehicle. Only this releases it from the booth."""
+
+    RELEASED = "RELEASED"
+    REFER_SECONDARY = "REFER_SECONDARY"
+    REFER_SCANNER = "REFER_SCANNER"
+    REFER_AGRICULTURE = "REFER_AGRICULTURE"
+    TURN_BACK = "TURN_BACK"
+    DETAINED = "DETAINED"
+    ABSCONDED = "ABSCONDED"
+    LANE_PASS_UNINSPECTED = "LANE_PASS_UNINSPECTED"
+    VOID = "VOID"
+
+
+@dataclass(frozen=True, slots=True)
+class Dispose:
+    """The disposition of one passage; `justification` where it contradicts a mandatory referral."""
+
+    passage: str
+    disposition: Disposition
+    reasons: tuple[str, ...] = ()
+    justification: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SetOccupants:
+    """How many people the officer counted in the vehicle of this passage."""
+
+    passage: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledge:
+    """Silence an alarm. Its row stays until the state behind it is normal."""
+
+    alarm: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpenLane:
+    """Open the lane for traffic."""
+
+
+@dataclass(frozen=True, slots=True)
+class CloseLane:
+    """Close the lane: no further vehicle is called in; those inside are finished."""
+
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ResetLane:
+    """After an emergency or a fault: back to closed, by a supervisor."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeclareEmergency:
+    """Red everywhere, at once."""
+
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NextVehicle:
+    """The officer says that another vehicle is at the booth: the way out of manual correlation."""
+
+
+Request = Dispose | SetOccupants | Acknowledge | OpenLane | CloseLane | ResetLane | DeclareEmergency | NextVehicle
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who asks, and in which role. `simulated` marks the simulator's automatic officer for good."""
+
+    name: str
+    role: Role
+    simulated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A request by somebody: `key` is its idempotency key, `deadline_utc_s` the moment after which it is refused."""
+
+    key: str
+    actor: Actor
+    request: Annotated[Request, ByName()]
+    deadline_utc_s: float

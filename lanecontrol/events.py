@@ -1,0 +1,306 @@
+"""What a lane is told: facts from devices, from the supervisor, from people. Frozen, in the field's own words.
+
+A driver reports facts and does not interpret them: counts, not alarms of ours; contact edges, not gates. An `Input` is
+an event with its moment and its source, and is all that `lane.step` ever sees.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated
+
+from lanecontrol.byname import ByName
+from lanecontrol.clock import Instant
+from lanecontrol.commands import Order, Outcome
+from lanecontrol.identifier import Identifier
+
+# --- readers ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class TagRead:
+    """A tag answered: `epc` in lower-case hex, antenna number as printed on the reader, RSSI in dBm if it is told.
+
+    `reader_utc_s` is the reader's own clock: data, never used for ordering.
+    """
+
+    antenna: int
+    epc: Identifier
+    rssi_dbm: float | None = None
+    seen_count: int = 1
+    tid: Identifier | None = None
+    reader_utc_s: float | None = None
+
+
+# --- plates ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PlateRead:
+    """A plate was read: normalised text (A-Z, 0-9), confidence 0 to 1, and the camera's own track of the car."""
+
+    text: Identifier
+    confidence: float
+    jurisdiction: str = ""
+    track: str = ""
+    picture: str = ""
+
+
+# --- contacts --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class InputChanged:
+    """A named contact of an I/O module changed, or was read for the first time in this session."""
+
+    point: str
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class InputsStale:
+    """The module's inputs are older than the limit; every one of them counts as its unsafe value until read again."""
+
+    age_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class InputsFresh:
+    """The module's inputs are read again after having been stale."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutputsRead:
+    """What the module says its outputs are: read back after connecting and whenever it differs from what was written."""
+
+    points: tuple[tuple[str, bool], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleWatchdogTripped:
+    """The module's own watchdog had dropped the outputs to their safe values."""
+
+
+# --- radiation portal ------------------------------------------------------------------------------------------------
+
+
+class Level(StrEnum):
+    NORMAL = "normal"
+    HIGH = "high"
+    LOW = "low"
+
+
+@dataclass(frozen=True, slots=True)
+class GammaBackground:
+    """Vacant gamma background per panel, counts per second; `level` tells a high or low fault."""
+
+    cps: tuple[int, ...]
+    level: Level = Level.NORMAL
+
+
+@dataclass(frozen=True, slots=True)
+class NeutronBackground:
+    """Vacant neutron background per channel, counts per second; exact where the firmware sends fractions."""
+
+    cps: tuple[float, ...]
+    level: Level = Level.NORMAL
+    exact: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GammaCounts:
+    """Gamma counts per panel of one 200 ms interval while occupied; `alarm` is the portal controller's own decision."""
+
+    counts: tuple[int, ...]
+    alarm: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NeutronCounts:
+    """Neutron counts per channel of one second while occupied; `alarm` is the portal controller's own decision."""
+
+    counts: tuple[int, ...]
+    alarm: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PortalSpeed:
+    """Vehicle speed measured by the portal, m/s; None where it is zero or saturated."""
+
+    speed_mps: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class OccupancyEnded:
+    """The portal says that the vehicle has left. Its counter restarts with the controller: never a key."""
+
+    counter: int | None
+    neutron_background_cps: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PortalTamper:
+    """A cabinet door of the portal opened (`active`) or closed."""
+
+    active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PortalSetup:
+    """One setup line of the portal, by its tag, with its fields as text in the order of the manual."""
+
+    tag: str
+    fields: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PortalExtra:
+    """A well-formed line that carries nothing the lane acts on (newer firmware); kept and counted."""
+
+    tag: str
+    fields: tuple[str, ...]
+
+
+# --- devices, told by the supervisor ---------------------------------------------------------------------------------
+
+
+class DeviceState(StrEnum):
+    CONNECTING = "connecting"
+    ONLINE = "online"
+    OFFLINE = "offline"
+    FAULT = "fault"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a device says it is; empty where it does not say."""
+
+    maker: str = ""
+    model: str = ""
+    serial: str = ""
+    firmware: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceChanged:
+    """A device changed its state, with the reason in plain words."""
+
+    state: DeviceState
+    reason: str
+    identity: Identity = Identity()
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceFault:
+    """The device works but complains: antenna lost, temperature, buffer overflow. `active` False clears it."""
+
+    code: str
+    detail: str
+    active: bool = True
+
+
+# --- the process and its surroundings --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """First input of a run. `cold` when there was no checkpoint; `boot` changes when monotonic time restarted."""
+
+    cold: bool
+    boot: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A moment that the lane had asked for has come."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommandEnded:
+    """A device command came to its end."""
+
+    command: str
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class OrderGiven:
+    """An officer, technician, supervisor or the port asks for something; already authenticated and well formed."""
+
+    order: Order
+
+
+@dataclass(frozen=True, slots=True)
+class CentralChanged:
+    """The port's broker became reachable or not."""
+
+    reachable: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoreChanged:
+    """The ledger can be written to, or not: without it nothing is granted."""
+
+    writable: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class InputsLost:
+    """The inbox was full: this many inputs were not taken in. A fault that shows red."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stopping:
+    """The daemon is asked to stop: withdraw every permission now."""
+
+    reason: str
+
+
+DeviceReport = (
+    TagRead
+    | PlateRead
+    | InputChanged
+    | InputsStale
+    | InputsFresh
+    | OutputsRead
+    | ModuleWatchdogTripped
+    | GammaBackground
+    | NeutronBackground
+    | GammaCounts
+    | NeutronCounts
+    | PortalSpeed
+    | OccupancyEnded
+    | PortalTamper
+    | PortalSetup
+    | PortalExtra
+    | DeviceFault
+)
+"""What a driver may report."""
+
+Event = (
+    DeviceReport
+    | DeviceChanged
+    | Started
+    | Tick
+    | CommandEnded
+    | OrderGiven
+    | CentralChanged
+    | StoreChanged
+    | InputsLost
+    | Stopping
+)
+"""All that a lane can be told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """An event, when it was taken in, and which device (or `lane`, `port`) it came from."""
+
+    at: Instant
+    source: str
+    event: Annotated[Event, ByName()]

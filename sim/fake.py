@@ -1,0 +1,55 @@
+"""What a fake device is: the device's side of the wire, written from the maker's manual, never from our driver.
+
+A fake owns no random numbers and no physics; the world tells it what its sensors give (`sense`), and it tells the world
+what its clients command (`act`). It serves any number of connections over any link, answers as the manual says even to
+requests that our driver never sends, and never raises on what a client sends.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+from lanecontrol.links import Link
+from sim.readings import Deed, Reading
+
+ENTRY_POINTS = "lanecontrol.fakes"
+
+
+class FakeConfig(BaseModel):
+    """Settings of one fake in `sim.yaml`; each fake adds its own."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    kind: str
+    """Which fake, e.g. `rpm.rapiscan`."""
+
+
+class Fake(ABC):
+    """One fake device."""
+
+    Config: ClassVar[type[FakeConfig]]
+
+    def __init__(self, config: Any, act: Callable[[Deed], None]) -> None:
+        self.config = config
+        self.act = act
+
+    @abstractmethod
+    def sense(self, reading: Reading) -> None:
+        """The world gives a reading. Readings that this device has no sensor for are ignored. Never blocks."""
+
+    @abstractmethod
+    async def serve(self, link: Link) -> None:
+        """Serve one client until it goes (LinkLost is the normal end and is left to the caller)."""
+
+
+def load(kind: str) -> type[Fake]:
+    """The fake class of `kind`. Raises KeyError when no distribution brings it."""
+    for point in entry_points(group=ENTRY_POINTS, name=kind):
+        loaded: type[Fake] = point.load()
+        return loaded
+    raise KeyError(kind)
