@@ -72,7 +72,7 @@ class InputsFresh:
 
 @dataclass(frozen=True, slots=True)
 class OutputsRead:
-    """What the module says its outputs are: read back after connecting and whenever it differs from what was written."""
+    """What the module says its outputs are: after connecting, and whenever they differ from what was written."""
 
     points: tuple[tuple[str, bool], ...]
 

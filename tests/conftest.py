@@ -1,0 +1,19 @@
+"""Shared fixtures. Data recorded elsewhere is used where it lies beside the checkout, and never copied in."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of recordings; the test skips where there is none, and fails in CI, where there must be one."""
+    root = Path(os.environ.get("LANECONTROL_SHARED", Path(__file__).parents[2] / "shared")) / "data"
+    if not root.is_dir():
+        if os.environ.get("CI"):
+            pytest.fail(f"{root} must be there in CI")
+        pytest.skip("the shared recordings are not beside this checkout (set LANECONTROL_SHARED)")
+    return root
