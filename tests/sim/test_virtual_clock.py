@@ -1,0 +1,94 @@
+"""The virtual clock jumps when, and only when, nothing real is outstanding."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from sim.virtual_clock import VirtualLoop
+
+T = TypeVar("T")
+
+
+def run(main: Coroutine[Any, Any, T], loop: VirtualLoop) -> T:
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        return runner.run(main)
+
+
+def test_an_hour_of_sleep_passes_at_once() -> None:
+    async def sleeper() -> float:
+        await asyncio.sleep(3600)
+        return asyncio.get_running_loop().time()
+
+    began = time.monotonic()
+    assert run(sleeper(), VirtualLoop()) == 3600
+    assert time.monotonic() - began < 60, "an hour of lane time must not be waited for"
+
+
+def test_timers_fire_in_order_of_their_time() -> None:
+    async def order() -> list[int]:
+        seen: list[int] = []
+        loop = asyncio.get_running_loop()
+        for n, when in ((3, 0.3), (1, 0.1), (2, 0.2)):
+            loop.call_later(when, seen.append, n)
+        await asyncio.sleep(1)
+        return seen
+
+    assert run(order(), VirtualLoop()) == [1, 2, 3]
+
+
+def test_time_stands_still_while_a_thread_works() -> None:
+    async def work() -> float:
+        loop = asyncio.get_running_loop()
+        ticks: list[float] = []
+        loop.call_later(5, lambda: ticks.append(loop.time()))
+        await loop.run_in_executor(None, time.sleep, 0.05)
+        assert not ticks, "no timer may fire while a thread is at work"
+        return loop.time()
+
+    assert run(work(), VirtualLoop()) == 0
+
+
+def test_time_stands_still_while_a_condition_of_the_simulation_holds() -> None:
+    loop = VirtualLoop()
+    waiting = [True]
+    loop.hold_while(lambda: waiting[0])
+
+    async def main() -> float:
+        began = time.monotonic()
+        asyncio.get_running_loop().call_soon(lambda: None)
+        while time.monotonic() - began < 0.02:
+            await asyncio.sleep(0)
+        held_at = asyncio.get_running_loop().time()
+        waiting[0] = False
+        await asyncio.sleep(10)
+        return held_at
+
+    assert run(main(), loop) == 0
+    assert loop.time() == 10
+
+
+def test_bytes_on_loopback_arrive_before_the_time_moves() -> None:
+    async def main() -> float:
+        async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            while data := await reader.read(100):
+                writer.write(data)
+            writer.close()
+
+        server = await asyncio.start_server(echo, "127.0.0.1", 0)
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname()[:2])
+        before = asyncio.get_running_loop().time()
+        for _ in range(200):
+            writer.write(b"x")
+            async with asyncio.timeout(0.001):
+                await reader.read(1)
+        after = asyncio.get_running_loop().time()
+        writer.close()
+        await writer.wait_closed()
+        server.close()
+        await server.wait_closed()
+        return after - before
+
+    assert run(main(), VirtualLoop()) == 0
