@@ -1,33 +1,42 @@
 """From a URL to a byte stream: the only place that opens connections, so that recording, mischief and memory links
-work for every driver."""
+work for every driver.
+
+Drivers use `Link` and `Links`; the composition root makes the `LinkOpener`; configuration checks URLs with
+`parse_url`; the simulator and tests serve with `serve_tcp`, `serve_pty` and `MemoryNet`.
+"""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from lanecontrol.link_address import (
+    LinkAddress,
+    MemoryAddress,
+    SerialAddress,
+    TcpAddress,
+    TlsAddress,
+    parse_url,
+)
+from lanecontrol.link_contract import Link, Links
+from lanecontrol.link_memory import MemoryLink, MemoryNet
+from lanecontrol.link_open import DeviceLinks, LinkOpener, Tap, Traffic
+from lanecontrol.link_serve import Handler, serve_memory, serve_pty, serve_tcp
 
-
-class Link(ABC):
-    """A byte stream to one peer."""
-
-    peer: str
-    """Who is at the other end, for messages."""
-
-    @abstractmethod
-    async def read(self) -> bytes:
-        """The next bytes, at least one. Raises LinkLost at the end of the stream or on an error."""
-
-    @abstractmethod
-    async def write(self, data: bytes) -> None:
-        """Send all of `data`; returns when the transport's buffer is below its limit. Raises LinkLost."""
-
-    @abstractmethod
-    async def close(self) -> None:
-        """Close now; never raises, never takes longer than a second, may be called again."""
-
-
-class Links(Protocol):
-    def open(self, url: str, *, timeout_s: float = 5.0) -> AbstractAsyncContextManager[Link]:
-        """Connect; leaving the context closes. Raises LinkLost when it cannot be done in time."""
-        ...
+__all__ = [
+    "DeviceLinks",
+    "Handler",
+    "Link",
+    "LinkAddress",
+    "LinkOpener",
+    "Links",
+    "MemoryAddress",
+    "MemoryLink",
+    "MemoryNet",
+    "SerialAddress",
+    "Tap",
+    "TcpAddress",
+    "TlsAddress",
+    "Traffic",
+    "parse_url",
+    "serve_memory",
+    "serve_pty",
+    "serve_tcp",
+]

@@ -1,0 +1,102 @@
+"""Opening links by URL, with a tap for the flight recorder and a count of bytes per device."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Literal, assert_never
+
+from lanecontrol.errors import LinkLost
+from lanecontrol.link_address import MemoryAddress, SerialAddress, TcpAddress, TlsAddress, parse_url
+from lanecontrol.link_contract import Link
+from lanecontrol.link_memory import MemoryNet
+from lanecontrol.link_serial import connect_serial
+from lanecontrol.link_stream import connect_stream
+
+Tap = Callable[[str, Literal["rx", "tx"], bytes], None]
+"""Sees every byte: device id (or URL, where no device is known), direction, bytes. Must not block or raise."""
+
+
+@dataclass(slots=True)
+class Traffic:
+    """Bytes that came from a device and went to it, since the start."""
+
+    rx_bytes: int = 0
+    tx_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LinkOpener:
+    """Opens any URL. `memory` is where `mem://` names are looked up; `tap` sees all bytes of all links."""
+
+    memory: MemoryNet | None = None
+    tap: Tap | None = None
+
+    def open(self, url: str, *, timeout_s: float = 5.0) -> AbstractAsyncContextManager[Link]:
+        """Connect; leaving the context closes. Raises LinkLost, and ValueError for a wrong URL."""
+        return DeviceLinks(self, url).open(url, timeout_s=timeout_s)
+
+    def for_device(self, device_id: str) -> DeviceLinks:
+        """The same, for the driver of one device: its taps carry the device's id, its bytes are counted."""
+        return DeviceLinks(self, device_id)
+
+    async def connect(self, url: str, timeout_s: float) -> Link:
+        """A bare link, for whoever closes it himself. Raises LinkLost, and ValueError for a wrong URL."""
+        match address := parse_url(url):
+            case TcpAddress() | TlsAddress():
+                return await connect_stream(address, timeout_s)
+            case SerialAddress():
+                return await connect_serial(address)
+            case MemoryAddress(name):
+                if self.memory is None:
+                    raise LinkLost("connect", f"there are no memory links in this process, so no mem://{name}")
+                return self.memory.connect(name)
+            case _:
+                assert_never(address)
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceLinks:
+    """What a driver is given as its `Links`."""
+
+    opener: LinkOpener
+    label: str
+    traffic: Traffic = field(default_factory=Traffic)
+
+    @asynccontextmanager
+    async def open(self, url: str, *, timeout_s: float = 5.0) -> AsyncIterator[Link]:
+        """Connect; leaving the context closes. Raises LinkLost, and ValueError for a wrong URL."""
+        link = await self.opener.connect(url, timeout_s)
+        try:
+            yield _Watched(link, self.label, self.traffic, self.opener.tap)
+        finally:
+            await link.close()
+
+
+class _Watched(Link):
+    """Counts, and shows every byte to the tap."""
+
+    def __init__(self, link: Link, label: str, traffic: Traffic, tap: Tap | None) -> None:
+        self.peer = link.peer
+        self._link = link
+        self._label = label
+        self._traffic = traffic
+        self._tap = tap
+
+    async def read(self) -> bytes:
+        data = await self._link.read()
+        self._traffic.rx_bytes += len(data)
+        if self._tap is not None:
+            self._tap(self._label, "rx", data)
+        return data
+
+    async def write(self, data: bytes) -> None:
+        # Before it is sent: an answer must not be recorded ahead of its question.
+        self._traffic.tx_bytes += len(data)
+        if self._tap is not None:
+            self._tap(self._label, "tx", data)
+        await self._link.write(data)
+
+    async def close(self) -> None:
+        await self._link.close()

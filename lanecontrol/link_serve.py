@@ -1,0 +1,106 @@
+"""The serving side of links: for the simulator's fakes, and for tests. Nothing in the daemon's own work serves."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from lanecontrol.errors import LinkLost
+from lanecontrol.link_contract import Link
+from lanecontrol.link_fd import FdLink
+from lanecontrol.link_memory import Handler, MemoryNet
+from lanecontrol.link_stream import StreamLink
+from lanecontrol.link_tasks import HandlerTasks
+
+__all__ = ["Handler", "serve_memory", "serve_pty", "serve_tcp"]
+
+_LOOK_FOR_CLIENT_S = 0.05
+"""A pty does not tell when somebody opens it: it has to be looked at."""
+
+
+@asynccontextmanager
+async def serve_tcp(host: str, port: int, handler: Handler) -> AsyncIterator[int]:
+    """Serve at an address; gives the port that was bound (port 0 takes a free one).
+
+    Leaving cancels the handlers and closes every link. `host` is an address: a name that stands for several would
+    get a different free port for each. Raises OSError when the port cannot be had.
+    """
+    tasks = HandlerTasks()
+    loop = asyncio.get_running_loop()
+
+    closing = False
+
+    def accepted(link: StreamLink) -> None:
+        if closing:  # taken from the queue in the same round as the end of the server
+            link.drop()
+        else:
+            tasks.start(handler, link)
+
+    server = await loop.create_server(lambda: StreamLink(on_connect=accepted), host, port)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        closing = True
+        server.close()
+        await tasks.end()
+        await server.wait_closed()
+
+
+@asynccontextmanager
+async def serve_memory(net: MemoryNet, name: str, handler: Handler) -> AsyncIterator[None]:
+    """Serve at `mem://name`. Leaving cancels the handlers and closes every link."""
+    net.listen(name, handler)
+    try:
+        yield
+    finally:
+        await net.unlisten_and_wait(name)
+
+
+@asynccontextmanager
+async def serve_pty(handler: Handler) -> AsyncIterator[str]:
+    """Serve one client at a time on a pty; gives the path that the client opens like a serial port.
+
+    The handler is called when a client has opened the pty, and again for the next one; a handler that ends while its
+    client is still there is called again, as a device that restarts. Raises LinkLost where there are no ptys.
+    """
+    try:
+        import tty  # not on every system
+    except ImportError:
+        raise LinkLost("open a pty", "this system has no ptys; use tcp:// instead") from None
+    device, client = os.openpty()
+    tty.setraw(client)
+    path = os.ttyname(client)
+    os.close(client)  # or the end of a client could not be noticed
+    os.set_blocking(device, False)
+    serving = asyncio.get_running_loop().create_task(_serve_clients(device, path, handler), name=f"serve {path}")
+    try:
+        yield path
+    finally:
+        serving.cancel()
+        await asyncio.wait({serving})
+        os.close(device)
+        if not serving.cancelled() and (error := serving.exception()) is not None:
+            raise error
+
+
+async def _serve_clients(device: int, path: str, handler: Handler) -> None:
+    while True:
+        if not _somebody_there(device):
+            await asyncio.sleep(_LOOK_FOR_CLIENT_S)
+            continue
+        link: Link = FdLink(device, f"pty:{path}", release=lambda: None)
+        try:
+            with suppress(LinkLost):
+                await handler(link)
+        finally:
+            await link.close()
+        await asyncio.sleep(_LOOK_FOR_CLIENT_S)
+
+
+def _somebody_there(device: int) -> bool:
+    poll = select.poll()
+    poll.register(device, 0)
+    return not any(events & select.POLLHUP for _, events in poll.poll(0))

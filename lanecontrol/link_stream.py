@@ -1,0 +1,165 @@
+"""Links over TCP and TLS, for clients and servers.
+
+Built on asyncio's buffered protocol rather than its streams: one copy per segment, no per-read wake-ups, a receive
+buffer that stays bounded however fast the peer sends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from typing import Any
+
+from lanecontrol.errors import CredentialsRefused, LinkLost, ProtocolViolation
+from lanecontrol.link_address import TcpAddress, TlsAddress
+from lanecontrol.link_buffer import CLOSE_S, CLOSED_HERE, CLOSED_THERE, CUT, BufferedLink, plain_words
+
+_SEGMENT = 32768
+"""Bytes taken from the socket at once."""
+
+_REFUSALS = ("CERTIFICATE", "UNKNOWN_CA", "ACCESS_DENIED", "UNKNOWN_PSK_IDENTITY")
+"""TLS alerts (RFC 8446, section 6.2) by which a peer turns us away for who we are."""
+
+
+class StreamLink(BufferedLink, asyncio.BufferedProtocol):
+    """One TCP or TLS connection. asyncio turns Nagle's algorithm off on every TCP transport it makes."""
+
+    def __init__(self, peer: str = "", on_connect: Callable[[StreamLink], None] | None = None) -> None:
+        super().__init__(peer)
+        self._on_connect = on_connect
+        self._space = memoryview(bytearray(_SEGMENT))
+        self._transport: Any = None
+        self._gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    # --- called by the transport -------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+        if not self.peer:
+            self.peer = _peer_name(transport)
+        if self._on_connect is not None:
+            self._on_connect(self)
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._space
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self._feed(bytes(self._space[:nbytes]))
+
+    def eof_received(self) -> bool:
+        """Keep the way out open after the peer closed its own, where the carrier can: it may still want answers."""
+        self._end_reading(CLOSED_THERE)
+        return self._transport.get_extra_info("sslcontext") is None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if isinstance(exc, ssl.SSLError) and is_refusal(exc):
+            self._blame = CredentialsRefused
+        self._end(plain_words(exc) if exc else CLOSED_THERE)
+        if not self._gone.done():
+            self._gone.set_result(None)
+
+    def pause_writing(self) -> None:
+        self._fill()
+
+    def resume_writing(self) -> None:
+        self._make_room()
+
+    # --- called by BufferedLink --------------------------------------------------------------------------------------
+
+    def _hold(self) -> None:
+        self._transport.pause_reading()
+
+    def _go_on(self) -> None:
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def drop(self) -> None:
+        self._end(CUT)
+        self._transport.abort()
+
+    # --- for the user of the link ------------------------------------------------------------------------------------
+
+    async def write(self, data: bytes) -> None:
+        self._check_writable()
+        self._transport.write(data)
+        await self._wait_for_room()
+
+    async def finish(self) -> None:
+        """Send nothing more, and go on reading. Over TLS, which cannot do this, nothing happens."""
+        self._write_end = self._write_end or CLOSED_HERE
+        if self._transport.can_write_eof() and not self._transport.is_closing():
+            self._transport.write_eof()
+
+    async def close(self) -> None:
+        self._end(CLOSED_HERE)
+        self._transport.close()
+        if self._gone.done():
+            return
+        try:
+            done, _ = await asyncio.wait({self._gone}, timeout=CLOSE_S)
+        except asyncio.CancelledError:
+            self._transport.abort()
+            raise
+        if not done:
+            self._transport.abort()
+            await asyncio.sleep(0)  # the transport tells us that it is gone in the loop's next round
+
+
+def is_refusal(error: ssl.SSLError) -> bool:
+    """The peer sent an alert about our certificate."""
+    reason = error.reason or ""
+    return "ALERT" in reason and any(word in reason for word in _REFUSALS)
+
+
+def _peer_name(transport: asyncio.BaseTransport) -> str:
+    name = transport.get_extra_info("peername")
+    return f"tcp://{_host(name[0])}:{name[1]}" if isinstance(name, tuple) else "tcp://?"
+
+
+def _host(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+async def connect_stream(address: TcpAddress | TlsAddress, timeout_s: float) -> StreamLink:
+    """Connect. Raises LinkLost, for TLS also ProtocolViolation (not the right peer) and CredentialsRefused."""
+    tls = isinstance(address, TlsAddress)
+    peer = f"{'tls' if tls else 'tcp'}://{_host(address.host)}:{address.port}"
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(timeout_s):
+            # The system's certificates take tens of milliseconds to load: off the loop.
+            context = await loop.run_in_executor(None, _tls_context, address) if tls else None
+            _, link = await loop.create_connection(
+                lambda: StreamLink(peer), address.host, address.port, ssl=context, family=0
+            )
+    except TimeoutError as error:
+        # The system's own time-out is a TimeoutError as well, with a number.
+        raise LinkLost("connect", f"no answer within {timeout_s:g} s" if not error.errno else "no answer") from None
+    except ssl.SSLError as error:
+        kind = CredentialsRefused if is_refusal(error) else ProtocolViolation
+        raise kind("connect", f"TLS: {_tls_words(error)}") from error
+    except OSError as error:
+        raise LinkLost("connect", plain_words(error)) from error
+    return link
+
+
+def _tls_words(error: ssl.SSLError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"the peer's certificate is not good: {error.verify_message}"
+    return (error.reason or "handshake failed").replace("_", " ").lower()
+
+
+def _tls_context(address: TcpAddress | TlsAddress) -> ssl.SSLContext | None:
+    """TLS 1.2 or newer, the peer's certificate and name checked. Raises LinkLost for files that cannot be used."""
+    if not isinstance(address, TlsAddress):
+        return None
+    try:
+        context = ssl.create_default_context(cafile=address.ca or None)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if address.cert:
+            # An empty password, or an encrypted key would ask on the terminal and hang the daemon.
+            context.load_cert_chain(address.cert, address.key or None, password="")
+    except (OSError, ValueError) as error:
+        raise LinkLost("prepare TLS", f"ca, cert or key cannot be used: {plain_words(error)}") from error
+    return context
