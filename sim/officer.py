@@ -56,10 +56,14 @@ class AutomaticOfficer:
 
     async def work(self) -> None:
         """Open the lane, then serve vehicle by vehicle, for ever."""
-        while await self._ask(self.lane, "open", {}) != "done":
-            await asyncio.sleep(RETRY_S)
+        await self._open()
         while True:
             await self._serve(await self._news.get())
+
+    async def _open(self) -> None:
+        if await self._ask(self.lane, "open", {}) != "done":
+            await asyncio.sleep(RETRY_S)
+            await self._open()
 
     async def _serve(self, passage: str) -> None:
         manner = self._manner
