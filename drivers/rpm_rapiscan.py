@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from drivers.rpm_rapiscan_codec import NAMED_EXTRAS, Doubt, LineCodec, PortalEvent, read_line, without_stamp
+from drivers.rpm_rapiscan_codec import NAMED_EXTRAS, LineCodec, PortalEvent, read_line, without_stamp
 from lanecontrol.driver import DeviceConfig, Driver, Reporter, Traits
 from lanecontrol.errors import LinkLost
 from lanecontrol.events import (
@@ -27,6 +27,7 @@ from lanecontrol.events import (
     PortalSpeed,
     PortalTamper,
 )
+from lanecontrol.framing import Doubt
 
 
 class RapiscanConfig(DeviceConfig):
@@ -96,6 +97,8 @@ def _tell(items: list[PortalEvent | Doubt], online: bool, out: Reporter) -> tupl
             online = True
         heard = True
         out.report(item)
+        if isinstance(item, PortalSetup) and item.tag == "SG3":
+            out.online(Identity(firmware=item.fields[4]))
     return heard, online
 
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from lanecontrol.events import (
     GammaBackground,
@@ -26,6 +25,7 @@ from lanecontrol.events import (
     PortalSpeed,
     PortalTamper,
 )
+from lanecontrol.framing import Doubt, LineFramer
 
 LINE_LIMIT = 256
 """Bytes before the LF. The longest line known has 44."""
@@ -44,14 +44,6 @@ PortalEvent = (
     | PortalSetup
     | PortalExtra
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Doubt:
-    """A line that made no sense, with its bytes (without CR and LF, cut at the limit)."""
-
-    raw: bytes
-    why: str
 
 
 # --- one line --------------------------------------------------------------------------------------------------------
@@ -181,39 +173,20 @@ class LineCodec:
     """Cuts a byte stream into lines and reads each. Holds at most one unfinished line."""
 
     def __init__(self) -> None:
-        self._rest = ""
-        self._skipping = False
+        self._framer = LineFramer(LINE_LIMIT)
 
     def feed(self, data: bytes) -> list[PortalEvent | Doubt]:
         """The events and doubts that `data` completes, in order."""
-        lines = (self._rest + data.decode("latin-1")).split("\n")
-        self._rest = lines.pop()
         out: list[PortalEvent | Doubt] = []
-        if lines and self._skipping:
-            del lines[0]
-            self._skipping = False
         readers = _READERS
-        for raw in lines:
-            line = raw.rstrip("\r")
-            event = readers.get(line[:3], _other)(line) if len(raw) <= LINE_LIMIT else None
-            out.append(event if event is not None else _doubt(raw))
-        self._bound(out)
+        for frame in self._framer.feed(data):
+            if isinstance(frame, Doubt):
+                out.append(frame)
+                continue
+            line = frame.decode("latin-1")
+            event = readers.get(line[:3], _other)(line)
+            out.append(event or Doubt(frame, "malformed line" if frame else "blank line"))
         return out
-
-    def _bound(self, out: list[PortalEvent | Doubt]) -> None:
-        if self._skipping:
-            self._rest = ""
-        elif len(self._rest) > LINE_LIMIT:
-            out.append(_doubt(self._rest))
-            self._rest = ""
-            self._skipping = True
-
-
-def _doubt(raw: str) -> Doubt:
-    if len(raw) > LINE_LIMIT:
-        return Doubt(raw[:LINE_LIMIT].encode("latin-1"), f"line longer than {LINE_LIMIT} bytes")
-    line = raw.rstrip("\r")
-    return Doubt(line.encode("latin-1"), "malformed line" if line else "blank line")
 
 
 # --- stored captures -------------------------------------------------------------------------------------------------

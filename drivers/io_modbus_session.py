@@ -1,0 +1,398 @@
+"""One connection to a Modbus/TCP module: who may ask when, what was read last, and what that means for the lane.
+
+Called by the driver only. One request is under way at a time; a command goes between two polls. The path of a poll that
+reads what the last one read is kept short, because it runs twenty times a second for years.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import cycle
+
+from drivers.io_modbus_codec import (
+    PERMANENT,
+    Answer,
+    Bits,
+    Mismatch,
+    Read,
+    Refused,
+    Request,
+    WriteCoils,
+    WriteRegisters,
+    Written,
+    answer_framer,
+    read_answer,
+    request_tail,
+)
+from drivers.io_modbus_profile import Profile, Write, area_of
+from lanecontrol.commands import DONE, Outcome, Result
+from lanecontrol.driver import Reporter
+from lanecontrol.errors import CommandError, DeviceError, LinkLost, ProtocolViolation
+from lanecontrol.events import Identity, InputChanged, InputsFresh, InputsStale, ModuleWatchdogTripped, OutputsRead
+from lanecontrol.framing import Doubt
+from lanecontrol.links import Link
+
+TURN_S = 0.5
+"""A command that has not got its turn by then is refused: it was not sent, and the lane must know at once."""
+
+_ROUNDING_S = 0.001
+"""Timers may come this much early."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    poll_s: float
+    request_s: float
+    stale_s: float
+    silence_s: float
+    readback_s: float
+    heartbeat_s: float
+    watchdog_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """The module and its named channels. A set bit in a mask turns that channel over."""
+
+    profile: Profile
+    unit: int
+    inputs: tuple[tuple[str, int], ...]
+    outputs: tuple[tuple[str, int], ...]
+    inputs_mask: int
+    outputs_mask: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A request that is sent again and again, ready as bytes."""
+
+    request: Request
+    tail: bytes
+
+
+class _Starved(Exception):
+    """The request got no answer in time."""
+
+
+class Session:
+    """Serves one link until it is lost."""
+
+    def __init__(self, link: Link, out: Reporter, points: Points, timing: Timing, *, stale: bool) -> None:
+        self._link, self._out, self._points, self._timing = link, out, points, timing
+        self._framer = answer_framer()
+        self._turn = asyncio.Lock()
+        self._transaction = 0
+        self._answered_s = out.clock.now().mono_s
+        self._failing = ""
+        self._inputs = self._asked_inputs()
+        self._inputs_tail: bytes | None = None
+        self._inputs_bits: int | None = None
+        self._read_s = self._answered_s
+        self._age_timer: asyncio.TimerHandle | None = None
+        self._readback = self._asked_readback()
+        self._told_outputs: int | None = None
+        self._flag = self._asked_flag()
+        self._tripped = False
+        self._heartbeats = self._asked_heartbeats()
+        self._unhealthy_s: float | None = None
+        self._check_due_s = self._heartbeat_due_s = 0.0
+        self.stale = stale
+        """The inputs were reported stale and have not been read since."""
+        self.online = False
+
+    async def run(self) -> None:
+        """Read watchdog flag, outputs and inputs, go online, then poll. Raises LinkLost, ProtocolViolation."""
+        tripped = await self._surely("read watchdog flag", self._flag)
+        outputs = await self._surely("read outputs", self._readback)
+        inputs = await self._surely("read inputs", self._inputs)
+        self._out.online(Identity(model=self._points.profile.title))
+        self.online = True
+        self._take_flag(tripped)
+        self._take_outputs(outputs)
+        now_s = self._now_s()
+        self._check_due_s = now_s + self._timing.readback_s
+        try:
+            self._take_inputs(inputs, now_s - self._timing.request_s)
+            await self._poll()
+        finally:
+            self.online = False
+            if self._age_timer is not None:
+                self._age_timer.cancel()
+
+    async def carry_out(self, deed: str, requests: Iterable[Request]) -> Outcome:
+        """Send the requests of a command between two polls, each once. Raises CommandError."""
+        try:
+            async with asyncio.timeout(TURN_S):
+                await self._turn.acquire()
+        except TimeoutError:
+            return Outcome(Result.REFUSED, "the module is busy with other requests")
+        try:
+            for request in requests:
+                await self._write(deed, request)
+        except _Starved:
+            return Outcome(Result.UNKNOWN, "no answer from the module")
+        except (LinkLost, ProtocolViolation) as error:
+            return Outcome(Result.UNKNOWN, error.why)
+        finally:
+            self._check_due_s = 0.0
+            self._turn.release()
+        return DONE
+
+    # --- the wire --------------------------------------------------------------------------------------------------
+
+    async def _ask(self, tail: bytes) -> bytes | None:
+        """The answer to a request, both without their transaction ids; None where there is none in time."""
+        self._transaction = (self._transaction + 1) & 0xFFFF
+        mark = self._transaction.to_bytes(2, "big")
+        try:
+            async with asyncio.timeout(self._timing.request_s):
+                await self._link.write(mark + tail)
+                return await self._await_answer(mark)
+        except TimeoutError:
+            return None
+
+    async def _await_answer(self, mark: bytes) -> bytes:
+        """Late and foreign answers are left aside: only the awaited transaction counts."""
+        while True:
+            found = None
+            for frame in self._framer.feed(await self._link.read()):
+                if isinstance(frame, Doubt):
+                    self._out.doubt(frame.raw, frame.why)
+                    raise self._lost_track(frame.why)
+                if frame[:2] == mark and found is None:
+                    found = frame[2:]
+                else:
+                    self._out.doubt(frame, "answer that nobody waits for")
+            if found is not None:
+                return found
+
+    def _lost_track(self, why: str) -> DeviceError:
+        """Before the first good answer this is the wrong device; later the stream broke, and a new one may be good."""
+        return LinkLost("read answer", why) if self.online else ProtocolViolation("read answer", why)
+
+    def _read(self, asked: _Asked, tail: bytes) -> Answer:
+        """What an answer says. A refusal is no sign of life: a module that only refuses is as good as away."""
+        answer = read_answer(self._points.unit, asked.request, tail)
+        match answer:
+            case Bits() | Written():
+                self._answered_s = self._now_s()
+                self._failing = ""
+            case Refused():
+                self._failing = f"the module answers {answer}"
+            case Mismatch(why):
+                self._out.doubt(tail, why)
+        return answer
+
+    async def _exchange(self, asked: _Asked) -> Answer | None:
+        """Ask once; None where there is no answer in time."""
+        tail = await self._ask(asked.tail)
+        return None if tail is None else self._read(asked, tail)
+
+    async def _bits(self, deed: str, asked: _Asked) -> int | None:
+        """Read bits; None where they could not be read now. Raises LinkLost after too long a silence."""
+        async with self._turn:
+            answer = await self._exchange(asked)
+        if isinstance(answer, Bits):
+            return answer.value
+        self._missed(deed)
+        return None
+
+    def _missed(self, deed: str) -> None:
+        limit_s = self._timing.silence_s
+        if self._now_s() - self._answered_s >= limit_s - _ROUNDING_S:
+            raise LinkLost(deed, self._failing or f"no answer for {limit_s:g} s")
+
+    async def _surely(self, deed: str, asked: _Asked | None) -> int | None:
+        """Ask until answered, at most as long as a silence may last; None where there is nothing to ask for."""
+        if asked is None:
+            return None
+        while True:
+            answer = await self._exchange(asked)
+            match answer:
+                case Bits(value):
+                    return value
+                case Refused(code) if code in PERMANENT:
+                    raise ProtocolViolation(deed, f"the module answers {answer}")
+            self._missed(deed)
+            await asyncio.sleep(self._timing.poll_s)
+
+    # --- polling ---------------------------------------------------------------------------------------------------
+
+    async def _poll(self) -> None:
+        due_s = self._now_s()
+        while True:
+            now_s = self._now_s()
+            if self._withholds(now_s):
+                self._answered_s = now_s
+            else:
+                await self._poll_once(now_s)
+            due_s = max(due_s + self._timing.poll_s, now_s)
+            await asyncio.sleep(max(due_s - self._now_s(), 0.0))
+
+    async def _poll_once(self, now_s: float) -> None:
+        if self._inputs is not None:
+            await self._poll_inputs(self._inputs, now_s)
+        if now_s >= self._check_due_s:
+            self._check_due_s = now_s + self._timing.readback_s
+            await self._check()
+        if self._heartbeats is not None and now_s >= self._heartbeat_due_s and self._out.healthy:
+            self._heartbeat_due_s = now_s + self._timing.heartbeat_s
+            async with self._turn:
+                await self._exchange(next(self._heartbeats))
+
+    async def _poll_inputs(self, asked: _Asked, now_s: float) -> None:
+        async with self._turn:
+            tail = await self._ask(asked.tail)
+        if tail is not None and tail == self._inputs_tail:
+            self._answered_s = now_s
+            self._inputs_read(now_s)
+            return
+        answer = None if tail is None else self._read(asked, tail)
+        if isinstance(answer, Bits):
+            self._inputs_tail = tail
+            self._take_inputs(answer.value, now_s)
+        else:
+            self._missed("read inputs")
+
+    def _take_inputs(self, bits: int | None, asked_s: float) -> None:
+        if bits is not None:
+            self._report_edges(bits ^ self._points.inputs_mask)
+            self._inputs_read(asked_s)
+
+    def _inputs_read(self, asked_s: float) -> None:
+        """The inputs are as old as the question, not as the answer."""
+        self._read_s = asked_s
+        if self.stale:
+            self.stale = False
+            self._out.report(InputsFresh())
+        if self._age_timer is None:
+            self._watch_age()
+
+    def _report_edges(self, bits: int) -> None:
+        first, before = self._inputs_bits is None, self._inputs_bits or 0
+        self._inputs_bits = bits
+        for name, at in self._points.inputs:
+            if first or (bits ^ before) >> at & 1:
+                self._out.report(InputChanged(name, bool(bits >> at & 1)))
+
+    def _watch_age(self) -> None:
+        """Report inputs that have grown too old. A timer that is set again at most once per limit."""
+        age_s = self._now_s() - self._read_s
+        if age_s >= self._timing.stale_s - _ROUNDING_S:
+            self._age_timer = None
+            self.stale = True
+            self._out.report(InputsStale(age_s))
+        else:
+            loop = asyncio.get_running_loop()
+            self._age_timer = loop.call_later(self._timing.stale_s - age_s, self._watch_age)
+
+    # --- outputs and watchdog --------------------------------------------------------------------------------------
+
+    async def _check(self) -> None:
+        if self._readback is not None:
+            self._take_outputs(await self._bits("read outputs", self._readback))
+        if self._flag is not None:
+            self._take_flag(await self._bits("read watchdog flag", self._flag))
+
+    def _take_outputs(self, bits: int | None) -> None:
+        """Tell the lane what the outputs are where that is not what it knows already."""
+        if bits is None:
+            return
+        named = sum(1 << at for _, at in self._points.outputs)
+        if self._told_outputs is not None and not (bits ^ self._told_outputs) & named:
+            return
+        self._told_outputs = bits
+        real = bits ^ self._points.outputs_mask
+        self._out.report(OutputsRead(tuple((name, bool(real >> at & 1)) for name, at in self._points.outputs)))
+
+    def _take_flag(self, value: int | None) -> None:
+        watchdog = self._points.profile.watchdog
+        if value is None or watchdog is None or watchdog.flag is None:
+            return
+        tripped = value == watchdog.flag.tripped
+        if tripped and not self._tripped:
+            self._out.report(ModuleWatchdogTripped())
+        self._tripped = tripped
+
+    async def _write(self, deed: str, request: Request) -> None:
+        """One write of a command. What is not answered leaves the outputs unknown until they are read back."""
+        told, self._told_outputs = self._told_outputs, None
+        match await self._exchange(self._asked(request)):
+            case Written():
+                self._told_outputs = self._after(told, request)
+            case Refused() as refused:
+                raise CommandError(deed, f"the module answers {refused}")
+            case _:
+                raise _Starved
+
+    def _after(self, told: int | None, request: Request) -> int | None:
+        """The outputs as the lane knows them after a write to coils among them."""
+        outputs = self._points.profile.outputs
+        if told is None or outputs is None or not isinstance(request, WriteCoils):
+            return told
+        for at, on in enumerate(request.values, request.address - outputs.base):
+            if 0 <= at < outputs.count:
+                told = told | 1 << at if on else told & ~(1 << at)
+        return told
+
+    def _withholds(self, now_s: float) -> bool:
+        """Nothing is asked for a while after the lane turned unhealthy, where any request would feed the watchdog.
+
+        Half as long again as the watchdog takes; then its flag holds the outputs, and polling may go on.
+        """
+        watchdog = self._points.profile.watchdog
+        if watchdog is None or watchdog.fed_by != "requests":
+            return False
+        if self._out.healthy:
+            self._unhealthy_s = None
+            return False
+        if self._unhealthy_s is None:
+            self._unhealthy_s = now_s
+        return now_s - self._unhealthy_s < 1.5 * self._timing.watchdog_s
+
+    # --- requests made ready ---------------------------------------------------------------------------------------
+
+    def _asked(self, request: Request) -> _Asked:
+        return _Asked(request, request_tail(self._points.unit, request))
+
+    def _asked_inputs(self) -> _Asked | None:
+        area = self._points.profile.inputs
+        if area is None or not self._points.inputs:
+            return None
+        return self._asked(Read(area_of(area.area), area.base, _reach(area.area, self._points.inputs)))
+
+    def _asked_readback(self) -> _Asked | None:
+        area = self._points.profile.outputs
+        if area is None or not self._points.outputs:
+            return None
+        base = area.base if area.readback_base is None else area.readback_base
+        return self._asked(Read(area_of(area.readback_area), base, _reach(area.readback_area, self._points.outputs)))
+
+    def _asked_flag(self) -> _Asked | None:
+        watchdog = self._points.profile.watchdog
+        if watchdog is None or watchdog.flag is None:
+            return None
+        return self._asked(Read(area_of(watchdog.flag.area), watchdog.flag.base, 1))
+
+    def _asked_heartbeats(self) -> cycle[_Asked] | None:
+        watchdog = self._points.profile.watchdog
+        if watchdog is None or watchdog.heartbeat is None:
+            return None
+        return cycle([self._asked(request) for request in _each(watchdog.heartbeat)])
+
+    def _now_s(self) -> float:
+        return self._out.clock.now().mono_s
+
+
+def _reach(area: str, points: tuple[tuple[str, int], ...]) -> int:
+    """How many bits or registers to read so that every named channel is among them."""
+    bits = max(at for _, at in points) + 1
+    return (bits + 15) // 16 if area.endswith("registers") else bits
+
+
+def _each(write: Write) -> list[Request]:
+    if write.area == "coils":
+        return [WriteCoils(write.base, (bool(value),)) for value in write.values]
+    return [WriteRegisters(write.base, (value,)) for value in write.values]
