@@ -1,0 +1,273 @@
+"""From a lane file to what the daemon is built from, or to every problem of it at once.
+
+Called by the command line and the composition root. Loads only the drivers that the file names; opens no connection
+and writes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from lanecontrol import driver as drivers
+from lanecontrol.config.document import Items, Leaf, Table, Tree, find, leaves, plain, read
+from lanecontrol.config.lenient import as_far_as_right
+from lanecontrol.config.model import BrokerSection, LaneFile
+from lanecontrol.config.overlay import read_layers
+from lanecontrol.config.references import Device, Finding, check_devices, check_file, check_url
+from lanecontrol.config.secrets import find_secret, variable
+from lanecontrol.config.wording import close_to, problems_of
+from lanecontrol.driver import DeviceConfig
+from lanecontrol.errors import ConfigError, Problem
+from lanecontrol.lane import setup as lane
+from lanecontrol.port.transport import Broker
+
+RULES = ("lane", "tags", "limits")
+"""The sections that decide what the lane finds and recommends: `rules_hash` is made of them."""
+
+FindSecret = Callable[[str], str | None]
+M = TypeVar("M", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Where ledger and recorder live, and how much the recorder keeps."""
+
+    path: Path
+    recorder_mib: int
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """`format` is auto, json or console."""
+
+    level: str
+    format: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClockSettings:
+    """Lane seconds per real second, from which real UTC on. 1 and 0 for a real lane."""
+
+    scale: float = 1.0
+    anchor_utc_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A lane file that is right in every part."""
+
+    path: Path
+    setup: lane.LaneSetup
+    direction: str
+    devices: tuple[DeviceConfig, ...]
+    brokers: tuple[Broker, ...]
+    store: Store
+    log: Log
+    clock: ClockSettings
+    hash_key: bytes
+    """Key of the hashes that stand for card numbers and plates; new in each run unless the site gives one."""
+    config_hash: str
+    """16 hex digits over the file and what it extends; secrets count by name. An identical file has the same."""
+
+    @property
+    def simulated(self) -> bool:
+        return self.setup.simulated
+
+
+def load(path: Path | str, *, secret: FindSecret = find_secret) -> Loaded:
+    """The lane in the file at `path`. Raises ConfigError with every problem, in the file that it comes from."""
+    problems: list[Problem] = []
+    root = read_layers(Path(path), problems)
+    return _Loading(Path(path), root, problems, secret).done()
+
+
+def load_text(text: str, path: Path | str = "lane.yaml", *, secret: FindSecret = find_secret) -> Loaded:
+    """The same from a text that extends nothing; `path` is what messages name. Raises ConfigError."""
+    problems: list[Problem] = []
+    root = read(text, str(path), problems)
+    return _Loading(Path(path), root, problems, secret).done()
+
+
+class _Loading:
+    """One run over one file; gathers problems until nothing more can be said."""
+
+    def __init__(self, path: Path, root: Table, problems: list[Problem], secret: FindSecret) -> None:
+        self.path = path
+        self.root = root
+        self.problems = problems
+        self._find_secret = secret
+
+    def done(self) -> Loaded:
+        if self.problems and not self.root.entries:
+            raise ConfigError(tuple(self.problems))  # a file that cannot be read has no further problems
+        self._tell_missing_secrets()
+        values = plain(self.root, self._secret)
+        stanzas = values.pop("devices", None)
+        file = self._section(LaneFile, values, self.root)
+        devices, broken = self._devices(stanzas, simulated=file.simulated is not False)
+        self._tell(check_file(file))
+        self._tell(check_devices(file, devices, broken))
+        if self.problems:
+            raise ConfigError(_in_order(self.problems))
+        return self._loaded(file, tuple(device.config for device in devices.values()))
+
+    # --- secrets -----------------------------------------------------------------------------------------------------
+
+    def _tell_missing_secrets(self) -> None:
+        for leaf in leaves(self.root):
+            if leaf.secret and self._find_secret(leaf.secret) is None:
+                remedy = f"give it as a systemd credential or in ${variable(leaf.secret)}"
+                self.problems.append(leaf.place.problem(f"the secret '{leaf.secret}' is not known here", remedy))
+
+    def _secret(self, leaf: Leaf) -> str:
+        """An unknown one has been told already; its stand-in offends nothing else."""
+        found = self._find_secret(leaf.secret)
+        return "unknown-secret-0" if found is None else found
+
+    # --- sections and devices ----------------------------------------------------------------------------------------
+
+    def _section(self, model: type[M], values: Any, at: Tree) -> M:
+        """The section, or as much of it as is right."""
+        try:
+            return model.model_validate(values)
+        except ValidationError as error:
+            self.problems.extend(problems_of(error, at, model))
+            return as_far_as_right(model, values)
+
+    def _devices(self, stanzas: Any, *, simulated: bool) -> tuple[dict[str, Device], frozenset[str]]:
+        """The devices by id, and the ids of those of which nothing more is known."""
+        entry = self.root.entries.get("devices")
+        if entry is None or not isinstance(entry.node, Items) or not entry.node.nodes:
+            place = self.root.place if entry is None else entry.node.place
+            self.problems.append(place.problem("no devices", "list them under `devices`, each with kind, id and url"))
+            return {}, frozenset()
+        found: dict[str, Device] = {}
+        broken: set[str] = set()
+        for stanza, node in zip(stanzas, entry.node.nodes, strict=True):
+            name = stanza.get("id") if isinstance(stanza, dict) else None
+            device = self._device(stanza, node, simulated=simulated)
+            if device is not None and device.config.id is not None:
+                found[device.config.id] = device
+            elif isinstance(name, str):
+                broken.add(name)
+        return found, frozenset(broken)
+
+    def _device(self, stanza: Any, node: Tree, *, simulated: bool) -> Device | None:
+        if not isinstance(node, Table):
+            self.problems.append(node.place.problem("a device is a mapping", "write kind, id and url"))
+            return None
+        driver = self._driver(node)
+        if driver is None:
+            return None
+        config = self._section(driver.Config, stanza, node)
+        if config.url is not None:
+            self._tell(check_url((), config.url, simulated=simulated), node)
+        return Device(config, driver)
+
+    def _driver(self, node: Table) -> type[drivers.Driver] | None:
+        """The driver that the stanza names; loads no other."""
+        kind = node.leaf("kind")
+        if kind is None or not isinstance(kind.value, str):
+            place = node.place if "kind" not in node.entries else node.entries["kind"].node.place
+            self.problems.append(place.problem("a device without a kind", _kinds("")))
+            return None
+        try:
+            return drivers.load(kind.value)
+        except KeyError:
+            self.problems.append(kind.place.problem(f"no driver for '{kind.value}' is installed", _kinds(kind.value)))
+        except (ImportError, AttributeError) as error:
+            what = f"the driver '{kind.value}' cannot be loaded: {error}"
+            self.problems.append(kind.place.problem(what, "install it again"))
+        return None
+
+    def _tell(self, findings: Iterable[Finding], at: Tree | None = None) -> None:
+        for finding in findings:
+            node, _ = find(self.root if at is None else at, finding.location)
+            self.problems.append(node.place.problem(finding.what, finding.remedy))
+
+    # --- the result --------------------------------------------------------------------------------------------------
+
+    def _loaded(self, file: LaneFile, devices: tuple[DeviceConfig, ...]) -> Loaded:
+        named = plain(self.root, lambda leaf: f"!secret {leaf.secret}")
+        return Loaded(
+            path=self.path,
+            setup=lane_setup(file, devices, _digest({name: named.get(name) for name in RULES})),
+            direction=file.lane.direction,
+            devices=devices,
+            brokers=tuple(_broker(file, section) for section in file.brokers),
+            store=Store(self.path.parent / file.store.path, file.store.recorder_mib),
+            log=Log(file.log.level, file.log.format),
+            clock=ClockSettings(file.clock.scale, file.clock.anchor_utc_s),
+            hash_key=_hash_key(file),
+            config_hash=_digest(named),
+        )
+
+
+def _kinds(wrong: str) -> str:
+    known = drivers.installed()
+    near = close_to(wrong, known) if wrong else ""
+    listed = f"installed: {', '.join(known)}"
+    return f"{near} {listed}" if near.startswith("did you") else listed
+
+
+def _in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    return tuple(sorted(set(problems), key=lambda problem: (problem.file, problem.line, problem.column, problem.what)))
+
+
+def _digest(values: Any) -> str:
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _broker(file: LaneFile, section: BrokerSection) -> Broker:
+    simulated = "sim-" if file.simulated else ""
+    return Broker(
+        url=section.url,
+        client_id=f"{simulated}lanecontrol-{file.port}-{file.lane.id}",
+        protocol=section.protocol,
+        keepalive_s=section.keepalive_s,
+        username=section.username,
+        password=section.password.get_secret_value(),
+    )
+
+
+def _hash_key(file: LaneFile) -> bytes:
+    key = file.privacy.hash_key
+    return secrets.token_bytes(32) if key is None else key.get_secret_value().encode()
+
+
+def lane_setup(file: LaneFile, devices: Iterable[DeviceConfig], rules_hash: str) -> lane.LaneSetup:
+    """The lane as plain data for the lane core."""
+    return lane.LaneSetup(
+        port=file.port,
+        lane=file.lane.id,
+        lane_type=file.lane.type,
+        zones=tuple(lane.Zone(**_values(zone)) for zone in file.zones),
+        booth_zone=file.lane.booth_zone,
+        loops=tuple(lane.Loop(**_values(loop)) for loop in file.loops),
+        portals=tuple(lane.Portal(**_values(portal)) for portal in file.portals),
+        antennas=tuple(lane.Antenna(**_values(antenna)) for antenna in file.antennas),
+        cameras=tuple(lane.Camera(**_values(camera)) for camera in file.cameras),
+        signal=lane.Signal(**_values(file.signal)) if file.signal else None,
+        gate=lane.Gate(**_values(file.gate)) if file.gate else None,
+        booth_button=lane.BoothButton(**_values(file.booth_button)) if file.booth_button else None,
+        tag_rules=tuple(lane.TagRule(**_values(tag)) for tag in file.tags),
+        device_kinds=tuple((device.id, device.kind) for device in devices),
+        opens_at_start=file.lane.opens_at_start,
+        adult_cards_required=file.lane.adult_cards_required,
+        simulated=file.simulated,
+        rules_hash=rules_hash,
+        limits=lane.Limits(**_values(file.limits)),
+    )
+
+
+def _values(section: BaseModel) -> dict[str, Any]:
+    return dict(section)

@@ -1,0 +1,244 @@
+"""What may stand in a lane file, section by section. The docstrings are what editors show.
+
+Used by `lanecontrol.config` alone; the rest of the daemon sees plain `lane.setup` data and each driver's own `Config`.
+Only the devices are not modelled here: each driver brings its stanza.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, create_model
+
+from lanecontrol.announcements import LaneType, TagKind
+from lanecontrol.lane import setup
+
+Name = Annotated[str, Field(min_length=1, max_length=64)]
+TopicPart = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$")]
+"""Port and lane stand in MQTT topics and file names: letters, digits, `_` and `-`."""
+Metres = Annotated[float, Field(ge=0, le=1000)]
+Seconds = Annotated[float, Field(gt=0, le=3600)]
+
+
+def _whole_hex(value: str) -> str:
+    lower = value.lower()
+    if any(digit not in "0123456789abcdef" for digit in lower):
+        raise ValueError("a prefix is hexadecimal: digits and a to f")
+    return lower
+
+
+class Section(BaseModel):
+    """Base of every part of a lane file: unknown keys are errors, nothing changes after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class LaneSection(Section):
+    """Which lane this is."""
+
+    id: TopicPart
+    """The lane's number as the port knows it. Quote it: `"07"`."""
+    type: LaneType
+    """Which programme the lane serves; its rules follow from it."""
+    direction: Literal["inbound", "outbound"] = "inbound"
+    """Inbound lanes lead into the country."""
+    booth_zone: Name = "booth"
+    """The zone in which a vehicle stands at the booth."""
+    opens_at_start: bool = False
+    """Open without an order, for simulations and unattended trials only; never released without an officer."""
+    adult_cards_required: bool = True
+    """Every occupant needs a card of this lane's programme."""
+
+
+class ZoneSection(Section):
+    """A stretch of lane, measured from where vehicles come in."""
+
+    name: Name
+    """Name of the zone: portal, approach, booth, exit, ..."""
+    start_m: Metres
+    """Where it begins, metres."""
+    end_m: Metres
+    """Where it ends, metres."""
+
+
+class LoopSection(Section):
+    """A presence detector wired to an input of an I/O module. Stale counts as occupied."""
+
+    name: Name
+    """Name of the loop."""
+    device: Name
+    """Id of the I/O module."""
+    point: Name
+    """Name of the module's input."""
+    zone: Name
+    """The zone that it watches."""
+
+
+class PortalSection(Section):
+    """A radiation portal."""
+
+    device: Name
+    """Id of the portal's device."""
+    zone: Name
+    """The zone it stands in."""
+    n_sigma: float = Field(default=4.0, gt=0, le=50)
+    """Gamma alarm threshold in standard deviations, until the portal's own setup lines say otherwise."""
+    intervals: int = Field(default=5, ge=1, le=50)
+    """Gamma window in intervals of 200 ms, until the portal's own setup lines say otherwise."""
+    silence_limit_s: Seconds = 10.0
+    """Occupied without a count for so long: the occupancy is closed as incomplete."""
+    background_age_limit_s: Seconds = 10.0
+    """A background older than this is marked stale."""
+
+
+class AntennaSection(Section):
+    """An RFID antenna and the zone its reads most likely come from."""
+
+    device: Name
+    """Id of the reader."""
+    number: int = Field(ge=1, le=64)
+    """Number as printed on the reader."""
+    zone: Name
+    """The zone it looks at."""
+
+
+class CameraSection(Section):
+    """A plate camera."""
+
+    device: Name
+    """Id of the camera."""
+    zone: Name
+    """The zone it looks at."""
+
+
+class SignalSection(Section):
+    """The booth signal, driven by two outputs of one module."""
+
+    device: Name
+    """Id of the I/O module."""
+    green: Name
+    """Output that lights green."""
+    red: Name
+    """Output that lights red."""
+
+
+class GateSection(Section):
+    """The gate after the booth: one maintained output opens it while on."""
+
+    device: Name
+    """Id of the I/O module."""
+    open_output: Name
+    """Output that opens the gate while on."""
+    opened_input: Name
+    """Limit switch: fully open."""
+    closed_input: Name
+    """Limit switch: fully closed."""
+    travel_limit_s: Seconds = 8.0
+    """A gate that has not reached its end after this time is faulty."""
+
+
+class ButtonSection(Section):
+    """A button in the booth that gives the disposition RELEASED, where the site says so."""
+
+    device: Name
+    """Id of the I/O module."""
+    point: Name
+    """Name of the module's input."""
+    officer: Name
+    """Who is recorded as having pressed it."""
+
+
+class TagSection(Section):
+    """Card and tag numbers that begin with a prefix are of a kind. The longest matching prefix wins."""
+
+    prefix: Annotated[str, AfterValidator(_whole_hex), Field(max_length=64)]
+    """The first digits, hexadecimal. Quote it."""
+    kind: TagKind
+    """What such a tag stands for; only a person's card counts as a person."""
+
+
+_BOUNDS: dict[str, Any] = {
+    part.name: (int if isinstance(part.default, int) else float, Field(default=part.default, gt=0, le=100_000))
+    for part in dataclasses.fields(setup.Limits)
+}
+LimitsSection: Any = create_model("LimitsSection", __base__=Section, **_BOUNDS)
+"""Times and bounds of the lane core, field by field as `lane.setup.Limits` has them."""
+
+
+class BrokerSection(Section):
+    """A broker of the port. Several are tried in order."""
+
+    url: str = Field(pattern=r"^(mqtts?://[^/\s@]+:\d{1,5}|mem://[^/\s]+)$")
+    """`mqtt://host:port`, or `mqtts://host:port` for TLS."""
+    username: str = ""
+    """Who we are to the broker, where it asks."""
+    password: SecretStr = SecretStr("")
+    """Write `!secret name`, not the password itself."""
+    protocol: Literal[4, 5] = 5
+    """MQTT 5; 4 stands for 3.1.1."""
+    keepalive_s: int = Field(default=15, ge=5, le=300)
+    """A connection without a sign of life for one and a half times this is lost."""
+
+
+class StoreSection(Section):
+    """Where the ledger and the flight recorder are kept."""
+
+    path: Name
+    """A folder of this lane alone; relative to the lane file. 35 days of a busy lane want about 10 GB."""
+    recorder_mib: int = Field(default=64, ge=1, le=65_536)
+    """How much of the recent past the flight recorder keeps, MiB."""
+
+
+class LogSection(Section):
+    """What is logged, and how."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least that is logged."""
+    format: Literal["auto", "json", "console"] = "auto"
+    """`auto` is console on a terminal, JSON otherwise."""
+
+
+class PrivacySection(Section):
+    """How card numbers and plates are hidden outside ledger and payload."""
+
+    hash_key: SecretStr | None = Field(default=None, min_length=16)
+    """Key of the hashes that stand for numbers in logs: `!secret name`. Without it, a new random one in each run."""
+
+
+class ClockSection(Section):
+    """For simulated lanes only: time that runs faster, alike in daemon and fakes."""
+
+    scale: float = Field(default=1.0, ge=1, le=1000)
+    """Lane seconds per real second."""
+    anchor_utc_s: float = Field(default=0.0, ge=0, le=1e11)
+    """The real UTC (seconds since 1970) from which on time is scaled."""
+
+
+class LaneFile(Section):
+    """One lane: a lane file together with the port file that it extends."""
+
+    port: TopicPart
+    """Code of the port of entry; usually in the port file."""
+    simulated: bool = False
+    """The devices are fakes: everything published is marked for good, under its own topics."""
+    lane: LaneSection
+    zones: list[ZoneSection] = Field(min_length=1)
+    """In driving order; the last is where a vehicle leaves."""
+    loops: list[LoopSection] = Field(min_length=1)
+    """At least one watches the booth zone."""
+    portals: list[PortalSection] = []
+    antennas: list[AntennaSection] = []
+    cameras: list[CameraSection] = []
+    signal: SignalSection | None = None
+    gate: GateSection | None = None
+    booth_button: ButtonSection | None = None
+    tags: list[TagSection] = []
+    """What kind of tag a number belongs to; numbers that match nothing are unknown."""
+    limits: LimitsSection = LimitsSection()
+    """Times and bounds of the lane core. Change them only with a reason."""
+    brokers: list[BrokerSection] = Field(min_length=1)
+    store: StoreSection
+    log: LogSection = LogSection()
+    privacy: PrivacySection = PrivacySection()
+    clock: ClockSection = ClockSection()

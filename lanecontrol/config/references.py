@@ -1,0 +1,203 @@
+"""What one part of a lane file says about another: names that must exist, an order that must hold.
+
+Pure; used by `lanecontrol.config.load`. Each finding is where it stands in the file (as a location), what is wrong, and
+what would be right. A part that is wrong in itself comes as None or nan and is passed over: it has been told already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from lanecontrol.commands import WriteOutputs
+from lanecontrol.config.model import LaneFile, ZoneSection
+from lanecontrol.config.wording import close_to
+from lanecontrol.driver import DeviceConfig, Driver
+from lanecontrol.events import GammaCounts, InputChanged, PlateRead, TagRead
+from lanecontrol.link_address import MemoryAddress, parse_url
+
+Location = tuple[int | str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    location: Location
+    what: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A device stanza that is right for itself, and its driver."""
+
+    config: DeviceConfig
+    driver: type[Driver]
+
+
+Devices = Mapping[str, Device]
+
+
+def check_file(lane: LaneFile) -> Iterator[Finding]:
+    """What can be said without knowing the devices."""
+    yield from _zones(lane)
+    yield from _twice("loops", "name", [loop.name for loop in lane.loops])
+    yield from _twice("antennas", "number", [(antenna.device, antenna.number) for antenna in lane.antennas])
+    yield from _twice("portals", "device", [portal.device for portal in lane.portals])
+    yield from _twice("cameras", "device", [camera.device for camera in lane.cameras])
+    yield from _twice("tags", "prefix", [tag.prefix for tag in lane.tags])
+    yield from _twice("brokers", "url", [broker.url for broker in lane.brokers])
+    if lane.signal is not None and lane.signal.green is not None and lane.signal.green == lane.signal.red:
+        yield Finding(("signal", "red"), "green and red are the same output", "give each lamp its own")
+    if lane.gate is not None and lane.gate.opened_input == lane.gate.closed_input is not None:
+        yield Finding(("gate", "closed_input"), "both limit switches are the same input", "give each its own")
+    if lane.clock.scale > 1 and lane.simulated is False:
+        yield Finding(
+            ("clock", "scale"), "a real lane's clock cannot be scaled", "set `simulated: true` or leave it out"
+        )
+
+
+def check_url(location: Location, url: str, *, simulated: bool) -> Iterator[Finding]:
+    """The url of one device."""
+    try:
+        address = parse_url(url)
+    except ValueError as error:
+        what, _, remedy = str(error).partition("; ")
+        yield Finding((*location, "url"), what, remedy)
+        return
+    if isinstance(address, MemoryAddress) and not simulated:
+        yield Finding((*location, "url"), "a mem:// device is a fake", "set `simulated: true` or give a real address")
+
+
+def check_devices(lane: LaneFile, devices: Devices, broken: frozenset[str]) -> Iterator[Finding]:
+    """Every mention of a device or of one of its points. `broken` devices exist, but are not to be looked into."""
+    look = _Look(devices, broken)
+    for index, loop in enumerate(lane.loops):
+        yield from look.point(("loops", index), loop.device, "point", loop.point, "inputs")
+    for kind, must in _MUST_REPORT.items():
+        for index, sensor in enumerate(getattr(lane, kind)):
+            yield from look.reports((kind, index), sensor.device, *must)
+    if lane.signal is not None:
+        yield from look.point(("signal",), lane.signal.device, "green", lane.signal.green, "outputs")
+        yield from look.point(("signal",), lane.signal.device, "red", lane.signal.red, "outputs")
+    if lane.gate is not None:
+        yield from look.point(("gate",), lane.gate.device, "open_output", lane.gate.open_output, "outputs")
+        yield from look.point(("gate",), lane.gate.device, "opened_input", lane.gate.opened_input, "inputs")
+        yield from look.point(("gate",), lane.gate.device, "closed_input", lane.gate.closed_input, "inputs")
+    if lane.booth_button is not None:
+        yield from look.point(("booth_button",), lane.booth_button.device, "point", lane.booth_button.point, "inputs")
+    yield from _points_twice(lane)
+
+
+_MUST_REPORT: dict[str, tuple[type[Any], str]] = {
+    "antennas": (TagRead, "tags"),
+    "portals": (GammaCounts, "radiation counts"),
+    "cameras": (PlateRead, "plates"),
+}
+
+
+class _Look:
+    """Looks devices and their points up."""
+
+    def __init__(self, devices: Devices, broken: frozenset[str]) -> None:
+        self._devices = devices
+        self._broken = broken
+
+    def reports(self, at: Location, device: str | None, event: type[Any], plural: str) -> Iterator[Finding]:
+        if device is None:
+            return  # told already
+        found = self._devices.get(device)
+        if found is not None and event not in found.driver.reports:
+            what = f"device '{device}' ({found.config.kind}) reports no {plural}"
+            yield Finding((*at, "device"), what, self._such(lambda driver: event in driver.reports))
+        elif found is None and device not in self._broken:
+            yield self._absent(at, device)
+
+    def point(self, at: Location, device: str | None, key: str, point: str | None, side: str) -> Iterator[Finding]:
+        if device is None or point is None:
+            return  # told already
+        found = self._devices.get(device)
+        if found is None:
+            if device not in self._broken:
+                yield self._absent(at, device)
+            return
+        needed = InputChanged in found.driver.reports if side == "inputs" else WriteOutputs in found.driver.performs
+        if not needed:
+            yield Finding((*at, "device"), f"device '{device}' ({found.config.kind}) has no {side}")
+            return
+        points = getattr(found.config, side, None)
+        if isinstance(points, Mapping) and point not in points:
+            yield Finding((*at, key), f"'{point}' is not among the {side} of '{device}'", close_to(point, points))
+
+    def _absent(self, at: Location, device: str) -> Finding:
+        known = (*self._devices, *self._broken)
+        remedy = close_to(device, known) if known else "list it under `devices`"
+        return Finding((*at, "device"), f"there is no device '{device}'", remedy)
+
+    def _such(self, fits: Any) -> str:
+        names = [name for name, device in self._devices.items() if fits(device.driver)]
+        return f"one of {', '.join(names)}" if names else "add such a device"
+
+
+def _zones(lane: LaneFile) -> Iterator[Finding]:
+    names = [zone.name for zone in lane.zones if zone.name is not None]
+    yield from _twice("zones", "name", [zone.name for zone in lane.zones])
+    for index, zone in enumerate(lane.zones):
+        if zone.end_m <= zone.start_m:
+            yield Finding(("zones", index, "end_m"), f"zone '{zone.name}' ends before it begins", "end_m above start_m")
+    for index, (before, after) in enumerate(pairwise(lane.zones), start=1):
+        yield from _after(index, before, after)
+    for location, zone_name in _zone_mentions(lane):
+        if zone_name is not None and zone_name not in names:
+            yield Finding(location, f"there is no zone '{zone_name}'", close_to(zone_name, names))
+    if lane.lane.booth_zone in names and lane.loops and lane.lane.booth_zone not in {loop.zone for loop in lane.loops}:
+        yield Finding(("loops",), f"no loop watches the booth zone '{lane.lane.booth_zone}'", "add one")
+
+
+def _after(index: int, before: ZoneSection, after: ZoneSection) -> Iterator[Finding]:
+    if after.start_m < before.start_m:
+        what = f"zone '{after.name}' begins before '{before.name}'"
+        yield Finding(("zones", index, "start_m"), what, "list zones in driving order")
+    elif after.start_m < before.end_m:
+        what = f"zone '{after.name}' overlaps '{before.name}'"
+        yield Finding(("zones", index, "start_m"), what, f"begin at {before.end_m:g} m or later")
+
+
+def _zone_mentions(lane: LaneFile) -> Iterator[tuple[Location, str | None]]:
+    yield ("lane", "booth_zone"), lane.lane.booth_zone
+    for kind in ("loops", "portals", "antennas", "cameras"):
+        for index, sensor in enumerate(getattr(lane, kind)):
+            yield (kind, index, "zone"), sensor.zone
+
+
+def _twice(section: str, key: str, values: Iterable[Any]) -> Iterator[Finding]:
+    seen: set[Any] = set()
+    for index, value in enumerate(values):
+        if value is None or (isinstance(value, tuple) and None in value):
+            continue  # told already
+        if value in seen:
+            shown = value if isinstance(value, str) else " ".join(map(str, value))
+            yield Finding((section, index, key), f"'{shown}' is listed twice under {section}", "remove or rename one")
+        seen.add(value)
+
+
+def _points_twice(lane: LaneFile) -> Iterator[Finding]:
+    """One input cannot mean two things."""
+    uses: list[tuple[Location, tuple[str | None, str | None]]] = [
+        (("loops", index, "point"), (loop.device, loop.point)) for index, loop in enumerate(lane.loops)
+    ]
+    if lane.gate is not None:
+        uses.append((("gate", "opened_input"), (lane.gate.device, lane.gate.opened_input)))
+        uses.append((("gate", "closed_input"), (lane.gate.device, lane.gate.closed_input)))
+    if lane.booth_button is not None:
+        uses.append((("booth_button", "point"), (lane.booth_button.device, lane.booth_button.point)))
+    seen: set[tuple[str | None, str | None]] = set()
+    for location, used in uses:
+        if None in used:
+            continue  # told already
+        if used in seen and lane.gate is not None and location == ("gate", "closed_input"):
+            continue  # told already: both limit switches are the same input
+        if used in seen:
+            yield Finding(location, f"the input '{used[1]}' of '{used[0]}' has another use already", "use another")
+        seen.add(used)
