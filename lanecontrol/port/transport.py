@@ -6,16 +6,23 @@ never reconnects; a fresh one is made per connection, and the outbox owns every 
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from lanecontrol.errors import LinkLost
+
 REFUSED = 0x80
 """MQTT 5 reason codes from here on are refusals: never success."""
 NO_SUBSCRIBERS = 0x10
 """Acknowledged and thrown away: nobody had subscribed (MQTT 5, section 3.4.2.1)."""
+
+
+class TakenOver(LinkLost):
+    """Another client came with our client id, and the broker gave it our place. Retry slowly: two would fight."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +37,7 @@ class Message:
     response_topic: str = ""
     correlation: bytes = b""
     expiry_s: int | None = None
+    user_properties: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +52,9 @@ class Received:
     content_type: str = ""
     response_topic: str = ""
     correlation: bytes = b""
+    user_properties: tuple[tuple[str, str], ...] = ()
+    expiry_s: int | None = None
+    """What is left of the message's expiry interval, if it has one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,23 +93,43 @@ class Transport(ABC):
     async def publish(self, message: Message) -> int:
         """Send; answers the reason code (0 with 3.1.1 and QoS 0). Raises LinkLost: nobody knows whether it arrived.
 
-        Several may be under way; the caller keeps to the window. Order of sending is the order of the calls.
+        Several may be under way; beyond the broker's receive maximum the call waits until there is room. Order of
+        sending is the order of the calls.
+        """
+
+    def begin(self, message: Message) -> asyncio.Future[int]:
+        """The same without waiting: the future answers the reason code, or fails with LinkLost.
+
+        For a caller that keeps a window of its own: it saves a task per message where the client can do without.
+        """
+        return asyncio.ensure_future(self.publish(message))
+
+    @abstractmethod
+    async def subscribe(self, filters: Sequence[str], *, retain_as_published: bool = False) -> None:
+        """Subscribe at QoS 1. Raises ProtocolViolation when the broker refuses a filter, LinkLost.
+
+        `retain_as_published` (MQTT 5, section 3.8.3.1): also a live message shows whether it was sent to be retained.
         """
 
     @abstractmethod
-    async def subscribe(self, filters: Sequence[str]) -> None:
-        """Subscribe at QoS 1. Raises ProtocolViolation when the broker refuses a filter, LinkLost."""
-
-    @abstractmethod
     async def receive(self) -> Received:
-        """The next message; waits without limit. Raises LinkLost."""
+        """The next message; waits without limit, as nobody owes us one. Raises LinkLost.
+
+        A message of QoS 1 is acknowledged to the broker when it is handed out here, not before.
+        """
 
     @abstractmethod
-    async def close(self) -> None:
-        """Say goodbye and close; never raises, bounded by a second."""
+    async def close(self, *, with_will: bool = False) -> None:
+        """Say goodbye and close; never raises, bounded by a second, may be called again.
+
+        `with_will` leaves without the goodbye that would make the broker forget our will.
+        """
 
 
 class Connect(Protocol):
-    """Opens a transport. Raises LinkLost, CredentialsRefused, ProtocolViolation. Leaving the context closes it."""
+    """Opens a transport. Raises LinkLost, CredentialsRefused, ProtocolViolation. Leaving the context closes it.
+
+    Left by an exception, it closes `with_will`.
+    """
 
     def __call__(self, broker: Broker, *, will: Message | None = None) -> AbstractAsyncContextManager[Transport]: ...

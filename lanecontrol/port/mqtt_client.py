@@ -1,0 +1,495 @@
+"""The daemon's own MQTT client: one connection over a `Link`, many publishes in flight, every reason code told.
+
+`MqttConnector` is the `Connect` that the session is given. The client answers for the window the broker asked for,
+packet sizes, deadlines of acknowledgements and half-open connections; it never reconnects and never repeats a publish:
+the outbox does. Timers are the event loop's, so a virtual clock can run it; what waits for the broker counts as real
+work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+from lanecontrol.clock import RealWork
+from lanecontrol.errors import CredentialsRefused, DeviceError, LinkLost, ProtocolViolation
+from lanecontrol.links import Link, Links
+from lanecontrol.port import mqtt_encode as encode
+from lanecontrol.port.mqtt_codec import Decoder
+from lanecontrol.port.mqtt_packets import (
+    PACKET_TOO_LARGE,
+    PROTOCOL_ERROR,
+    V5,
+    WITH_WILL,
+    Connack,
+    Disconnect,
+    Packet,
+    Pingresp,
+    Puback,
+    Publish,
+    Suback,
+    Violation,
+    reason_text,
+)
+from lanecontrol.port.transport import Broker, Greeting, Message, Received, TakenOver, Transport
+
+QUEUE_LIMIT = 64
+"""Incoming messages that may wait to be received; told to an MQTT 5 broker as our receive maximum."""
+PACKET_LIMIT_BYTES = 1 << 20
+"""The largest packet we take: commands, receipts and snapshots are far below."""
+QUIET = 0.75
+"""Share of the keepalive after which a silent connection is asked for a sign of life."""
+PATIENCE = 0.5
+"""Share of the keepalive that the sign may take: with QUIET a half-open link is noticed within 1.25 keepalives."""
+FAREWELL_S = 0.5
+RETAIN_UNSUPPORTED = 0x9A
+TAKEN_OVER = 0x8E
+_CREDENTIALS = frozenset((0x86, 0x87, 0x8A, 0x8C))
+_PASSING = frozenset((0x80, 0x83, 0x88, 0x89, 0x97, 0x9C, 0x9D, 0x9F))
+"""CONNACK codes that may be different next time."""
+_TICK_S = 0.001
+"""Timers may fire this much early, by rounding."""
+
+
+def link_url(url: str) -> str:
+    """The link under an MQTT URL: `mqtt://host[:1883]`, `mqtts://host[:8883]?ca=...` or `mem://name`.
+
+    Raises ValueError.
+    """
+    parts = urlsplit(url)
+    if parts.scheme == "mem":
+        return url
+    known = {"mqtt": ("tcp", 1883), "mqtts": ("tls", 8883)}.get(parts.scheme)
+    if known is None or not parts.hostname:
+        raise ValueError(f"not a broker url: {url[:80]!r}; write mqtt://host:port or mqtts://host:port")
+    scheme, default = known
+    netloc = parts.netloc if parts.port else f"{parts.netloc.rstrip(':')}:{default}"
+    return f"{scheme}://{netloc}{parts.path}{'?' + parts.query if parts.query else ''}"
+
+
+class MqttConnector:
+    """Opens connections with this project's own client. The `Connect` of the daemon."""
+
+    def __init__(
+        self,
+        links: Links,
+        work: RealWork | None = None,
+        *,
+        queue_limit: int = QUEUE_LIMIT,
+        packet_limit_bytes: int = PACKET_LIMIT_BYTES,
+    ) -> None:
+        self._links = links
+        self._work = work or RealWork()
+        self._queue_limit = queue_limit
+        self._packet_limit_bytes = packet_limit_bytes
+
+    @asynccontextmanager
+    async def __call__(self, broker: Broker, *, will: Message | None = None) -> AsyncIterator[MqttClient]:
+        """Connect. Raises LinkLost, CredentialsRefused, ProtocolViolation."""
+        async with AsyncExitStack() as stack:
+            with self._work.under_way():
+                link = await stack.enter_async_context(
+                    self._links.open(link_url(broker.url), timeout_s=broker.connect_timeout_s)
+                )
+                client = MqttClient(link, broker, self._work, self._queue_limit, self._packet_limit_bytes)
+                stack.push_async_exit(client.leave)
+                await client.greet(will)
+            yield client
+
+
+class MqttClient(Transport):
+    """One connection. Made by `MqttConnector`."""
+
+    def __init__(self, link: Link, broker: Broker, work: RealWork, queue_limit: int, packet_limit_bytes: int) -> None:
+        self._link = link
+        self._broker = broker
+        self._work = work
+        self._held = False
+        self._queue_limit = queue_limit
+        self._packet_limit = packet_limit_bytes
+        self._loop = asyncio.get_running_loop()
+        self._decoder = Decoder(broker.protocol, packet_limit_bytes)
+        self._greeted: asyncio.Future[Connack] = self._loop.create_future()
+        self._lost: DeviceError | None = None
+        self._closed = False
+        self._bug: BaseException | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        # towards the broker
+        self._out: list[bytes] = []
+        self._written: list[asyncio.Future[int]] = []
+        self._wake: asyncio.Future[None] | None = None
+        self._packet_id = 0
+        self._window = 1
+        self._largest: int | None = None
+        self._retains = True
+        self._flying: dict[int, tuple[asyncio.Future[int], float]] = {}
+        self._asking: dict[int, tuple[asyncio.Future[tuple[int, ...]], float]] = {}
+        self._waiting: deque[tuple[asyncio.Future[int], Message]] = deque()
+        # from the broker
+        self._incoming: deque[Publish] = deque()
+        self._arrived = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+        # timers
+        self._keepalive_s = float(broker.keepalive_s)
+        self._sent_at = self._heard_at = self._loop.time()
+        self._asked_at: float | None = None
+        self._deadline: asyncio.TimerHandle | None = None
+        self._pulse: asyncio.TimerHandle | None = None
+
+    # --- connect ---
+
+    async def greet(self, will: Message | None) -> None:
+        """Say CONNECT and take the answer. Raises LinkLost, CredentialsRefused, ProtocolViolation."""
+        broker = self._broker
+        hello = encode.Hello(
+            broker.client_id,
+            broker.protocol,
+            broker.keepalive_s,
+            broker.clean_start,
+            broker.username,
+            broker.password,
+            will,
+            self._queue_limit,
+            self._packet_limit,
+        )
+        try:
+            self._write(encode.encode_connect(hello))
+        except encode.Unsendable as bad:
+            raise ProtocolViolation("connect", f"client id, will or credentials {bad}") from None
+        self._tasks = [
+            self._loop.create_task(self._keep_writing(), name="mqtt writer"),
+            self._loop.create_task(self._keep_reading(), name="mqtt reader"),
+        ]
+        for task in self._tasks:
+            task.add_done_callback(self._task_ended)
+        try:
+            async with asyncio.timeout(broker.connect_timeout_s):
+                self._welcome(await self._greeted)
+        except TimeoutError:
+            raise LinkLost("connect", f"no CONNACK within {broker.connect_timeout_s:g} s") from None
+
+    def _welcome(self, connack: Connack) -> None:
+        if connack.code:
+            raise _refusal(connack)
+        if connack.maximum_qos < 1:
+            raise ProtocolViolation("connect", "the broker has no QoS 1")
+        if connack.keepalive_s is not None:
+            self._keepalive_s = float(connack.keepalive_s)
+        self._window = connack.receive_maximum
+        self._largest = connack.maximum_packet_bytes
+        self._retains = connack.retain_available
+        self.greeting = Greeting(
+            connack.session_present, connack.receive_maximum, connack.maximum_packet_bytes, self._broker.protocol
+        )
+        self._mind_pulse()
+
+    # --- publish ---
+
+    async def publish(self, message: Message) -> int:
+        return await self.begin(message)
+
+    def begin(self, message: Message) -> asyncio.Future[int]:
+        future: asyncio.Future[int] = self._loop.create_future()
+        if self._lost is not None:
+            future.set_exception(self._loss())
+            return future
+        self._hold()
+        if self._waiting or (message.qos and len(self._flying) >= self._window):
+            self._waiting.append((future, message))
+        else:
+            self._send(future, message)
+        return future
+
+    def _send(self, future: asyncio.Future[int], message: Message) -> None:
+        packet_id = self._next_id() if message.qos else 0
+        try:
+            packet = encode.encode_publish(message, packet_id, self._broker.protocol)
+        except encode.Unsendable as bad:
+            self._refuse(future, bad.code)
+            return
+        if self._largest is not None and len(packet) > self._largest:
+            self._refuse(future, PACKET_TOO_LARGE)
+        elif message.retain and not self._retains:
+            self._refuse(future, RETAIN_UNSUPPORTED)
+        elif message.qos:
+            self._flying[packet_id] = future, self._due()
+            self._write(packet)
+        else:
+            self._written.append(future)
+            self._write(packet)
+
+    def _refuse(self, future: asyncio.Future[int], code: int) -> None:
+        """What the broker could not take is not sent: the reason is told as if it had answered."""
+        future.set_result(code)
+        self._release()
+
+    def _due(self) -> float:
+        """When an answer to what is sent now is overdue; sees to it that somebody looks then."""
+        due_s = self._loop.time() + self._broker.answer_timeout_s
+        if self._deadline is None:
+            self._deadline = self._loop.call_at(due_s, self._mind_deadline)
+        return due_s
+
+    def _next_id(self) -> int:
+        while True:
+            self._packet_id = self._packet_id % 65_535 + 1
+            if self._packet_id not in self._flying and self._packet_id not in self._asking:
+                return self._packet_id
+
+    def _fill_window(self) -> None:
+        while self._waiting and (len(self._flying) < self._window or not self._waiting[0][1].qos):
+            future, message = self._waiting.popleft()
+            if not future.done():
+                self._send(future, message)
+
+    # --- subscribe and receive ---
+
+    async def subscribe(self, filters: Sequence[str], *, retain_as_published: bool = False) -> None:
+        if self._lost is not None:
+            raise self._loss()
+        packet_id = self._next_id()
+        future: asyncio.Future[tuple[int, ...]] = self._loop.create_future()
+        try:
+            packet = encode.encode_subscribe(
+                filters, packet_id, self._broker.protocol, retain_as_published=retain_as_published
+            )
+        except encode.Unsendable as bad:
+            raise ProtocolViolation("subscribe", str(bad)) from None
+        self._hold()
+        self._asking[packet_id] = future, self._due()
+        self._write(packet)
+        codes = await future
+        refused = [f"{name}: {reason_text(code)}" for name, code in zip(filters, codes, strict=False) if code > 2]
+        if refused or len(codes) != len(filters):
+            raise ProtocolViolation("subscribe", "; ".join(refused) or "not an answer for each filter")
+
+    async def receive(self) -> Received:
+        while not self._incoming:
+            if self._lost is not None:
+                raise self._loss()
+            self._arrived.clear()
+            await self._arrived.wait()
+        arrived = self._incoming.popleft()
+        if arrived.packet_id and self._lost is None:
+            self._write(encode.encode_puback(arrived.packet_id))
+        if len(self._incoming) <= self._queue_limit:
+            self._room.set()
+        return arrived.message
+
+    # --- the two tasks ---
+
+    def _write(self, packet: bytes) -> None:
+        self._out.append(packet)
+        if self._wake is not None and not self._wake.done():
+            self._wake.set_result(None)
+
+    async def _keep_writing(self) -> None:
+        try:
+            while True:
+                if not self._out:
+                    self._wake = self._loop.create_future()
+                    await self._wake
+                data = self._out[0] if len(self._out) == 1 else b"".join(self._out)
+                done = self._written
+                self._out, self._written = [], []
+                self._sent_at = self._loop.time()
+                await self._link.write(data)
+                for future in done:
+                    if not future.done():
+                        future.set_result(0)
+                if done:
+                    self._release()
+        except LinkLost as lost:
+            self._fail(lost)
+
+    async def _keep_reading(self) -> None:
+        try:
+            while self._lost is None:
+                data = await self._link.read()
+                self._heard_at = self._loop.time()
+                self._asked_at = None
+                for packet in self._decoder.feed(data):
+                    self._handle(packet)
+                if self._waiting and self._lost is None:
+                    self._fill_window()
+                self._release()
+                if len(self._incoming) > self._queue_limit:
+                    # More than our receive maximum: QoS 0, or MQTT 3.1.1. Whoever sends waits in the socket.
+                    self._room.clear()
+                    await self._room.wait()
+                    self._heard_at = self._loop.time()
+        except LinkLost as lost:
+            self._fail(lost)
+
+    def _handle(self, packet: Packet) -> None:
+        if self._lost is not None:
+            return
+        if not self._greeted.done():
+            self._handle_first(packet)
+            return
+        match packet:
+            case Puback(packet_id, code):
+                if (sent := self._flying.pop(packet_id, None)) is not None and not sent[0].done():
+                    sent[0].set_result(code)
+            case Publish():
+                self._incoming.append(packet)
+                self._arrived.set()
+            case Suback(packet_id, codes):
+                if (asked := self._asking.pop(packet_id, None)) is not None and not asked[0].done():
+                    asked[0].set_result(codes)
+            case Pingresp():
+                pass
+            case Disconnect(code, reason):
+                kind = TakenOver if code == TAKEN_OVER else LinkLost
+                self._fail(kind("session", f"ended by the broker: {reason_text(code)}{reason and ': ' + reason}"))
+            case Connack():
+                self._violated(Violation(PROTOCOL_ERROR, "a second CONNACK"))
+            case Violation():
+                self._violated(packet)
+
+    def _handle_first(self, packet: Packet) -> None:
+        match packet:
+            case Connack():
+                self._greeted.set_result(packet)
+            case Violation():
+                self._violated(packet)
+            case _:
+                self._violated(Violation(PROTOCOL_ERROR, f"{type(packet).__name__} before CONNACK"))
+
+    def _violated(self, violation: Violation) -> None:
+        self._write(encode.encode_disconnect(self._broker.protocol, violation.code))
+        before = not self._greeted.done()
+        kind = ProtocolViolation if before else LinkLost
+        self._fail(kind("connect" if before else "session", f"the broker broke the protocol: {violation.why}"))
+
+    # --- time ---
+
+    @property
+    def _deaf(self) -> bool:
+        """We are not reading, because our own side has not taken what came: the broker cannot be blamed."""
+        return not self._room.is_set()
+
+    def _mind_deadline(self) -> None:
+        self._deadline = None
+        oldest = [next(iter(waiting.values()))[1] for waiting in (self._flying, self._asking) if waiting]
+        if not oldest or self._lost is not None:
+            return
+        now_s, limit_s = self._loop.time(), self._broker.answer_timeout_s
+        due_s = now_s + limit_s if self._deaf else min(oldest)
+        if due_s <= now_s + _TICK_S:
+            self._fail(LinkLost("session", f"no acknowledgement within {limit_s:g} s"))
+        else:
+            self._deadline = self._loop.call_at(due_s, self._mind_deadline)
+
+    def _mind_pulse(self) -> None:
+        """Ask for a sign of life when it has been quiet, and give up when none comes (section 3.1.2.10)."""
+        if self._lost is not None or not self._keepalive_s:
+            return
+        now_s = self._loop.time() + _TICK_S
+        patience_s = self._keepalive_s * PATIENCE
+        if self._asked_at is not None and not self._deaf and now_s >= self._asked_at + patience_s:
+            self._fail(LinkLost("session", f"nothing heard for {now_s - self._heard_at:.1f} s"))
+            return
+        due_s = min(self._heard_at, self._sent_at) + self._keepalive_s * QUIET
+        if self._asked_at is None and now_s >= due_s:
+            self._asked_at = self._sent_at = self._loop.time()
+            self._hold()
+            self._write(encode.PINGREQ)
+        if self._asked_at is not None:
+            due_s = max(self._asked_at, self._loop.time()) + patience_s
+        self._pulse = self._loop.call_at(due_s, self._mind_pulse)
+
+    # --- real work ---
+
+    def _hold(self) -> None:
+        """From here on something of ours waits for the broker: a virtual clock must not jump."""
+        if not self._held:
+            self._held = True
+            self._work.outstanding += 1
+
+    def _release(self) -> None:
+        waiting = self._flying or self._waiting or self._asking or self._written or self._asked_at is not None
+        if self._held and (self._lost is not None or not waiting):
+            self._held = False
+            self._work.outstanding -= 1
+
+    # --- the end ---
+
+    def _loss(self) -> DeviceError:
+        lost = self._lost or LinkLost("session", "closed")
+        return type(lost)(lost.deed, lost.why)
+
+    def _fail(self, error: DeviceError) -> None:
+        """The connection is over: everybody who waits is told, at once."""
+        if self._lost is not None:
+            return
+        self._lost = error
+        for timer in (self._deadline, self._pulse):
+            if timer is not None:
+                timer.cancel()
+        futures: list[asyncio.Future[Any]] = [future for future, _ in self._flying.values()]
+        futures += [future for future, _ in self._asking.values()]
+        futures += [future for future, _ in self._waiting]
+        futures += self._written
+        self._flying.clear()
+        self._asking.clear()
+        self._waiting.clear()
+        self._written = []
+        for future in futures:
+            if not future.done():
+                future.set_exception(self._loss())
+        if not self._greeted.done():
+            self._greeted.set_exception(self._loss())
+            self._greeted.exception()  # nobody may be waiting for it any more
+        self._arrived.set()
+        self._room.set()
+        self._release()
+
+    def _task_ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (bug := task.exception()) is not None:
+            self._bug = bug
+            self._fail(LinkLost("session", f"a bug in the client: {type(bug).__name__}"))
+
+    async def leave(self, kind: type[BaseException] | None, *_: object) -> None:
+        """The end of the context: without a goodbye when it ended by an exception, so that the will is published."""
+        await self.close(with_will=kind is not None)
+        if self._bug is not None:
+            raise self._bug
+
+    async def close(self, *, with_will: bool = False) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            if self._lost is None and self._greeted.done():
+                await self._farewell(with_will)
+        finally:
+            self._fail(LinkLost("session", "closed by us"))
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await self._link.close()
+
+    async def _farewell(self, with_will: bool) -> None:
+        if with_will and self._broker.protocol != V5:
+            return  # MQTT 3.1.1 has no other way than to go without a word
+        flushed: asyncio.Future[int] = self._loop.create_future()
+        self._written.append(flushed)
+        self._write(encode.encode_disconnect(self._broker.protocol, WITH_WILL if with_will else 0))
+        await asyncio.wait((flushed,), timeout=FAREWELL_S)
+        if flushed.done():
+            flushed.exception()
+
+
+def _refusal(connack: Connack) -> DeviceError:
+    why = f"refused by the broker: {reason_text(connack.code)}{connack.reason and ': ' + connack.reason}"
+    if connack.code in _CREDENTIALS:
+        return CredentialsRefused("connect", why)
+    if connack.code in _PASSING:
+        return LinkLost("connect", why)
+    return ProtocolViolation("connect", why)

@@ -1,0 +1,162 @@
+"""MQTT 5.0 and 3.1.1, the client's side of the wire, without I/O: what we say, as bytes.
+
+Section numbers are those of MQTT 5.0 (OASIS). What cannot be said raises `Unsendable` with the reason code a broker
+would have answered; nothing else is raised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lanecontrol.port.mqtt_packets import LONGEST, MALFORMED, PACKET_TOO_LARGE, TOPIC_INVALID, V5
+from lanecontrol.port.transport import Message
+
+PINGREQ = b"\xc0\x00"
+
+
+SESSION_KEPT_S = 86_400
+"""How long a broker keeps a session that was not started clean (section 3.1.2.11.2): a day."""
+
+
+class Unsendable(ValueError):
+    """The message cannot be put into a packet; `code` is the reason a broker would have given."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"cannot be sent: 0x{code:02X}")
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """What a CONNECT says."""
+
+    client_id: str
+    protocol: int = V5
+    keepalive_s: int = 15
+    clean_start: bool = True
+    username: str = ""
+    password: str = ""
+    will: Message | None = None
+    receive_maximum: int = 65_535
+    maximum_packet_bytes: int = LONGEST
+
+
+def encode_connect(hello: Hello) -> bytes:
+    """CONNECT (section 3.1). Raises Unsendable when a text is too long or holds U+0000."""
+    five = hello.protocol == V5
+    will = hello.will
+    flags = (
+        (0x02 if hello.clean_start else 0)
+        | (0x04 | will.qos << 3 | will.retain << 5 if will else 0)
+        | (0x80 if hello.username else 0)
+        | (0x40 if hello.password else 0)
+    )
+    body = b"\x00\x04MQTT" + bytes((hello.protocol, flags)) + hello.keepalive_s.to_bytes(2, "big")
+    if five:
+        # Receive maximum bounds what the broker may send us unacknowledged (section 3.1.2.11.3).
+        properties = b"" if hello.clean_start else b"\x11" + SESSION_KEPT_S.to_bytes(4, "big")
+        properties += b"\x21" + hello.receive_maximum.to_bytes(2, "big")
+        properties += b"\x27" + hello.maximum_packet_bytes.to_bytes(4, "big")
+        body += _sized(properties)
+    body += _utf8(hello.client_id)
+    if will:
+        body += (_sized(_message_properties(will)) if five else b"") + _utf8(will.topic) + _blob(will.payload)
+    if hello.username:
+        body += _utf8(hello.username)
+    if hello.password:
+        body += _blob(hello.password.encode())
+    return b"\x10" + _sized(body)
+
+
+def encode_publish(message: Message, packet_id: int, protocol: int) -> bytes:
+    """PUBLISH (section 3.3); `packet_id` is 0 at QoS 0. Raises Unsendable for what cannot be sent at all."""
+    topic = message.topic
+    if not topic or "+" in topic or "#" in topic:
+        raise Unsendable(TOPIC_INVALID)
+    head = _utf8(topic)
+    if message.qos:
+        head += packet_id.to_bytes(2, "big")
+    if protocol == V5:
+        properties = _message_properties(message)
+        head += _sized(properties) if properties else b"\x00"
+    size = len(head) + len(message.payload)
+    first = 0x30 | message.qos << 1 | message.retain
+    if size < 0x80:
+        return bytes((first, size)) + head + message.payload
+    if size < 0x4000:
+        return bytes((first, size & 0x7F | 0x80, size >> 7)) + head + message.payload
+    if size > LONGEST:
+        raise Unsendable(PACKET_TOO_LARGE)
+    return bytes((first,)) + _varint(size) + head + message.payload
+
+
+def encode_puback(packet_id: int) -> bytes:
+    """PUBACK that says success; the short form is right in both versions (section 3.4.2.1)."""
+    return bytes((0x40, 2, packet_id >> 8, packet_id & 0xFF))
+
+
+def encode_subscribe(
+    filters: Sequence[str], packet_id: int, protocol: int, *, retain_as_published: bool = False
+) -> bytes:
+    """SUBSCRIBE at QoS 1 (section 3.8). Raises Unsendable for a filter that is too long or holds U+0000."""
+    options = 0x01 | (0x08 if retain_as_published and protocol == V5 else 0)
+    body = packet_id.to_bytes(2, "big") + (b"\x00" if protocol == V5 else b"")
+    body += b"".join(_utf8(topic_filter) + bytes((options,)) for topic_filter in filters)
+    return b"\x82" + _sized(body)
+
+
+def encode_disconnect(protocol: int, code: int = 0) -> bytes:
+    """DISCONNECT (section 3.14); in 3.1.1 it has no reason."""
+    return bytes((0xE0, 1, code)) if protocol == V5 and code else b"\xe0\x00"
+
+
+def _message_properties(message: Message) -> bytes:
+    if not (
+        message.content_type
+        or message.response_topic
+        or message.correlation
+        or message.user_properties
+        or message.expiry_s is not None
+    ):
+        return b""
+    parts = []
+    if message.expiry_s is not None:
+        parts.append(b"\x02" + min(max(message.expiry_s, 0), 0xFFFFFFFF).to_bytes(4, "big"))
+    if message.content_type:
+        parts.append(b"\x03" + _utf8(message.content_type))
+    if message.response_topic:
+        parts.append(b"\x08" + _utf8(message.response_topic))
+    if message.correlation:
+        parts.append(b"\x09" + _blob(message.correlation))
+    parts.extend(b"\x26" + _utf8(name) + _utf8(value) for name, value in message.user_properties)
+    return b"".join(parts)
+
+
+def _utf8(text: str) -> bytes:
+    try:
+        data = text.encode()
+    except UnicodeEncodeError:
+        raise Unsendable(MALFORMED) from None
+    if b"\0" in data:
+        raise Unsendable(MALFORMED)
+    return _blob(data)
+
+
+def _blob(data: bytes) -> bytes:
+    if len(data) > 65_535:
+        raise Unsendable(PACKET_TOO_LARGE)
+    return len(data).to_bytes(2, "big") + data
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while True:
+        byte, value = value & 0x7F, value >> 7
+        out.append(byte | (0x80 if value else 0))
+        if not value:
+            return bytes(out)
+
+
+def _sized(data: bytes) -> bytes:
+    return _varint(len(data)) + data

@@ -1,0 +1,312 @@
+"""The JSON of orders and of their replies, at the edge: what `cmd/<verb>` takes and what comes back.
+
+`port.orders` reads requests with this, `port.central` writes them, and the schemas are made from it. Authority is not
+decided here: a well-formed order may still be refused by the lane.
+"""
+
+from __future__ import annotations
+
+import json
+from abc import abstractmethod
+from datetime import datetime
+from typing import Annotated, Any, ClassVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
+
+from lanecontrol.clock import utc_text
+from lanecontrol.commands import (
+    Acknowledge,
+    Actor,
+    CloseLane,
+    DeclareEmergency,
+    Dispose,
+    Disposition,
+    NextVehicle,
+    OpenLane,
+    Order,
+    Outcome,
+    Request,
+    ResetLane,
+    Result,
+    Role,
+    SetOccupants,
+)
+
+BODY_LIMIT_BYTES = 16 * 1024
+"""A request body above this is refused unread: the longest sensible one is a hundredth of it."""
+
+Name = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Level = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+Text = Annotated[str, StringConstraints(max_length=1000)]
+
+
+def _utc_s(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    moment = datetime.fromisoformat(value)
+    if moment.tzinfo is None:
+        raise ValueError("a time of day without a time zone; write one like 2026-01-31T12:00:00Z")
+    return moment.timestamp()
+
+
+UtcSeconds = Annotated[
+    float,
+    BeforeValidator(_utc_s, json_schema_input_type=str | float),
+    Field(allow_inf_nan=False),
+]
+
+
+class By(BaseModel):
+    """Who asks, and in which role."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    name: Name
+    """The person's or system's name, as it shall stand in the record."""
+    role: Role
+    """In which role. The lane decides what a role may ask for."""
+    simulated: bool = False
+    """The simulator's automatic officer. Refused by a real lane."""
+
+
+class CommandPayload(BaseModel):
+    """What every order carries."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    verb: ClassVar[str]
+
+    key: Annotated[str, StringConstraints(min_length=8, max_length=64, pattern=r"^[A-Za-z0-9_.:-]+$")]
+    """Idempotency key: never used twice by anybody. A repeated key is refused."""
+    by: By
+    """Who asks."""
+    lane: Level
+    """The lane this is meant for; another lane refuses it."""
+    deadline: UtcSeconds
+    """After this moment the order is refused: RFC 3339, or UTC seconds since 1970."""
+    client: Level | None = None
+    """Where there is no response topic (MQTT 3.1.1), the reply goes to `reply/<client>`."""
+
+    @abstractmethod
+    def request(self) -> Request:
+        """What is asked for, in the lane's words."""
+
+    def order(self) -> Order:
+        """The order in the lane's words."""
+        actor = Actor(self.by.name, self.by.role, self.by.simulated)
+        return Order(self.key, actor, self.request(), self.deadline)
+
+
+class DispositionCommand(CommandPayload):
+    """An officer decides about a passage. Only this releases a vehicle."""
+
+    verb = "disposition"
+    passage: Name
+    """The passage decided about."""
+    disposition: Disposition
+    """The decision."""
+    reasons: Annotated[tuple[Text, ...], Field(max_length=32)] = ()
+    """Reasons, as codes or words."""
+    justification: Text = ""
+    """Why, where the decision contradicts a mandatory referral."""
+
+    def request(self) -> Request:
+        return Dispose(self.passage, self.disposition, self.reasons, self.justification)
+
+
+class OccupantsCommand(CommandPayload):
+    """The number of people the officer counted."""
+
+    verb = "occupants"
+    passage: Name
+    """The passage counted."""
+    count: Annotated[int, Field(ge=0, le=200)]
+    """People in the vehicle; a bus holds under two hundred."""
+
+    def request(self) -> Request:
+        return SetOccupants(self.passage, self.count)
+
+
+class AcknowledgeCommand(CommandPayload):
+    """Silence an alarm."""
+
+    verb = "acknowledge"
+    alarm: Name
+    """The alarm's id."""
+
+    def request(self) -> Request:
+        return Acknowledge(self.alarm)
+
+
+class OpenCommand(CommandPayload):
+    """Open the lane for traffic."""
+
+    verb = "open"
+
+    def request(self) -> Request:
+        return OpenLane()
+
+
+class CloseCommand(CommandPayload):
+    """Close the lane; vehicles inside are finished."""
+
+    verb = "close"
+    reason: Text = ""
+    """Why."""
+
+    def request(self) -> Request:
+        return CloseLane(self.reason)
+
+
+class ResetCommand(CommandPayload):
+    """Back to closed after an emergency or a fault."""
+
+    verb = "reset"
+
+    def request(self) -> Request:
+        return ResetLane()
+
+
+class EmergencyCommand(CommandPayload):
+    """Red everywhere, at once."""
+
+    verb = "emergency"
+    reason: Text = ""
+    """Why."""
+
+    def request(self) -> Request:
+        return DeclareEmergency(self.reason)
+
+
+class NextCommand(CommandPayload):
+    """Another vehicle is at the booth."""
+
+    verb = "next"
+
+    def request(self) -> Request:
+        return NextVehicle()
+
+
+COMMANDS: dict[str, type[CommandPayload]] = {
+    model.verb: model
+    for model in (
+        DispositionCommand,
+        OccupantsCommand,
+        AcknowledgeCommand,
+        OpenCommand,
+        CloseCommand,
+        ResetCommand,
+        EmergencyCommand,
+        NextCommand,
+    )
+}
+"""The request model of every verb."""
+
+
+class ReplyPayload(BaseModel):
+    """How an order ended."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, use_attribute_docstrings=True)
+
+    key: str
+    """The order's idempotency key; empty when the request was too broken to have one."""
+    result: Result
+    """How it ended."""
+    reason: str
+    """Why, if it was not done."""
+    lane: str
+    """The lane that answers."""
+
+
+class Refusal(Exception):
+    """A request that is no order, and why; with what could be read of it, for the record."""
+
+    def __init__(self, reason: str, *, key: str = "", name: str = "", role: Role | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.key = key
+        self.name = name
+        self.role = role
+
+
+def parse_command(verb: str, body: bytes) -> CommandPayload:
+    """The request in `body`. Raises Refusal with a reason fit to be told to the sender."""
+    model = COMMANDS.get(verb)
+    if model is None:
+        raise Refusal(f"the verb {_shown(verb)} is unknown; known are {', '.join(COMMANDS)}")
+    if len(body) > BODY_LIMIT_BYTES:
+        raise Refusal(f"the body has {len(body)} bytes; at most {BODY_LIMIT_BYTES} are read")
+    try:
+        return model.model_validate_json(body)
+    except ValidationError as error:
+        raise _refusal(body, error) from None
+
+
+def _refusal(body: bytes, error: ValidationError) -> Refusal:
+    first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    what = f"{_shown(where)}: {first['msg']}" if where else first["msg"]
+    claimed = _claimed(body)
+    return Refusal(f"malformed: {what}{more}", **claimed)
+
+
+def _claimed(body: bytes) -> dict[str, Any]:
+    """Key, name and role as far as a broken request shows them."""
+    try:
+        given = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(given, dict):
+        return {}
+    by = given.get("by")
+    by = by if isinstance(by, dict) else {}
+    role = by.get("role")
+    return {
+        "key": _short(given.get("key")),
+        "name": _short(by.get("name")),
+        "role": Role(role) if isinstance(role, str) and role in Role._value2member_map_ else None,
+    }
+
+
+def _short(value: Any) -> str:
+    return "".join(c for c in value[:64] if c.isprintable()) if isinstance(value, str) else ""
+
+
+def _shown(text: str) -> str:
+    return repr(text[:64])
+
+
+def command_bytes(
+    verb: str,
+    fields: dict[str, Any],
+    *,
+    key: str,
+    actor: Actor,
+    lane: str,
+    deadline_utc_s: float,
+    client: str | None = None,
+) -> bytes:
+    """A request as JSON, checked against its model. Raises Refusal."""
+    by: dict[str, Any] = {"name": actor.name, "role": actor.role.value}
+    if actor.simulated:
+        by["simulated"] = True
+    body = {**fields, "key": key, "by": by, "lane": lane, "deadline": utc_text(deadline_utc_s)}
+    if client is not None:
+        body["client"] = client
+    made = json.dumps(body, separators=(",", ":")).encode()
+    parse_command(verb, made)
+    return made
+
+
+def reply_bytes(key: str, outcome: Outcome, lane: str) -> bytes:
+    """A reply as JSON."""
+    reply = {"key": key, "result": outcome.result.value, "reason": outcome.reason, "lane": lane}
+    return json.dumps(reply, separators=(",", ":")).encode()
+
+
+def parse_reply(body: bytes) -> ReplyPayload | None:
+    """The reply in `body`; None when it is none. Never raises."""
+    try:
+        return ReplyPayload.model_validate_json(body)
+    except ValidationError:
+        return None

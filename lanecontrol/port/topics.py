@@ -1,0 +1,217 @@
+"""The port's topics: which there are, their QoS, who keeps what, and which class may overtake or be dropped.
+
+Everything that publishes or subscribes takes its topic names from a `LaneAddress`; `TOPICS` and `CLASSES` are the
+contract as data, and docs/reference/topics.md is written from them (`python -m lanecontrol.port.topics`). Nothing here
+does I/O.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from lanecontrol.announcements import TOPIC_CLASS, Announcement
+
+_LEVEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+
+def is_level(text: str) -> bool:
+    """Whether `text` can be one level of a topic of ours: no separators, no wildcards, at most 64 characters."""
+    return _LEVEL.fullmatch(text) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class LaneAddress:
+    """Where a lane publishes. A simulated lane has a tree of its own, so that nobody takes it for a real one.
+
+    Raises ValueError for a port or lane name that cannot be a topic level.
+    """
+
+    port: str
+    lane: str
+    simulated: bool = False
+
+    def __post_init__(self) -> None:
+        for name in (self.port, self.lane):
+            if not is_level(name):
+                raise ValueError(f"{name!r} cannot be part of a topic; use letters, digits, _ . or -")
+
+    @property
+    def root(self) -> str:
+        """`poe/<port>/lane/<lane>`: also the `source` of every event."""
+        return f"{'sim/' if self.simulated else ''}poe/{self.port}/lane/{self.lane}"
+
+    @property
+    def status(self) -> str:
+        return f"{self.root}/status"
+
+    def device(self, device: str) -> str:
+        return f"{self.root}/device/{device}"
+
+    def event(self, topic_class: str) -> str:
+        return f"{self.root}/event/{topic_class}"
+
+    def command(self, verb: str) -> str:
+        return f"{self.root}/cmd/{verb}"
+
+    def reply(self, client: str) -> str:
+        return f"{self.root}/reply/{client}"
+
+    def receipt(self, consumer: str) -> str:
+        return f"{self.root}/receipt/{consumer}"
+
+    def evidence(self, picture: str) -> str:
+        return f"{self.root}/evidence/{picture}"
+
+
+class Drop(StrEnum):
+    """What happens to a class when the store reaches its bound."""
+
+    NEVER = "never"
+    OLDEST_FIRST = "oldest_first"
+    """Oldest first, and a gap record is left."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClassPolicy:
+    """One event class. `overtake`: its live events go before its own backlog after an outage."""
+
+    name: str
+    meaning: str
+    overtake: bool
+    drop: Drop
+
+
+CLASSES: dict[str, ClassPolicy] = {
+    policy.name: policy
+    for policy in (
+        ClassPolicy("passage", "a vehicle's way through the lane", False, Drop.NEVER),
+        ClassPolicy("reading", "tags and plates as they are seen", False, Drop.OLDEST_FIRST),
+        ClassPolicy("radiation", "one portal occupancy", False, Drop.NEVER),
+        ClassPolicy("alarm", "an alarm raised, acknowledged, ended", True, Drop.NEVER),
+        ClassPolicy("disposition", "an officer's decision", False, Drop.NEVER),
+        ClassPolicy("equipment", "signal, gate, loops and commands to them", False, Drop.OLDEST_FIRST),
+        ClassPolicy("lane", "the life of the lane", False, Drop.NEVER),
+        ClassPolicy("device", "devices coming, going, failing", False, Drop.OLDEST_FIRST),
+        ClassPolicy("audit", "who asked for what, and what came of it", False, Drop.NEVER),
+        ClassPolicy("telemetry", "figures about the software itself", True, Drop.OLDEST_FIRST),
+    )
+}
+"""Every event class and its policy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """One row of the topic table. `name` is below the lane's root; `payload` names the document it carries."""
+
+    name: str
+    direction: str
+    qos: int
+    retained: bool
+    payload: str
+    meaning: str
+
+
+TO_PORT = "lane to port"
+TO_LANE = "port to lane"
+
+TOPICS: tuple[Topic, ...] = (
+    Topic("status", TO_PORT, 1, True, "status", "`online`, `stopped`, or `lost` (the will)"),
+    Topic("device/<id>", TO_PORT, 1, True, "device", "state of a device; empty when it was removed"),
+    *(Topic(f"event/{policy.name}", TO_PORT, 1, False, "CloudEvent", policy.meaning) for policy in CLASSES.values()),
+    Topic("cmd/<verb>", TO_LANE, 1, False, "command", "an order; a retained one is refused"),
+    Topic("reply/<client>", TO_PORT, 1, False, "reply", "how an order ended; also to the order's response topic"),
+    Topic("receipt/<consumer>", TO_LANE, 1, True, "receipt", "how far a consumer has received, `epoch` and `seq`"),
+    Topic("evidence/<id>", TO_PORT, 1, False, "evidence", "pictures, in chunks on a low-priority stream"),
+)
+"""Every topic below the lane's root."""
+
+BACKLOG_PROPERTY = ("backlog", "true")
+"""MQTT 5 user property of an event that was committed before the connection it is sent on came up."""
+
+
+def class_of(announcement: Announcement) -> str:
+    """The event class of an announcement."""
+    return TOPIC_CLASS[type(announcement)]
+
+
+def topics_page() -> str:
+    """docs/reference/topics.md."""
+    return "\n".join(_page()) + "\n"
+
+
+def _page() -> Iterator[str]:
+    yield from _HEAD.splitlines()
+    yield "| topic | direction | QoS | retained | payload | meaning |"
+    yield "|---|---|---|---|---|---|"
+    for row in TOPICS:
+        kept = "yes" if row.retained else "no"
+        yield f"| `{row.name}` | {row.direction} | {row.qos} | {kept} | {row.payload} | {row.meaning} |"
+    yield from _CLASSES_HEAD.splitlines()
+    yield "| class | events | live overtakes backlog | dropped when the store is full |"
+    yield "|---|---|---|---|"
+    for policy in CLASSES.values():
+        yield _class_row(policy)
+    yield from _COMMANDS.splitlines()
+
+
+def _class_row(policy: ClassPolicy) -> str:
+    events = ", ".join(f"`{kind.__name__}`" for kind, name in TOPIC_CLASS.items() if name == policy.name)
+    dropped = {Drop.NEVER: "never", Drop.OLDEST_FIRST: "oldest first, with a gap record"}[policy.drop]
+    return f"| `{policy.name}` | {events} | {'yes' if policy.overtake else 'no'} | {dropped} |"
+
+
+_HEAD = """# Topics and payloads
+
+This page is written from the code (`python -m lanecontrol.port.topics`); the schemas come from
+`lanecontrol schema events` and `lanecontrol schema asyncapi`.
+
+A lane publishes below `poe/<port>/lane/<lane>/`, a simulated lane below `sim/poe/<port>/lane/<lane>/`. Everything is
+sent at QoS 1.
+"""
+
+_CLASSES_HEAD = """
+## Events
+
+Every event is a CloudEvent 1.0 in structured JSON. `source` is the lane's root topic; `id` is `<epoch>-<seq>`, and
+`source` with `id` is the key to drop repeats by. `epoch` is the generation of the lane's store, `seq` counts the lane's
+events without a gap. `timequality` says whether the lane's clock was `synchronised` or `free`; `subject` is the passage
+where the event concerns one; `simulated` is there, and true, on simulated lanes only. Fields may be added to a type
+without a new version: a consumer ignores what it does not know.
+
+A broker delivers at least once. Order is kept within a class; across classes `seq` restores it. On MQTT 5 an event that
+was recorded before the present connection came up carries the user property `backlog` = `true`; its bytes are the same
+as ever.
+"""
+
+_COMMANDS = """
+## Commands
+
+`cmd/<verb>` takes JSON: `key` (idempotency key, 8 to 64 characters), `by` (`name`, `role`), `lane` (must be this
+lane's), `deadline` (RFC 3339, or UTC seconds since 1970; at most ten minutes ahead), `client` (optional, names the
+topic `reply/<client>`), and the fields of the verb:
+
+| verb | fields |
+|---|---|
+| `disposition` | `passage`, `disposition`, `reasons`, `justification` |
+| `occupants` | `passage`, `count` |
+| `acknowledge` | `alarm` |
+| `open` | |
+| `close` | `reason` |
+| `reset` | |
+| `emergency` | `reason` |
+| `next` | |
+
+The reply is `{"key", "result", "reason", "lane"}` with `result` one of `done`, `refused`, `failed`, `unknown`. It goes
+to the response topic with the correlation data of the request, or to `reply/<client>`. A response topic inside the
+lane's own tree must be below its `reply/`. Retained, late, repeated, malformed or foreign commands are refused with a
+reason; they never wait.
+"""
+
+
+if __name__ == "__main__":
+    import sys
+
+    sys.stdout.write(topics_page())
