@@ -1,0 +1,90 @@
+"""What the contract suite has to be told of a kind to put it to the test, and where it finds that.
+
+Every installed driver that has a fake of the same kind must have a case: `case_<kind>.py` here (dots become `_`), or,
+from another distribution, an entry point of the kind's name in `lanecontrol.contract_cases` whose object is a mapping
+with the fields of `Case`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from typing import Any
+
+from lanecontrol import driver as drivers
+from lanecontrol.commands import Command
+from lanecontrol.driver import Driver
+from sim import fake as fakes
+from sim.fake import Fake
+from sim.readings import Deed, Reading
+
+CASES = "lanecontrol.contract_cases"
+EXAMPLE = "example.badge"
+
+
+def _same(event: Any) -> Any:
+    return event
+
+
+@dataclass(frozen=True)
+class Case:
+    """One kind. Byte strings are as the device would send them."""
+
+    reading: Callable[[int], Reading]
+    """The n-th reading, one every `period_s`: each makes at least one event of the driver."""
+    malformed: bytes
+    """Sent between two frames: the driver must doubt it and the session must go on."""
+    bomb: bytes = b""
+    """A beginning that announces an endless frame, where the protocol has such a thing."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """The driver's own settings."""
+    fake_settings: Mapping[str, Any] = field(default_factory=dict)
+    """The fake's own settings."""
+    period_s: float = 1.0
+    command: Command | None = None
+    """A command that the driver can carry out; needed when it performs any."""
+    deed: Deed | None = None
+    """What the fake tells the world when it got the command."""
+    comparable: Callable[[Any], Any] = _same
+    """An event without what differs between two runs."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind under test."""
+
+    name: str
+    driver: type[Driver]
+    fake: type[Fake]
+    case: Case
+
+
+def kinds() -> list[str]:
+    """The example of this suite, and every installed kind that has a driver and a fake."""
+    with_fake = {point.name for point in entry_points(group=fakes.ENTRY_POINTS)}
+    return [EXAMPLE, *sorted(with_fake & drivers.installed().keys())]
+
+
+def load(name: str) -> Kind:
+    """The kind with its case. Fails the test when somebody installed a kind without one."""
+    if name == EXAMPLE:
+        example = importlib.import_module("contract_example")
+        return Kind(name, example.BadgeReader, example.FakeBadgeReader, example.CASE)
+    return Kind(name, drivers.load(name), fakes.load(name), _case(name))
+
+
+def _case(name: str) -> Case:
+    for point in entry_points(group=CASES, name=name):
+        return Case(**point.load())
+    module = f"case_{name.replace('.', '_')}"
+    try:
+        found: Case = importlib.import_module(module).CASE
+    except ModuleNotFoundError as error:
+        if error.name != module:
+            raise
+        raise AssertionError(
+            f"{name} has a driver and a fake but no case: write {module}.py beside this file"
+        ) from None
+    return found
