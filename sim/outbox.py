@@ -28,6 +28,7 @@ class Outbox:
         self._dropped = asyncio.Event()
         self._why = ""
         self._finished = False
+        self._patience: asyncio.TimerHandle | None = None
 
     def put(self, data: bytes) -> None:
         """Send `data` when the link can take it. Without effect on a client that is being dropped or finished."""
@@ -40,9 +41,12 @@ class Outbox:
         self._more.set()
 
     def finish(self) -> None:
-        """Nothing more will be put: `send` returns once everything is out."""
-        self._finished = True
-        self._more.set()
+        """Nothing more will be put: `send` returns once everything is out, which may take FLUSH_LIMIT_S."""
+        if not self._finished:
+            self._finished = True
+            self._more.set()
+            late = "the client does not take its last bytes"
+            self._patience = asyncio.get_running_loop().call_later(FLUSH_LIMIT_S, self.drop, late)
 
     def drop(self, why: str) -> None:
         """Give the client up now, whatever is waiting."""
@@ -53,17 +57,22 @@ class Outbox:
 
     async def send(self, link: Link) -> None:
         """Send until finished. Waits for data without limit; raises LinkLost."""
-        while True:
-            await self._more.wait()
-            self._more.clear()
-            while self._waiting:
-                data = b"".join(self._waiting)
-                self._waiting.clear()
-                await link.write(data)
-                # Counted as waiting until written, or a stuck write would hide a growing backlog.
-                self._waiting_bytes = max(0, self._waiting_bytes - len(data))
-            if self._finished:
-                return
+        try:
+            while self._waiting or not self._finished:
+                await self._more.wait()
+                self._more.clear()
+                await self._send_waiting(link)
+        finally:
+            if self._patience is not None:
+                self._patience.cancel()
+
+    async def _send_waiting(self, link: Link) -> None:
+        while self._waiting:
+            data = b"".join(self._waiting)
+            self._waiting.clear()
+            await link.write(data)
+            # Counted as waiting until written, or a stuck write would hide a growing backlog.
+            self._waiting_bytes = max(0, self._waiting_bytes - len(data))
 
     async def guard(self) -> None:
         """Raises LinkLost when the client is dropped, also while `send` is stuck in a write. Waits without limit."""
@@ -82,7 +91,7 @@ async def serve_client(link: Link, outbox: Outbox, listen: Coroutine[Any, Any, N
 async def _listen_then_finish(outbox: Outbox, listen: Coroutine[Any, Any, None]) -> None:
     await listen
     outbox.finish()
-    await asyncio.sleep(FLUSH_LIMIT_S)
+    await asyncio.Event().wait()  # until what is waiting is out, or given up
 
 
 async def until_first(*work: Coroutine[Any, Any, None]) -> None:
