@@ -191,10 +191,12 @@ class Connection:
     def deliver(self, parcel: Parcel) -> bool:
         """Send now or as soon as the client's window allows; False when the client lags too far and is sent away."""
         assert self.session is not None
-        if not self.session.queue(parcel):
+        packet_id = self.session.send_at_once(parcel)
+        if packet_id is not None:
+            self._send(packet_id, parcel, again=False)
+        elif not self.session.queue(parcel):
             self.send_away(Reason.QUOTA_EXCEEDED)
             return False
-        self.pump()
         return True
 
     def pump(self) -> None:

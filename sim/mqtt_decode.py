@@ -5,6 +5,7 @@ Written from the OASIS standards MQTT 5.0 and MQTT 3.1.1. Section numbers in com
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from sim.mqtt_encode import encode_properties
@@ -89,6 +90,8 @@ class Framer:
 def _varint(data: bytes, at: int) -> tuple[int, int]:
     """Variable byte integer (1.5.5) and where it ends; an end of 0 when there is none within four bytes."""
     value = 0
+    if at < len(data) and data[at] < 0x80:  # nearly always
+        return data[at], at + 1
     for index, byte in enumerate(data[at : at + 4]):
         value |= (byte & 0x7F) << 7 * index
         if byte < 0x80:
@@ -143,7 +146,10 @@ class _Cursor:
         return self.at < len(self.data)
 
     def properties(self, allowed: frozenset[Prop]) -> Props:
-        end = self.varint() + self.at
+        length = self.varint()
+        return self.properties_to(self.at + length, allowed)
+
+    def properties_to(self, end: int, allowed: frozenset[Prop]) -> Props:
         if end > len(self.data):
             raise _Refuse(Reason.MALFORMED)
         found: Props = {}
@@ -231,22 +237,35 @@ def _publish(cursor: _Cursor, flags: int, version: int) -> Packet:
         return Bad(Reason.QOS_NOT_SUPPORTED)
     topic = cursor.text()
     packet_id = _packet_id(cursor) if qos else 0
-    props = cursor.properties(_PUBLISH_PROPS) if version == V5 else {}
-    if Prop.TOPIC_ALIAS in props:  # the topic alias maximum of this broker is 0
-        return Bad(Reason.TOPIC_ALIAS_INVALID)
+    coded, expiry_s = _passed_on(cursor.take(cursor.varint())) if version == V5 else (b"", None)
     if not valid_name(topic):
         return Bad(Reason.TOPIC_INVALID)
-    return _message(topic, cursor.data[cursor.at :], qos, bool(flags & 1), packet_id, props)
+    return Publish(topic, cursor.data[cursor.at :], qos, bool(flags & 1), packet_id, coded, expiry_s)
 
 
-def _message(topic: str, payload: bytes, qos: int, retain: bool, packet_id: int, props: Props) -> Publish:
-    if not props:
-        return Publish(topic, payload, qos, retain, packet_id)
+def _passed_on(raw: bytes) -> tuple[bytes, int | None]:
+    """Properties of a PUBLISH: those that go on to the receivers, coded, and the message's expiry interval."""
+    if len(raw) > 256:
+        return _read_passed_on(raw)
+    return _known_passed_on(raw)  # a publisher sends the same few again and again
+
+
+def _read_passed_on(raw: bytes) -> tuple[bytes, int | None]:
+    props = _Cursor(raw).properties_to(len(raw), _PUBLISH_PROPS)
+    if Prop.TOPIC_ALIAS in props:  # the topic alias maximum of this broker is 0
+        raise _Refuse(Reason.TOPIC_ALIAS_INVALID)
+    return _message_properties(props)
+
+
+_known_passed_on = lru_cache(maxsize=256)(_read_passed_on)
+
+
+def _message_properties(props: Props) -> tuple[bytes, int | None]:
     response = props.get(Prop.RESPONSE_TOPIC)
     if props.get(Prop.PAYLOAD_FORMAT, 0) > 1 or (response is not None and not valid_name(response)):
         raise _Refuse(Reason.PROTOCOL_ERROR)
     coded = encode_properties((key, props[key]) for key in _PASSED_ON if key in props)
-    return Publish(topic, payload, qos, retain, packet_id, coded, props.get(Prop.MESSAGE_EXPIRY))
+    return coded, props.get(Prop.MESSAGE_EXPIRY)
 
 
 def _connect(cursor: _Cursor) -> Packet:
@@ -292,7 +311,7 @@ def _will(cursor: _Cursor, qos: int, retain: bool, version: int) -> Will:
     topic, payload = cursor.text(), cursor.binary()
     if not valid_name(topic):
         raise _Refuse(Reason.TOPIC_INVALID)
-    return Will(_message(topic, payload, qos, retain, 0, props), props.get(Prop.WILL_DELAY, 0))
+    return Will(Publish(topic, payload, qos, retain, 0, *_message_properties(props)), props.get(Prop.WILL_DELAY, 0))
 
 
 def _subscribe(cursor: _Cursor, version: int) -> Packet:

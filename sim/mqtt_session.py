@@ -53,6 +53,12 @@ class Session:
         self._in_flight: dict[int, Parcel] = {}
         self._last_id = 0
 
+    def send_at_once(self, parcel: Parcel) -> int | None:
+        """The packet id (0 for QoS 0) when nothing is before this message and the window allows it, else None."""
+        if self._queue or (parcel.out.qos and len(self._in_flight) >= self.window):
+            return None
+        return self._take_id(parcel) if parcel.out.qos else 0
+
     def queue(self, parcel: Parcel) -> bool:
         """Keep a message until it can be sent; False when there is no room."""
         if self._queued_bytes + parcel.size > self._queue_limit_bytes:
