@@ -1,0 +1,109 @@
+"""RFID antennas: which tag answers when, and how strongly.
+
+A tag in an antenna's stretch is read about once per `reread_s`; the signal falls with distance. Besides, some reads
+come from where they should not: from vehicles elsewhere in the lane, and from the neighbour lane.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from sim.readings import TagAnswer
+from sim.world.chance import Streams, between, chance
+from sim.world.plan import PERSON_EPC, Tag
+from sim.world.scenario import Reads
+from sim.world.scene import AntennaSite
+from sim.world.traffic import Vehicle
+
+NEIGHBOUR_TAG_S = 20.0
+"""How long the same card in the neighbour lane is in reach."""
+NEIGHBOUR_LOSS_DB = 12.0
+
+
+class AntennaSensor:
+    """One antenna."""
+
+    def __init__(self, site: AntennaSite, reads: Reads, streams: Streams) -> None:
+        self.site = site
+        self._reads = reads
+        name = f"antenna/{site.device}/{site.number}"
+        self._times = streams.of(f"{name}/times")
+        self._levels = streams.of(f"{name}/levels")
+        self._strays = streams.of(f"{name}/strays")
+        self._neighbour = streams.of(f"{name}/neighbour")
+        self._due_s: dict[bytes, float] = {}
+        self._check_s = 0.0
+        self._neighbour_due_s = self._neighbour_pause_s()
+        self._neighbour_tag: tuple[float, bytes] = (-math.inf, b"")
+        self._odds = reads.wrong_zone_share / (1.0 - reads.wrong_zone_share) if reads.wrong_zone_share < 1 else 0.0
+
+    def step(self, vehicles: Sequence[Vehicle], now_s: float) -> Iterator[TagAnswer]:
+        site = self.site
+        for vehicle in vehicles:
+            if vehicle.front_m < site.start_m:
+                break
+            if vehicle.rear_m <= site.end_m:
+                for tag in vehicle.plan.tags:
+                    yield from self._tag(vehicle, tag, vehicles, now_s)
+        if now_s >= self._neighbour_due_s:
+            yield self._from_neighbour(now_s)
+
+    def forget(self, vehicle: Vehicle) -> None:
+        """The vehicle has left the lane."""
+        for tag in vehicle.plan.tags:
+            self._due_s.pop(tag.epc, None)
+
+    def _tag(self, vehicle: Vehicle, tag: Tag, vehicles: Sequence[Vehicle], now_s: float) -> Iterator[TagAnswer]:
+        at_m = vehicle.front_m - tag.behind_front_m
+        if not self.site.start_m <= at_m <= self.site.end_m:
+            return
+        due_s = self._due_s.get(tag.epc)
+        reread_s = self._reads.reread_s
+        if due_s is None:
+            self._due_s[tag.epc] = now_s + reread_s * self._times.random()
+            return
+        if now_s < due_s:
+            return
+        self._due_s[tag.epc] = now_s + reread_s * between(self._times, (0.8, 1.2))
+        missed = chance(self._times, self._reads.miss_share)
+        rssi_dbm = self._rssi_dbm(at_m)
+        if not missed and rssi_dbm >= self.site.sensitivity_dbm:
+            yield TagAnswer(self.site.number, tag.epc, rssi_dbm)
+            yield from self._stray(vehicles)
+
+    def _rssi_dbm(self, at_m: float) -> float:
+        site = self.site
+        distance_m = math.hypot(at_m - site.at_m, site.aside_m)
+        return (
+            site.rssi_at_1m_dbm
+            - site.rssi_slope_db * math.log10(distance_m)
+            + self._levels.gauss(0.0, self._reads.rssi_noise_db)
+        )
+
+    def _stray(self, vehicles: Sequence[Vehicle]) -> Iterator[TagAnswer]:
+        """Perhaps a read of a tag outside the stretch, as strong as one inside: a reflection."""
+        if self._odds <= 0.0 or not chance(self._strays, self._odds):
+            return
+        site = self.site
+        outside = [
+            tag
+            for vehicle in vehicles
+            for tag in vehicle.plan.tags
+            if not site.start_m <= vehicle.front_m - tag.behind_front_m <= site.end_m
+        ]
+        if outside:
+            tag = self._strays.choice(outside)
+            yield TagAnswer(site.number, tag.epc, self._rssi_dbm(between(self._strays, (site.start_m, site.end_m))))
+
+    def _neighbour_pause_s(self) -> float:
+        per_h = self._reads.neighbour_reads_per_h
+        return self._neighbour.expovariate(per_h / 3600.0) if per_h > 0.0 else math.inf
+
+    def _from_neighbour(self, now_s: float) -> TagAnswer:
+        self._neighbour_due_s = now_s + self._neighbour_pause_s()
+        since_s, epc = self._neighbour_tag
+        if now_s - since_s > NEIGHBOUR_TAG_S:
+            epc = bytes.fromhex(PERSON_EPC) + self._neighbour.getrandbits(56).to_bytes(7, "big")
+            self._neighbour_tag = (now_s, epc)
+        return TagAnswer(self.site.number, epc, self._rssi_dbm(self.site.at_m) - NEIGHBOUR_LOSS_DB)

@@ -1,0 +1,81 @@
+"""Random numbers of the world: one generator per purpose, so that a new sensor never shifts another one's noise.
+
+Used by the world alone; fakes, drivers and the lane draw nothing from here.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Sequence
+
+PTRS_FROM = 10.0
+"""Below this mean, counting exponentials is cheaper than Hoermann's rejection, which is made for means from 10."""
+
+
+class Streams:
+    """Gives the generator of each purpose, derived from the seed and the purpose's name alone."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+
+    def of(self, purpose: str) -> random.Random:
+        """A generator of its own. Asking twice for one purpose gives two that start alike."""
+        return random.Random(f"{self._seed}/{purpose}")
+
+
+def poisson(rng: random.Random, mean: float) -> int:
+    """A Poisson count with this mean; exact for every mean (no normal approximation)."""
+    if mean <= 0.0:
+        return 0
+    return _poisson_small(rng, mean) if mean < PTRS_FROM else _poisson_ptrs(rng, mean)
+
+
+def _poisson_small(rng: random.Random, mean: float) -> int:
+    limit = math.exp(-mean)
+    product, count = rng.random(), 0
+    while product > limit:
+        product *= rng.random()
+        count += 1
+    return count
+
+
+def _poisson_ptrs(rng: random.Random, mean: float) -> int:
+    """Transformed rejection with squeeze (W. Hoermann, 1993, algorithm PTRS)."""
+    b = 0.931 + 2.53 * math.sqrt(mean)
+    a = -0.059 + 0.02483 * b
+    squeeze = 0.9277 - 3.6224 / (b - 2.0)
+    while True:
+        u = rng.random() - 0.5
+        v = rng.random()
+        us = 0.5 - abs(u)
+        if us <= 0.0:
+            continue
+        k = math.floor((2.0 * a / us + b) * u + mean + 0.43)
+        if us >= 0.07 and v <= squeeze:
+            return k
+        if k < 0 or (us < 0.013 and v > us):
+            continue
+        accept = -mean + k * math.log(mean) - math.lgamma(k + 1)
+        if v > 0.0 and math.log(v * (1.1239 + 1.1328 / (b - 3.4)) / (a / (us * us) + b)) <= accept:
+            return k
+
+
+def chance(rng: random.Random, share: float) -> bool:
+    """True with this probability. Draws exactly one number, whatever the share."""
+    return rng.random() < share
+
+
+def between(rng: random.Random, span: tuple[float, float]) -> float:
+    """Uniform between the two ends. Draws exactly one number."""
+    return span[0] + (span[1] - span[0]) * rng.random()
+
+
+def pick(rng: random.Random, shares: Sequence[float]) -> int:
+    """An index, with probability in proportion to its share. Draws exactly one number."""
+    left = rng.random() * sum(shares)
+    for index, share in enumerate(shares):
+        left -= share
+        if left < 0.0:
+            return index
+    return max(index for index, share in enumerate(shares) if share > 0.0)

@@ -1,0 +1,254 @@
+"""The radiation portal: Poisson counts around a background that vehicles dampen and sources raise, and its timing.
+
+Timing as in recordings of real portals: vacant block about every 5 s and silence while occupied; at the start of an
+occupancy one neutron second, then six gamma intervals in one burst (five from before, one live), then one per 200 ms
+and one neutron second per second; hold-in after the beam clears; then the end. The next occupancy may begin before the
+next vacant block, and then uses the old background.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+
+from sim.readings import GammaInterval, NeutronSecond, OccupancyOver, SpeedMeasured, Vacant
+from sim.world.chance import Streams, between, poisson
+from sim.world.portal_rules import GammaRule, NeutronRule
+from sim.world.scene import PortalSite
+from sim.world.traffic import Vehicle
+from sim.world.truth import OccupancyTruth
+
+INTERVAL_S = 0.2
+HISTORY = 5
+GAMMA_MEAN, NEUTRON_MEAN = 100, 120
+"""Running means: 20 s of gamma intervals, 120 s of neutron seconds."""
+VACANT_EVERY_S = (4.94, 5.06)
+VACANT_AFTER_OCCUPANCY_S = (4.73, 4.97)
+SPEED_EVERY_S = 2.0
+SPEED_NOISE = 0.02
+DAMPED_M = 1.5
+"""A body dampens the background while it is this close to the detectors."""
+NEAR_M = 3.0
+"""A vehicle standing this close to the portal dampens it as well, where the scenario says so."""
+SOURCE_WIDTH_M = 1.2
+"""Half width of a panel's field of view for a source passing by."""
+REACH_M = 8.0
+"""Beyond this distance a vehicle makes no difference."""
+
+PortalReading = Vacant | GammaInterval | NeutronSecond | SpeedMeasured | OccupancyOver
+
+
+class PortalSensor:
+    """One portal."""
+
+    def __init__(self, site: PortalSite, waiting_suppression: float, streams: Streams) -> None:
+        self.site = site
+        self._waiting = waiting_suppression
+        self._gamma_rng = streams.of("portal/gamma")
+        self._neutron_rng = streams.of("portal/neutron")
+        self._timing_rng = streams.of("portal/timing")
+        self._speed_rng = streams.of("portal/speed")
+        self._middle_m = (site.start_m + site.end_m) / 2
+        per_interval = [cps * INTERVAL_S for cps in site.gamma_background_cps]
+        self._gamma_seen = deque(
+            (tuple(poisson(self._gamma_rng, mean) for mean in per_interval) for _ in range(GAMMA_MEAN)), GAMMA_MEAN
+        )
+        self._neutron_seen = deque(
+            (tuple(poisson(self._neutron_rng, cps) for cps in site.neutron_background_cps) for _ in range(NEUTRON_MEAN)),
+            NEUTRON_MEAN,
+        )
+        self._history: deque[tuple[int, ...]] = deque(maxlen=HISTORY)
+        self._history.extend(list(self._gamma_seen)[-HISTORY:])
+        self._reported = self._means()
+        self._interval_due_s = INTERVAL_S
+        self._second_due_s = 1.0
+        self._vacant_due_s = between(self._timing_rng, (0.5, VACANT_EVERY_S[1]))
+        self._counter = 0
+        self._occupancy: _Occupancy | None = None
+        self.occupancies: list[OccupancyTruth] = []
+        """Every occupancy that has ended."""
+
+    def step(self, vehicles: Sequence[Vehicle], now_s: float) -> Iterator[PortalReading]:
+        site = self.site
+        near = [v for v in vehicles if v.front_m > site.start_m - REACH_M and v.rear_m < site.end_m + REACH_M]
+        beam = [v for v in near if v.covers(site.start_m, site.end_m) and "portal" not in v.plan.missed_by]
+        if self._occupancy is None and beam:
+            self._begin(now_s)
+        if self._occupancy is not None:
+            yield from self._occupied(self._occupancy, near, beam, now_s)
+        else:
+            yield from self._vacant(near, now_s)
+
+    # --- vacant ---
+
+    def _vacant(self, near: Sequence[Vehicle], now_s: float) -> Iterator[PortalReading]:
+        while self._interval_due_s <= now_s:
+            self._interval_due_s += INTERVAL_S
+            counts = self._gamma(near)
+            self._history.append(counts)
+            self._gamma_seen.append(counts)
+        while self._second_due_s <= now_s:
+            self._second_due_s += 1.0
+            self._neutron_seen.append(self._neutron(near))
+        if now_s >= self._vacant_due_s:
+            self._vacant_due_s = now_s + between(self._timing_rng, VACANT_EVERY_S)
+            self._reported = self._means()
+            yield self._reported
+
+    def _means(self) -> Vacant:
+        """Gamma in whole counts, as the controller keeps and sends it; neutron exact."""
+        seconds = GAMMA_MEAN * INTERVAL_S
+        gamma = tuple(float(round(sum(panel) / seconds)) for panel in zip(*self._gamma_seen, strict=True))
+        return Vacant(gamma, tuple(sum(channel) / NEUTRON_MEAN for channel in zip(*self._neutron_seen, strict=True)))
+
+    # --- occupied ---
+
+    def _begin(self, now_s: float) -> None:
+        self._occupancy = _Occupancy(
+            now_s,
+            GammaRule(self._reported.gamma_cps, self.site.n_sigma, self.site.intervals),
+            NeutronRule(sum(self._reported.neutron_cps)),
+        )
+        self._interval_due_s = now_s + INTERVAL_S
+        self._second_due_s = now_s
+
+    def _occupied(
+        self, occupancy: _Occupancy, near: Sequence[Vehicle], beam: Sequence[Vehicle], now_s: float
+    ) -> Iterator[PortalReading]:
+        occupancy.note(near, beam)
+        while self._second_due_s <= now_s:
+            self._second_due_s += 1.0
+            neutron = self._neutron(near)
+            yield NeutronSecond(neutron, occupancy.neutron_alarm(neutron))
+        yield from self._speed(occupancy, beam, now_s)
+        while self._interval_due_s <= now_s:
+            self._interval_due_s += INTERVAL_S
+            if not occupancy.burst_sent:
+                occupancy.burst_sent = True
+                for counts in tuple(self._history):
+                    yield GammaInterval(counts, occupancy.gamma_alarm(counts))
+            counts = self._gamma(near)
+            self._history.append(counts)
+            yield GammaInterval(counts, occupancy.gamma_alarm(counts))
+            occupancy.clear = 0 if beam else occupancy.clear + 1
+            if occupancy.clear > self.site.hold_in or (not beam and self.site.hold_in == 0):
+                yield self._end(occupancy, now_s)
+                return
+
+    def _end(self, occupancy: _Occupancy, now_s: float) -> OccupancyOver:
+        self._counter += 1
+        self._occupancy = None
+        self._second_due_s = now_s + 1.0
+        self._vacant_due_s = now_s + between(self._timing_rng, VACANT_AFTER_OCCUPANCY_S)
+        self.occupancies.append(occupancy.truth(now_s))
+        return OccupancyOver(self._counter, sum(self._reported.neutron_cps))
+
+    def _speed(self, occupancy: _Occupancy, beam: Sequence[Vehicle], now_s: float) -> Iterator[SpeedMeasured]:
+        """The first measurement as a front reaches the second beam, then every other second while it passes."""
+        through = next((v for v in beam if v.front_m >= self.site.end_m), None)
+        if through is None or now_s < occupancy.speed_due_s:
+            return
+        occupancy.speed_due_s = now_s + SPEED_EVERY_S
+        if through.speed_mps > 0.1:
+            yield SpeedMeasured(through.speed_mps * (1.0 + self._speed_rng.gauss(0.0, SPEED_NOISE)))
+
+    # --- counts ---
+
+    def _gamma(self, near: Sequence[Vehicle]) -> tuple[int, ...]:
+        rng, site = self._gamma_rng, self.site
+        if not near:
+            return tuple(poisson(rng, cps * INTERVAL_S) for cps in site.gamma_background_cps)
+        left = 1.0
+        added = [0.0, 0.0, 0.0, 0.0]
+        for vehicle in near:
+            left *= 1.0 - self._damping(vehicle)
+            if vehicle.plan.source is not None:
+                seen = self._seen_share(vehicle)
+                added = [a + seen * cps for a, cps in zip(added, vehicle.plan.source.gamma_cps, strict=True)]
+        return tuple(
+            poisson(rng, (left * cps + more) * INTERVAL_S)
+            for cps, more in zip(site.gamma_background_cps, added, strict=True)
+        )
+
+    def _neutron(self, near: Sequence[Vehicle]) -> tuple[int, ...]:
+        rates = list(self.site.neutron_background_cps)
+        for vehicle in near:
+            if vehicle.plan.source is not None:
+                seen = self._seen_share(vehicle)
+                rates = [
+                    rate + seen * cps if rate > 0.0 else 0.0
+                    for rate, cps in zip(rates, vehicle.plan.source.neutron_cps, strict=True)
+                ]
+        return tuple(poisson(self._neutron_rng, rate) for rate in rates)
+
+    def _damping(self, vehicle: Vehicle) -> float:
+        low_m, high_m = self._middle_m - DAMPED_M, self._middle_m + DAMPED_M
+        over_m = min(vehicle.front_m, high_m) - max(vehicle.rear_m, low_m)
+        if over_m > 0.0:
+            return vehicle.plan.suppression * over_m / (2 * DAMPED_M)
+        close = vehicle.front_m > self.site.start_m - NEAR_M and vehicle.rear_m < self.site.end_m + NEAR_M
+        return self._waiting if close else 0.0
+
+    def _seen_share(self, vehicle: Vehicle) -> float:
+        """How much of a source the panels see: falls steeply, for their pillars shield them sideways."""
+        assert vehicle.plan.source is not None
+        away_m = vehicle.front_m - vehicle.plan.source.behind_front_m - self._middle_m
+        square = SOURCE_WIDTH_M * SOURCE_WIDTH_M
+        share = square / (square + away_m * away_m)
+        return share * share
+
+
+class _Occupancy:
+    """What builds up during one occupancy."""
+
+    def __init__(self, started_s: float, gamma: GammaRule, neutron: NeutronRule) -> None:
+        self.burst_sent = False
+        self.clear = 0
+        self.speed_due_s = started_s
+        self._started_s = started_s
+        self._gamma_rule = gamma
+        self._neutron_rule = neutron
+        self._gamma_alarm = False
+        self._neutron_alarm = False
+        self._inside: dict[int, Vehicle] = {}
+        self._near: dict[int, Vehicle] = {}
+
+    def note(self, near: Sequence[Vehicle], beam: Sequence[Vehicle]) -> None:
+        for vehicle in beam:
+            self._inside[vehicle.plan.number] = vehicle
+        for vehicle in near:
+            if vehicle.plan.source is not None:
+                self._near[vehicle.plan.number] = vehicle
+
+    def gamma_alarm(self, counts: tuple[int, ...]) -> bool:
+        alarm = self._gamma_rule.alarm(counts)
+        self._gamma_alarm |= alarm
+        return alarm
+
+    def neutron_alarm(self, counts: tuple[int, ...]) -> bool:
+        alarm = self._neutron_rule.alarm(sum(counts))
+        self._neutron_alarm |= alarm
+        return alarm
+
+    def truth(self, ended_s: float) -> OccupancyTruth:
+        inside = tuple(self._inside)
+        return OccupancyTruth(
+            self._started_s,
+            ended_s,
+            inside,
+            self._causes(True) if self._gamma_alarm else (),
+            self._causes(False) if self._neutron_alarm else (),
+            self._gamma_alarm,
+            self._neutron_alarm,
+        )
+
+    def _causes(self, gamma: bool) -> tuple[int, ...]:
+        """Who made it alarm: who carried a source through, else whose source was near, else (noise) all inside."""
+
+        def carries(vehicle: Vehicle) -> bool:
+            source = vehicle.plan.source
+            return source is not None and any(source.gamma_cps if gamma else source.neutron_cps)
+
+        inside = tuple(number for number, vehicle in self._inside.items() if carries(vehicle))
+        near = tuple(number for number, vehicle in self._near.items() if carries(vehicle))
+        return inside or near or tuple(self._inside)

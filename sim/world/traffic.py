@@ -1,0 +1,371 @@
+"""Vehicles on the lane: arrivals, car following, stopping at signal and gate, and the odd ways of some drivers.
+
+Used by `World` alone. Draws nothing itself: what is by chance is in each vehicle's `Plan`. Following uses a safe-speed
+rule (Gipps 1981, in Krauss's form): no driver goes faster than lets them stop behind the one ahead, should that one
+brake. A final clamp keeps bodies apart whatever happens.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterator
+
+from sim.world.barrier import Barrier
+from sim.world.plan import MANOEUVRES, Conduct, Plan, Population
+from sim.world.scenario import Scenario
+from sim.world.scene import Scene
+
+BRAKE_MPS2 = 2.5
+"""Comfortable braking, that every driver reckons with."""
+HARD_BRAKE_MPS2 = 6.0
+"""Whoever would have to brake harder than this for a closing arm drives on."""
+WALL_TIME_S = 0.45
+"""How cautiously drivers creep up to a line."""
+START_FROM_M = 0.6
+"""A standing driver moves up only when there is room for at least this."""
+STANDING_MPS = 0.05
+BODY_GAP_M = 0.2
+"""Two bodies never come closer than this."""
+REVERSE_MPS = 1.2
+FOLLOW_THROUGH_M = 7.0
+"""A tailgater this close behind a released vehicle goes with it."""
+TIRED_S = 3.0
+"""A driver who wants to change lanes and stands this long on the approach leaves from there."""
+CLEAR_BEHIND_M = 0.3
+"""Room that drivers leave between their rear and the end of the portal."""
+
+
+class Vehicle:
+    """One vehicle in the lane. `front_m` and `rear_m` are its bumpers."""
+
+    __slots__ = (
+        "booth_entered_s",
+        "booth_left_s",
+        "entered_s",
+        "followed",
+        "front_m",
+        "goes_at_s",
+        "manoeuvre",
+        "pause_until_s",
+        "plan",
+        "rear_m",
+        "release_seen_s",
+        "released",
+        "speed_mps",
+        "stood_since_s",
+        "stop_at_m",
+        "struck",
+    )
+
+    def __init__(self, plan: Plan, front_m: float, speed_mps: float, now_s: float, stop_at_m: float) -> None:
+        self.plan = plan
+        self.front_m = front_m
+        self.rear_m = front_m - plan.length_m
+        self.speed_mps = speed_mps
+        self.entered_s = now_s
+        self.stop_at_m = stop_at_m
+        self.released = plan.conduct is Conduct.RUNS
+        """It may pass the stop line: told so, or it does not ask."""
+        self.release_seen_s: float | None = None
+        self.followed = False
+        """It passed the booth on another vehicle's release."""
+        self.manoeuvre = 0
+        """How far a back-out or a reversal has come: 0 ahead, 1 pausing, 2 reversing, 3 pausing, 4 done."""
+        self.pause_until_s = 0.0
+        self.goes_at_s: float | None = None
+        self.stood_since_s: float | None = None
+        self.booth_entered_s: float | None = None
+        self.booth_left_s: float | None = None
+        self.struck = False
+
+    @property
+    def manoeuvring(self) -> bool:
+        """It still has a back-out or a reversal ahead of it, or is about it: the others keep away."""
+        return self.plan.conduct in MANOEUVRES and self.manoeuvre < 4
+
+    def place(self, front_m: float) -> None:
+        self.front_m = front_m
+        self.rear_m = front_m - self.plan.length_m
+
+    def covers(self, start_m: float, end_m: float) -> bool:
+        """Some of its body is over this stretch."""
+        return self.front_m >= start_m and self.rear_m <= end_m
+
+
+class Departure:
+    """A vehicle that has left the world."""
+
+    __slots__ = ("at_s", "vehicle", "withdrew")
+
+    def __init__(self, vehicle: Vehicle, at_s: float, withdrew: bool) -> None:
+        self.vehicle = vehicle
+        self.at_s = at_s
+        self.withdrew = withdrew
+
+
+class Traffic:
+    """All vehicles, the first in the lane first."""
+
+    def __init__(self, scene: Scene, scenario: Scenario, population: Population, barrier: Barrier) -> None:
+        self._scene = scene
+        self._scenario = scenario
+        self._population = population
+        self._barrier = barrier
+        self.vehicles: list[Vehicle] = []
+        self._upstream: deque[Plan] = deque()
+        self._next: Plan | None = self._draw()
+        self.arrivals_ended_s: float | None = None
+        portal = scene.portal
+        self._portal_wall_m = portal.start_m - portal.keep_clear_m if portal else -math.inf
+        self._clear_m = portal.end_m + CLEAR_BEHIND_M if portal else -math.inf
+        self._slow_m = (portal.start_m - 4.0, portal.end_m + 1.0) if portal else (math.inf, math.inf)
+        self._gate_wall_m = scene.gate.at_m - 0.6 if scene.gate else math.inf
+        self._committed: set[int] = set()
+
+    @property
+    def empty(self) -> bool:
+        """Nobody in the lane and nobody waiting to come in."""
+        return not self.vehicles and not self._upstream
+
+    def step(self, now_s: float, dt_s: float) -> list[Departure]:
+        """Move everybody by `dt_s` up to `now_s`; the vehicles that left."""
+        self._arrive(now_s)
+        leader: Vehicle | None = None
+        for vehicle in self.vehicles:
+            if vehicle.plan.conduct is Conduct.ABREAST and leader is not None:
+                self._beside(vehicle, leader)
+            else:
+                self._move(vehicle, leader, now_s, dt_s)
+            self._booth(vehicle, now_s)
+            leader = vehicle if leader is None or vehicle.rear_m <= leader.rear_m else leader
+        return self._leave(now_s)
+
+    # --- coming and going ---
+
+    def _draw(self) -> Plan | None:
+        """The next vehicle, or None when the scenario wants no more."""
+        plan = self._population.next()
+        limit, until_s = self._scenario.vehicles, self._scenario.duration_s
+        if (limit is not None and plan.number > limit) or (until_s is not None and plan.arrives_s > until_s):
+            return None
+        return plan
+
+    def _arrive(self, now_s: float) -> None:
+        while self._next is not None and self._next.arrives_s <= now_s:
+            self._upstream.append(self._next)
+            self._next = self._draw()
+        if self._next is None and self.arrivals_ended_s is None:
+            self.arrivals_ended_s = now_s
+        while self._upstream and self._enter(self._upstream[0], now_s):
+            self._upstream.popleft()
+
+    def _enter(self, plan: Plan, now_s: float) -> bool:
+        start_m = self._scene.start_m
+        speed_mps = plan.wish_mps
+        last = self.vehicles[-1] if self.vehicles else None
+        if last is not None and plan.conduct is not Conduct.ABREAST:
+            room_m = min(last.rear_m, self.vehicles[-2].rear_m if len(self.vehicles) > 1 else math.inf) - start_m
+            if room_m < plan.standstill_gap_m + START_FROM_M:
+                return False
+            speed_mps = min(speed_mps, self._safe_mps(plan, room_m, last.speed_mps))
+        self.vehicles.append(Vehicle(plan, start_m, speed_mps, now_s, self._scene.stop_line_m - plan.stops_short_m))
+        return True
+
+    def _leave(self, now_s: float) -> list[Departure]:
+        gone = [Departure(v, now_s, True) for v in self.vehicles if self._withdraws(v, now_s)]
+        gone += [Departure(v, now_s, False) for v in self.vehicles if v.rear_m > self._scene.end_m]
+        for departure in gone:
+            self.vehicles.remove(departure.vehicle)
+            self._committed.discard(departure.vehicle.plan.number)
+        return gone
+
+    def _withdraws(self, vehicle: Vehicle, now_s: float) -> bool:
+        plan, approach = vehicle.plan, self._scene.approach
+        if plan.conduct is Conduct.BACKS_OUT:
+            return vehicle.manoeuvre == 4
+        if plan.conduct is not Conduct.CHANGES_LANE or vehicle.front_m < approach.start_m + 0.3:
+            return False
+        tired = vehicle.stood_since_s is not None and now_s - vehicle.stood_since_s > TIRED_S
+        booth_m = self._scene.booth.start_m
+        return tired or vehicle.front_m >= approach.end_m + plan.where * 0.8 * (booth_m - approach.end_m)
+
+    def _booth(self, vehicle: Vehicle, now_s: float) -> None:
+        booth = self._scene.booth
+        if vehicle.front_m < booth.start_m:
+            if vehicle.booth_entered_s is not None and vehicle.booth_left_s is None and vehicle.manoeuvre == 2:
+                vehicle.booth_left_s = now_s  # rolled back; comes again
+        elif vehicle.rear_m <= booth.end_m:
+            if vehicle.booth_entered_s is None:
+                vehicle.booth_entered_s = now_s
+            vehicle.booth_left_s = None
+        elif vehicle.booth_left_s is None and vehicle.booth_entered_s is not None:
+            vehicle.booth_left_s = now_s
+
+    # --- driving ---
+
+    def _move(self, vehicle: Vehicle, leader: Vehicle | None, now_s: float, dt_s: float) -> None:
+        if vehicle.manoeuvring and self._manoeuvre(vehicle, now_s, dt_s):
+            return
+        self._ask_to_pass(vehicle, leader, now_s)
+        target_mps = min(self._limit_mps(vehicle), self._wall_mps(vehicle, leader))
+        if leader is not None:
+            gap_m = leader.rear_m - vehicle.front_m
+            target_mps = min(target_mps, self._safe_mps(vehicle.plan, gap_m, leader.speed_mps))
+        if vehicle.speed_mps < STANDING_MPS and self._stays(vehicle, leader, target_mps, now_s):
+            vehicle.speed_mps = 0.0
+            return
+        vehicle.stood_since_s = None
+        limit_mps = self._limit_mps(vehicle)
+        if target_mps == limit_mps < vehicle.speed_mps:
+            target_mps = max(limit_mps, vehicle.speed_mps - BRAKE_MPS2 * dt_s)
+        speed_mps = min(target_mps, vehicle.speed_mps + vehicle.plan.acceleration_mps2 * dt_s)
+        self._advance(vehicle, leader, max(0.0, speed_mps), dt_s)
+
+    def _stays(self, vehicle: Vehicle, leader: Vehicle | None, target_mps: float, now_s: float) -> bool:
+        """A standing driver goes on standing: no room, or still reacting."""
+        if vehicle.stood_since_s is None:
+            vehicle.stood_since_s = now_s
+        if vehicle.goes_at_s is not None and now_s >= vehicle.goes_at_s:
+            if target_mps > 0.0:
+                vehicle.goes_at_s = None
+                return False
+            return True
+        room_m = self._room_m(vehicle, leader)
+        if room_m < START_FROM_M:
+            vehicle.goes_at_s = None
+        elif vehicle.goes_at_s is None:
+            vehicle.goes_at_s = now_s + vehicle.plan.start_delay_s
+        return True
+
+    def _room_m(self, vehicle: Vehicle, leader: Vehicle | None) -> float:
+        room_m = min((wall - vehicle.front_m for wall in self._walls(vehicle, leader)), default=math.inf)
+        if leader is not None:
+            room_m = min(room_m, leader.rear_m - vehicle.front_m - vehicle.plan.standstill_gap_m)
+        return room_m
+
+    def _advance(self, vehicle: Vehicle, leader: Vehicle | None, speed_mps: float, dt_s: float) -> None:
+        front_m = vehicle.front_m + speed_mps * dt_s
+        if leader is not None and front_m > leader.rear_m - BODY_GAP_M:
+            front_m = max(vehicle.front_m, leader.rear_m - BODY_GAP_M)
+            speed_mps = (front_m - vehicle.front_m) / dt_s
+        vehicle.speed_mps = speed_mps
+        vehicle.place(front_m)
+
+    def _limit_mps(self, vehicle: Vehicle) -> float:
+        plan = vehicle.plan
+        slow = vehicle.front_m > self._slow_m[0] and vehicle.rear_m < self._slow_m[1]
+        return plan.portal_mps if slow else plan.wish_mps
+
+    @staticmethod
+    def _safe_mps(plan: Plan, gap_m: float, leader_mps: float) -> float:
+        room_m = gap_m - plan.standstill_gap_m
+        reach_m = BRAKE_MPS2 * plan.time_gap_s
+        square = reach_m * reach_m + leader_mps * leader_mps + 2.0 * BRAKE_MPS2 * room_m
+        return math.sqrt(square) - reach_m if square > reach_m * reach_m else 0.0
+
+    def _wall_mps(self, vehicle: Vehicle, leader: Vehicle | None) -> float:
+        nearest_m = min((wall - vehicle.front_m for wall in self._walls(vehicle, leader)), default=math.inf)
+        if nearest_m == math.inf:
+            return math.inf
+        if nearest_m <= 0.02:
+            return 0.0
+        reach = BRAKE_MPS2 * WALL_TIME_S
+        return math.sqrt(reach * reach + 2.0 * BRAKE_MPS2 * nearest_m) - reach
+
+    def _walls(self, vehicle: Vehicle, leader: Vehicle | None) -> Iterator[float]:
+        """Where this driver has to stop, as things stand."""
+        front_m = vehicle.front_m
+        if not vehicle.released:
+            yield vehicle.stop_at_m
+        if front_m <= self._portal_wall_m and not self._may_enter_portal(vehicle, leader):
+            yield self._portal_wall_m
+        if front_m <= self._gate_wall_m and not self._barrier.passable and self._can_stop(vehicle):
+            yield self._gate_wall_m
+        if vehicle.manoeuvring:
+            yield self._turning_point_m(vehicle)
+
+    def _can_stop(self, vehicle: Vehicle) -> bool:
+        if vehicle.plan.conduct is Conduct.RUNS:
+            return False
+        room_m = self._gate_wall_m - vehicle.front_m
+        return vehicle.speed_mps * vehicle.speed_mps <= 2.0 * HARD_BRAKE_MPS2 * room_m + 0.01
+
+    def _may_enter_portal(self, vehicle: Vehicle, leader: Vehicle | None) -> bool:
+        if leader is None or vehicle.plan.number in self._committed:
+            return True
+        if leader.manoeuvring:
+            return False
+        if not vehicle.plan.disciplined:
+            return True
+        room_m = leader.rear_m - vehicle.plan.standstill_gap_m - vehicle.plan.length_m - self._clear_m
+        if room_m >= 0.0 and self._portal_wall_m - vehicle.front_m < 3.0:
+            self._committed.add(vehicle.plan.number)
+        return room_m >= 0.0
+
+    def _ask_to_pass(self, vehicle: Vehicle, leader: Vehicle | None, now_s: float) -> None:
+        """Decide whether the stop line holds this vehicle any longer."""
+        if vehicle.released or vehicle.manoeuvring:
+            return
+        if self._goes_with(vehicle, leader):
+            vehicle.released = vehicle.followed = True
+            return
+        at_line = vehicle.stop_at_m - vehicle.front_m < 0.3 and vehicle.speed_mps < STANDING_MPS
+        if not (at_line and self._barrier.proceed and self._barrier.passable):
+            vehicle.release_seen_s = None
+        elif vehicle.release_seen_s is None:
+            vehicle.release_seen_s = now_s
+        elif now_s - vehicle.release_seen_s >= vehicle.plan.start_delay_s:
+            vehicle.released, vehicle.goes_at_s = True, now_s
+
+    def _goes_with(self, vehicle: Vehicle, leader: Vehicle | None) -> bool:
+        return (
+            leader is not None
+            and vehicle.plan.conduct is Conduct.TAILGATES_THROUGH
+            and leader.released
+            and leader.speed_mps > 0.3
+            and leader.rear_m - vehicle.front_m < FOLLOW_THROUGH_M
+            and leader.rear_m > self._scene.booth.start_m - FOLLOW_THROUGH_M
+        )
+
+    # --- the odd ways ---
+
+    def _beside(self, vehicle: Vehicle, partner: Vehicle) -> None:
+        """Side by side: level with the partner, whatever that one does."""
+        vehicle.speed_mps = partner.speed_mps
+        vehicle.released, vehicle.followed = partner.released, partner.released
+        vehicle.place(partner.front_m)
+
+    def _turning_point_m(self, vehicle: Vehicle) -> float:
+        """Where the vehicle stops to reverse: on the approach, or in the booth zone."""
+        if vehicle.plan.conduct is Conduct.BACKS_OUT:
+            approach = self._scene.approach
+            return approach.start_m + 0.5 + vehicle.plan.where * (approach.end_m - approach.start_m)
+        return min(self._scene.booth.start_m + 1.0 + vehicle.plan.where, vehicle.stop_at_m)
+
+    def _manoeuvre(self, vehicle: Vehicle, now_s: float, dt_s: float) -> bool:
+        """One step of a back-out or reversal; False while the vehicle still drives ahead as usual."""
+        match vehicle.manoeuvre:
+            case 0:
+                if vehicle.speed_mps < STANDING_MPS and self._turning_point_m(vehicle) - vehicle.front_m < 0.1:
+                    vehicle.manoeuvre, vehicle.pause_until_s = 1, now_s + 1.0 + vehicle.plan.where
+                return False
+            case 1:
+                vehicle.speed_mps = 0.0
+                if now_s >= vehicle.pause_until_s:
+                    vehicle.manoeuvre = 2
+            case 2:
+                vehicle.speed_mps = -REVERSE_MPS
+                vehicle.place(vehicle.front_m - REVERSE_MPS * dt_s)
+                if vehicle.front_m <= self._reverses_to_m(vehicle):
+                    vehicle.speed_mps = 0.0
+                    vehicle.manoeuvre, vehicle.pause_until_s = 3, now_s + 1.5
+            case _:
+                if now_s >= vehicle.pause_until_s or vehicle.plan.conduct is Conduct.BACKS_OUT:
+                    vehicle.manoeuvre = 4
+        return True
+
+    def _reverses_to_m(self, vehicle: Vehicle) -> float:
+        if vehicle.plan.conduct is Conduct.BACKS_OUT:
+            return self._scene.approach.start_m - 1.5
+        return self._scene.booth.start_m - 0.7

@@ -1,0 +1,190 @@
+"""The world: vehicles, sensors, signal and gate of one simulated lane, in a closed loop with whoever sets the outputs.
+
+Pure: time comes in through `advance`, outputs through `act`, randomness from the seed; the same calls give the same
+readings, whoever makes them. Used by the simulator, which hands the readings to the fakes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sim.readings import Contact, Deed, OutputSet, Reading
+from sim.world.antennas import AntennaSensor
+from sim.world.barrier import Barrier
+from sim.world.cameras import CameraSensor
+from sim.world.chance import Streams
+from sim.world.loops import LoopSensor
+from sim.world.plan import Population
+from sim.world.portal import PortalSensor
+from sim.world.scenario import LoopTrouble, Scenario
+from sim.world.scene import Scene
+from sim.world.traffic import Departure, Traffic, Vehicle
+from sim.world.truth import Fate, Truth, VehicleTruth, Whereabouts
+
+STEP_S = 0.1
+"""Longer advances are cut into steps of at most this."""
+EPSILON_S = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Sensed:
+    """A reading, and the device whose sensor gave it."""
+
+    device: str
+    reading: Reading
+
+
+class World:
+    """One lane. `now_s` starts at 0; the first `advance` also gives the state of every contact."""
+
+    def __init__(self, scene: Scene, scenario: Scenario, seed: int) -> None:
+        self.scene = scene
+        self.scenario = scenario
+        self.seed = seed
+        self.now_s = 0.0
+        streams = Streams(seed)
+        points = tuple(site.point for site in scene.loops)
+        self._barrier = Barrier(scene)
+        self._traffic = Traffic(scene, scenario, Population(scenario, streams, points), self._barrier)
+        self._loops = [
+            LoopSensor(site, scenario.loops.get(site.point, LoopTrouble()), streams.of(f"loop/{site.point}"))
+            for site in scene.loops
+        ]
+        self._portal = (
+            PortalSensor(scene.portal, scenario.radiation.waiting_suppression, streams) if scene.portal else None
+        )
+        self._antennas = [AntennaSensor(site, scenario.reads, streams) for site in scene.antennas]
+        self._cameras = [
+            CameraSensor(site, scenario.plates, streams.of(f"camera/{number}/{site.device}"))
+            for number, site in enumerate(scene.cameras)
+        ]
+        self._contacts: dict[tuple[str, str], bool] = {}
+        self._gone: list[VehicleTruth] = []
+
+    def advance(self, dt_s: float) -> tuple[Sensed, ...]:
+        """Let `dt_s` pass; what the sensors gave meanwhile, in order."""
+        end_s = self.now_s + dt_s
+        sensed: list[Sensed] = []
+        if not self._contacts:
+            sensed += self._edges()
+        while self.now_s < end_s - EPSILON_S:
+            step_s = min(STEP_S, end_s - self.now_s)
+            self.now_s = end_s if step_s == end_s - self.now_s else self.now_s + step_s
+            sensed += self._step(step_s)
+        return tuple(sensed)
+
+    def act(self, device: str, deed: Deed) -> None:
+        """An output of a device was set, by the lane or by the device's own watchdog."""
+        match deed:
+            case OutputSet(point, on):
+                self._barrier.set(device, point, on)
+
+    def press_button(self) -> None:
+        """Somebody in the booth presses the release button."""
+        self._barrier.press(self.now_s)
+
+    @property
+    def done(self) -> bool:
+        """All vehicles are through; or the arrivals are over and nobody is there who would let the rest pass."""
+        ended_s = self._traffic.arrivals_ended_s
+        if ended_s is None:
+            return False
+        patience_s = self.scenario.drain_limit_s if self.scenario.officer.present else 0.0
+        return self._traffic.empty or self.now_s >= ended_s + patience_s
+
+    @property
+    def at_booth(self) -> VehicleTruth | None:
+        """The vehicle that an officer in the booth sees standing there."""
+        for vehicle in self._traffic.vehicles:
+            if vehicle.covers(self.scene.booth.start_m, self.scene.booth.end_m):
+                return _told(vehicle, None)
+        return None
+
+    @property
+    def whereabouts(self) -> tuple[Whereabouts, ...]:
+        """Every vehicle in the lane, the first in driving direction first."""
+        return tuple(
+            Whereabouts(v.plan.number, v.plan.kind, v.front_m, v.rear_m, v.speed_mps) for v in self._traffic.vehicles
+        )
+
+    @property
+    def truth(self) -> Truth:
+        """All that has happened up to now."""
+        present = [_told(vehicle, None) for vehicle in self._traffic.vehicles]
+        return Truth(
+            self.seed,
+            self.now_s,
+            tuple(sorted(self._gone + present, key=lambda vehicle: vehicle.number)),
+            tuple(self._portal.occupancies) if self._portal else (),
+            self._barrier.strikes,
+        )
+
+    # --- one step ---
+
+    def _step(self, dt_s: float) -> Iterator[Sensed]:
+        self._barrier.step(dt_s)
+        for departure in self._traffic.step(self.now_s, dt_s):
+            self._gone.append(_told(departure.vehicle, departure))
+            for antenna in self._antennas:
+                antenna.forget(departure.vehicle)
+        self._strikes()
+        yield from self._edges()
+        vehicles = self._traffic.vehicles
+        if self._portal is not None:
+            device = self._portal.site.device
+            for reading in self._portal.step(vehicles, self.now_s):
+                yield Sensed(device, reading)
+        for camera in self._cameras:
+            for view in camera.step(vehicles):
+                yield Sensed(camera.site.device, view)
+        for antenna in self._antennas:
+            for answer in antenna.step(vehicles, self.now_s):
+                yield Sensed(antenna.site.device, answer)
+
+    def _edges(self) -> Iterator[Sensed]:
+        """Contacts that differ from what was last given; all of them at the start."""
+        vehicles = self._traffic.vehicles
+        for loop in self._loops:
+            yield from self._contact(loop.site.device, loop.site.point, loop.step(vehicles, self.now_s))
+        for device, point, on in self._barrier.contacts(self.now_s):
+            yield from self._contact(device, point, on)
+
+    def _contact(self, device: str, point: str, on: bool) -> Iterator[Sensed]:
+        if self._contacts.get((device, point)) is not on:
+            self._contacts[device, point] = on
+            yield Sensed(device, Contact(point, on))
+
+    def _strikes(self) -> None:
+        gate = self.scene.gate
+        if gate is None or self._barrier.passable:
+            return
+        for vehicle in self._traffic.vehicles:
+            if not vehicle.struck and vehicle.front_m > gate.at_m and vehicle.rear_m < gate.at_m:
+                vehicle.struck = True
+                self._barrier.strikes += 1
+
+
+def _told(vehicle: Vehicle, departure: Departure | None) -> VehicleTruth:
+    plan = vehicle.plan
+    fate = Fate.INSIDE if departure is None else Fate.WITHDRAWN if departure.withdrew else Fate.THROUGH
+    plates = (plan.plate,) if plan.plate == plan.rear_plate else (plan.plate, plan.rear_plate)
+    return VehicleTruth(
+        number=plan.number,
+        kind=plan.kind,
+        length_m=plan.length_m,
+        conduct=plan.conduct.value,
+        plates=plates,
+        jurisdiction=plan.jurisdiction,
+        persons=plan.persons,
+        tags=tuple(tag.epc.hex() for tag in plan.tags),
+        cards=sum(tag.kind == "person" for tag in plan.tags),
+        gamma_source=plan.source is not None and any(plan.source.gamma_cps),
+        neutron_source=plan.source is not None and any(plan.source.neutron_cps),
+        entered_s=vehicle.entered_s,
+        booth_entered_s=vehicle.booth_entered_s,
+        booth_left_s=vehicle.booth_left_s,
+        left_s=departure.at_s if departure else None,
+        fate=fate,
+        unreleased=vehicle.followed or plan.conduct.value == "runs",
+    )
