@@ -1,0 +1,102 @@
+"""Is this process fit to hold permissions? One verdict, from what must make progress.
+
+Made by the composition root. Drivers feed a module's watchdog, and `feed` pings systemd's, only while the verdict is
+good: so a blocked event loop, a stuck lane task or a ledger that no longer writes drops the outputs by itself. Nothing
+here repairs anything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from lanecontrol.service.notify import Notifier
+
+LAG_LIMIT_S = 0.25
+"""The event loop may be late by this much (fail-safe rule 2 of the lane's I/O)."""
+LAG_EVERY_S = 0.25
+"""How often the lag is measured: four times within the shortest watchdog of a module."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """`reasons` is empty when all is well."""
+
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def good(self) -> bool:
+        return not self.reasons
+
+
+Check = Callable[[], str]
+"""Answers what is wrong now, or an empty text. Never blocks or raises."""
+
+
+class Health:
+    """Gathers signs of life. `now` is the event loop's time, in seconds."""
+
+    def __init__(self, now: Callable[[], float], *, lag_limit_s: float = LAG_LIMIT_S) -> None:
+        self._now = now
+        self._lag_limit_s = lag_limit_s
+        self._measured_at = now()
+        self._lag_s = 0.0
+        self._limits: dict[str, float] = {}
+        self._beats: dict[str, float] = {}
+        self._checks: dict[str, Check] = {}
+
+    def expect(self, name: str, within_s: float) -> None:
+        """From now on `beat(name)` must come at least once in this time."""
+        self._limits[name] = within_s
+        self._beats[name] = self._now()
+
+    def beat(self, name: str) -> None:
+        """`name` made progress."""
+        self._beats[name] = self._now()
+
+    def forget(self, name: str) -> None:
+        """`name` ended as planned: no more is expected of it."""
+        self._limits.pop(name, None)
+        self._checks.pop(name, None)
+
+    def check(self, name: str, check: Check) -> None:
+        """Ask `check` at every verdict: for what is idle most of the time, like a ledger with nothing to write."""
+        self._checks[name] = check
+
+    @property
+    def lag_s(self) -> float:
+        """How late the event loop was when last measured."""
+        return self._lag_s
+
+    def verdict(self) -> Verdict:
+        """All that is wrong now."""
+        now = self._now()
+        late_s = max(self._lag_s, now - self._measured_at - LAG_EVERY_S)
+        reasons = [f"event loop {late_s:.2f} s late"] if late_s > self._lag_limit_s else []
+        for name, within_s in self._limits.items():
+            silent_s = now - self._beats[name]
+            if silent_s > within_s:
+                reasons.append(f"{name} made no progress for {silent_s:.1f} s")
+        reasons += [f"{name}: {wrong}" for name, check in self._checks.items() if (wrong := check())]
+        return Verdict(tuple(reasons))
+
+    async def measure(self) -> None:
+        """Measure the event loop's lag, for ever; a task of its own."""
+        while True:
+            before = self._now()
+            await asyncio.sleep(LAG_EVERY_S)
+            self._measured_at = self._now()
+            self._lag_s = max(0.0, self._measured_at - before - LAG_EVERY_S)
+
+    async def feed(self, notifier: Notifier) -> None:
+        """Ping systemd's watchdog at a third of its time while the verdict is good, for ever; a task of its own."""
+        if notifier.watchdog_s is None:
+            return
+        while True:
+            verdict = self.verdict()
+            if verdict.good:
+                notifier.ping()
+            else:
+                notifier.status(f"unhealthy: {'; '.join(verdict.reasons)}")
+            await asyncio.sleep(notifier.watchdog_s / 3)

@@ -1,0 +1,109 @@
+"""Logs: one line of JSON per event, or plain text on a terminal, with no card number or plate in it.
+
+Set up once by the process (`lanecontrol run`), never by a library. Events live in the ledger; logs are only logs.
+The redaction is the last step before the rendering, so that nothing can be added behind it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Mapping, Set
+from enum import Enum
+from typing import Any, TextIO
+
+import structlog
+from structlog.typing import EventDict, Processor
+
+from lanecontrol.identifier import Identifier, keyed_hash
+
+_DEEPEST = 8
+"""Nesting beyond this is cut: nothing we log on purpose is deeper."""
+
+
+def configure_logging(*, level: str, style: str, stream: TextIO, hash_key: bytes) -> None:
+    """Send structlog's and the standard library's records to `stream`.
+
+    `level` is debug, info, warning or error; `style` is json, console, or auto: console where `stream` is a terminal.
+    """
+    number = logging.getLevelNamesMapping()[level.upper()]
+    before: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.stdlib.ExtraAdder(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        Redaction(hash_key),
+    ]
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=before,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _renderer(style, stream)],
+        )
+    )
+    logging.root.handlers[:] = [handler]
+    logging.root.setLevel(number)
+    structlog.configure(
+        processors=[
+            *(step for step in before if not isinstance(step, structlog.stdlib.ExtraAdder)),
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=False,
+    )
+
+
+def _renderer(style: str, stream: TextIO) -> Processor:
+    if style == "console" or (style == "auto" and stream.isatty()):
+        return structlog.dev.ConsoleRenderer(
+            colors=stream.isatty() and not _no_colour(), exception_formatter=structlog.dev.plain_traceback
+        )
+    return structlog.processors.JSONRenderer(ensure_ascii=False)
+
+
+def _no_colour() -> bool:
+    import os
+
+    return bool(os.environ.get("NO_COLOR"))
+
+
+class Redaction:
+    """A structlog processor: identifiers become their keyed hash, bytes their length and keyed hash, at any depth."""
+
+    def __init__(self, hash_key: bytes) -> None:
+        self._key = hash_key
+
+    def __call__(self, logger: Any, method: str, event: EventDict) -> EventDict:
+        return {self._name(key): self._safe(value, 0) for key, value in event.items()}
+
+    def _name(self, key: Any) -> str:
+        return self._hash(key.clear.encode()) if isinstance(key, Identifier) else str(key)
+
+    def _hash(self, number: bytes) -> str:
+        return f"#{keyed_hash(self._key, number)}"
+
+    def _safe(self, value: Any, depth: int) -> Any:
+        if depth > _DEEPEST:
+            return "..."
+        match value:
+            case Identifier():
+                return self._hash(value.clear.encode())
+            case Enum():
+                return value.value
+            case None | bool() | int() | float() | str():
+                return value
+            case bytes() | bytearray() | memoryview():
+                return f"<{len(value)} bytes {self._hash(bytes(value))}>"
+            case Mapping():
+                return {self._name(key): self._safe(each, depth + 1) for key, each in value.items()}
+            case list() | tuple() | Set():
+                return [self._safe(each, depth + 1) for each in value]
+            case _ if dataclasses.is_dataclass(value) and not isinstance(value, type):
+                parts = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+                return {"type": type(value).__name__} | {
+                    name: self._safe(part, depth + 1) for name, part in parts.items()
+                }
+            case _:
+                return str(value)
