@@ -304,7 +304,7 @@ class MqttClient(Transport):
                         future.set_result(0)
                 if done:
                     self._release()
-        except LinkLost as lost:
+        except DeviceError as lost:
             self._fail(lost)
 
     async def _keep_reading(self) -> None:
@@ -323,7 +323,7 @@ class MqttClient(Transport):
                     self._room.clear()
                     await self._room.wait()
                     self._heard_at = self._loop.time()
-        except LinkLost as lost:
+        except DeviceError as lost:
             self._fail(lost)
 
     def _handle(self, packet: Packet) -> None:

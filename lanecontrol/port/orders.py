@@ -1,0 +1,243 @@
+"""Orders from the port: checked, given to the lane once, answered once.
+
+The session hands every message below `cmd/` to `take`; the runner calls `answer` when the lane is done. What is
+malformed, retained, late, repeated or meant for somebody else never reaches the lane: the sender is told why, and so is
+the record. Nothing here waits, nothing is queued for later, and nothing raises on what a sender wrote.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from lanecontrol.announcements import OrderRejected
+from lanecontrol.clock import Clock, RealWork
+from lanecontrol.commands import Outcome, Result, Role
+from lanecontrol.events import Event, OrderGiven
+from lanecontrol.port.order_payloads import CommandPayload, Refusal, parse_command, reply_bytes
+from lanecontrol.port.payloads import JSON
+from lanecontrol.port.topics import LaneAddress
+from lanecontrol.port.transport import Message, Received, Transport
+
+SOURCE = "port"
+"""The source of the events given to the lane."""
+AHEAD_LIMIT_S = 600.0
+"""A deadline further ahead is refused: a key must be remembered until its deadline, and memory is bounded."""
+PENDING_LIMIT = 64
+"""Orders that the lane may have in hand at once; an officer gives one at a time."""
+KEYS_LIMIT = 4096
+"""Keys remembered: 6 orders a second for the whole of the time a deadline may lie ahead."""
+REPLIES_LIMIT = 256
+REPLY_KEPT_S = 60.0
+"""A reply that could not be sent for so long is dropped: nobody waits for it any more."""
+REJECTIONS_BURST = 50
+REJECTIONS_PER_S = 1.0
+"""Rejections recorded; more are counted and answered, but a flood must not fill the ledger."""
+
+
+Emit = Callable[[str, Event], None]
+"""The lane's inbox: source and event. Never blocks."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Route:
+    """Where the reply to an order goes; no topic where the sender named none."""
+
+    topic: str
+    correlation: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A key that has been used, what for, and how it ended; `result` None while the lane has it in hand."""
+
+    digest: bytes
+    until_utc_s: float
+    result: Result | None
+
+
+@dataclass(slots=True)
+class OrderCounts:
+    """What came in since the start."""
+
+    accepted: int = 0
+    rejected: int = 0
+    redelivered: int = 0
+    """The broker's second copies of orders in hand: ignored, the answer comes."""
+    unrecorded: int = 0
+    """Rejections beyond what is recorded."""
+    replies_dropped: int = 0
+
+
+class Orders:
+    """The orders of one lane."""
+
+    def __init__(
+        self,
+        address: LaneAddress,
+        *,
+        clock: Clock,
+        emit: Emit,
+        rejected: Callable[[OrderRejected], None],
+        work: RealWork | None = None,
+    ) -> None:
+        self.counts = OrderCounts()
+        self._address = address
+        self._prefix = address.command("")
+        self._clock = clock
+        self._emit = emit
+        self._rejected = rejected
+        self._work = work or RealWork()
+        self._routes: dict[str, _Route] = {}
+        self._keys: dict[str, _Known] = {}
+        self._replies: deque[tuple[float, Message]] = deque()
+        self._reply_waits = asyncio.Event()
+        self._budget = _Budget(REJECTIONS_BURST, REJECTIONS_PER_S)
+
+    def remember(self, key: str, result: Result, at_utc_s: float) -> None:
+        """A key that was answered before a restart, from the ledger: a repeat is refused as ever."""
+        self._keys[key] = _Known(b"", at_utc_s + AHEAD_LIMIT_S, result)
+
+    # --- in ---
+
+    def take(self, received: Received) -> None:
+        """A message below `cmd/` came in."""
+        verb = received.topic.removeprefix(self._prefix)
+        route = self._response_route(received)
+        try:
+            if received.retained:
+                raise Refusal("retained: an order is never kept for later")
+            payload = parse_command(verb, received.payload)
+            if not route.topic and payload.client is not None:
+                route = replace(route, topic=self._address.reply(payload.client))
+            self._accept(payload, received, route)
+        except Refusal as refusal:
+            self._refuse(received.topic, refusal, route)
+
+    def _accept(self, payload: CommandPayload, received: Received, route: _Route) -> None:
+        now_utc_s = self._clock.now().utc_s
+        order = payload.order()
+        if received.expiry_s is not None:
+            order = replace(order, deadline_utc_s=min(order.deadline_utc_s, now_utc_s + received.expiry_s))
+        digest = hashlib.sha256(received.topic.encode("utf-8", "replace") + b"\0" + received.payload).digest()
+        if self._redelivered(order.key, digest):
+            self.counts.redelivered += 1
+            return
+        if why := self._objection(payload, order.deadline_utc_s, now_utc_s):
+            raise Refusal(why, key=payload.key, name=payload.by.name, role=payload.by.role)
+        self.counts.accepted += 1
+        self._keys[order.key] = _Known(digest, payload.deadline, None)
+        self._routes[order.key] = route
+        self._work.outstanding += 1  # until answered
+        self._emit(SOURCE, OrderGiven(order))
+
+    def _redelivered(self, key: str, digest: bytes) -> bool:
+        known = self._keys.get(key)
+        return known is not None and known.result is None and known.digest == digest
+
+    def _objection(self, payload: CommandPayload, deadline_utc_s: float, now_utc_s: float) -> str:
+        """Why this order is not given to the lane; empty when it is."""
+        self._forget(now_utc_s)
+        known = self._keys.get(payload.key)
+        if payload.lane != self._address.lane:
+            return f"foreign: meant for lane {payload.lane}, this is lane {self._address.lane}"
+        if payload.by.simulated and not self._address.simulated:
+            return "a simulated officer has no say over a real lane"
+        if known is not None:
+            first = f"already answered {known.result.value}" if known.result else "its first use is being carried out"
+            return f"repeated: this key was used before, {first}"
+        if deadline_utc_s <= now_utc_s:
+            return f"late: the deadline was {now_utc_s - deadline_utc_s:.1f} s ago"
+        if payload.deadline > now_utc_s + AHEAD_LIMIT_S:
+            return f"the deadline is more than {AHEAD_LIMIT_S:g} s ahead"
+        if len(self._routes) >= PENDING_LIMIT or len(self._keys) >= KEYS_LIMIT:
+            return "busy: too many orders at once"
+        return ""
+
+    def _forget(self, now_utc_s: float) -> None:
+        """Keys past their deadline: a repeat would be refused as late."""
+        if len(self._keys) > KEYS_LIMIT // 2:
+            gone = [
+                key for key, known in self._keys.items() if known.result is not None and known.until_utc_s < now_utc_s
+            ]
+            for key in gone:
+                del self._keys[key]
+
+    def _refuse(self, topic: str, refusal: Refusal, route: _Route) -> None:
+        self.counts.rejected += 1
+        self._reply(route, refusal.key, Outcome(Result.REFUSED, refusal.reason))
+        now = self._clock.now()
+        if self._budget.spend(now.mono_s):
+            self._rejected(_rejection(topic, refusal.reason, refusal.name, refusal.role, now.utc_s))
+        else:
+            self.counts.unrecorded += 1
+
+    def _response_route(self, received: Received) -> _Route:
+        """The MQTT 5 response topic, where it is one that we may be asked to write to."""
+        topic = received.response_topic
+        own = topic.startswith(f"{self._address.root}/") and not topic.startswith(self._address.reply(""))
+        fit = topic and len(topic) <= 512 and not topic.startswith("$") and not any(c in "+#\0" for c in topic)
+        return _Route(topic if fit and not own else "", received.correlation)
+
+    # --- out ---
+
+    def answer(self, key: str, outcome: Outcome) -> None:
+        """The lane is done with the order under `key`. Never blocks; an unknown key is ignored."""
+        route = self._routes.pop(key, None)
+        if route is None:
+            return
+        self._work.outstanding -= 1
+        self._keys[key] = replace(self._keys[key], result=outcome.result)
+        self._reply(route, key, outcome)
+
+    def _reply(self, route: _Route, key: str, outcome: Outcome) -> None:
+        if not route.topic:
+            return
+        if len(self._replies) >= REPLIES_LIMIT:
+            self._replies.popleft()
+            self.counts.replies_dropped += 1
+        body = reply_bytes(key, outcome, self._address.lane)
+        message = Message(route.topic, body, content_type=JSON, correlation=route.correlation)
+        self._replies.append((self._clock.now().mono_s, message))
+        self._reply_waits.set()
+
+    async def send_replies(self, transport: Transport) -> None:
+        """Send replies for the life of one connection. Raises LinkLost; what was not acknowledged is sent again."""
+        while True:
+            while self._replies:
+                made_s, message = self._replies[0]
+                if self._clock.now().mono_s - made_s > REPLY_KEPT_S:
+                    self.counts.replies_dropped += 1
+                else:
+                    await transport.publish(message)
+                if self._replies and self._replies[0][1] is message:  # it may have been dropped meanwhile
+                    self._replies.popleft()
+            self._reply_waits.clear()
+            await self._reply_waits.wait()
+
+
+def _rejection(topic: str, reason: str, name: str, role: Role | None, at_utc_s: float) -> OrderRejected:
+    shown = "".join(c if c.isprintable() else "?" for c in topic[:200])
+    return OrderRejected(shown, reason, name, role, at_utc_s)
+
+
+class _Budget:
+    """So many at once, and so many a second in the long run."""
+
+    def __init__(self, burst: float, per_s: float) -> None:
+        self._burst = self._left = burst
+        self._per_s = per_s
+        self._at_s: float | None = None
+
+    def spend(self, now_s: float) -> bool:
+        """Whether there is one left; takes it."""
+        if self._at_s is not None:
+            self._left = min(self._burst, self._left + (now_s - self._at_s) * self._per_s)
+        self._at_s = now_s
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True

@@ -1,0 +1,277 @@
+"""The lane's presence at the port: connected for ever, with birth, will and everything retained made good each time.
+
+The composition root runs one `PortSession` per lane. It owns reconnection and nothing else: the relay owns the events,
+`Orders` what comes in, `RetainedState` what must stand at the broker. A transport is used for one connection only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Never
+
+from lanecontrol import forms
+from lanecontrol.announcements import DeviceStateChanged
+from lanecontrol.clock import Clock, Instant
+from lanecontrol.errors import CredentialsRefused, DeviceError, ProtocolViolation
+from lanecontrol.events import CentralChanged, Event
+from lanecontrol.port.mqtt_packets import reason_text
+from lanecontrol.port.orders import Orders
+from lanecontrol.port.payloads import JSON, LaneStatus, StatusDocument, device_bytes
+from lanecontrol.port.relay import Relay
+from lanecontrol.port.tasks import together
+from lanecontrol.port.topics import LaneAddress
+from lanecontrol.port.transport import REFUSED, Broker, Connect, Message, Received, TakenOver, Transport
+
+SOURCE = "port"
+BASE_S = 0.25
+CAP_S = 15.0
+SLOW_S = 15.0
+"""Wait after a refusal of who we are, or when somebody else uses our client id: sooner would not help."""
+FAREWELL_S = 0.5
+"""For the retained `stopped`: the whole daemon has 2 s to stop. Without it the broker publishes the will."""
+
+
+@dataclass(frozen=True, slots=True)
+class Birth:
+    """What the retained status says of this run."""
+
+    epoch: int
+    versions: dict[str, str]
+    config_hash: str
+
+
+class RetainedState:
+    """What must stand retained at the broker, by topic. Changed at any time, published whole at every connect."""
+
+    def __init__(self) -> None:
+        self._wanted: dict[str, bytes] = {}
+        self._changed: dict[str, bytes] = {}
+        self._event = asyncio.Event()
+
+    def put(self, topic: str, payload: bytes) -> None:
+        """From now on this stands there. Never blocks; of several changes only the last is published."""
+        if self._wanted.get(topic) != payload:
+            self._wanted[topic] = payload
+            self._note(topic, payload)
+
+    def clear(self, topic: str) -> None:
+        """Nothing stands there any more."""
+        self._wanted.pop(topic, None)
+        self._note(topic, b"")
+
+    def _note(self, topic: str, payload: bytes) -> None:
+        self._changed[topic] = payload
+        self._event.set()
+
+    def __contains__(self, topic: str) -> bool:
+        return topic in self._wanted
+
+    def everything(self) -> None:
+        """All of it has to be published again: the broker may have lost it."""
+        for topic, payload in self._wanted.items():
+            self._note(topic, payload)
+
+    async def next_changes(self) -> dict[str, bytes]:
+        """What has to be published, once there is something: waits without limit, as nothing need change."""
+        await self._event.wait()
+        self._event.clear()
+        changed, self._changed = self._changed, {}
+        return changed
+
+    def return_changes(self, changes: dict[str, bytes]) -> None:
+        """These could not be published; what was changed since is newer."""
+        for topic, payload in changes.items():
+            if topic not in self._changed:
+                self._note(topic, payload)
+
+
+@dataclass(frozen=True, slots=True)
+class PortStatus:
+    """The connection's condition, for health, screens and logs."""
+
+    connected: bool
+    broker: str
+    reason: str
+    since: Instant | None
+    attempts: int
+    """Failed attempts since the last connection."""
+    connections: int
+    retained_refused: tuple[str, ...] = ()
+    """Retained topics that the broker refused, with the reason."""
+
+
+class PortSession:
+    """The connection of one lane to the port's broker."""
+
+    def __init__(
+        self,
+        *,
+        connect: Connect,
+        brokers: Sequence[Broker],
+        address: LaneAddress,
+        birth: Birth,
+        relay: Relay,
+        orders: Orders,
+        clock: Clock,
+        rng: random.Random,
+        emit: Callable[[str, Event], None],
+        devices: Iterable[str] = (),
+    ) -> None:
+        """`devices` are the ids of the lane file: what stands at the broker of any other is cleared away."""
+        self._connect = connect
+        self._brokers = tuple(brokers)
+        self._address = address
+        self._birth = birth
+        self._relay = relay
+        self._orders = orders
+        self._clock = clock
+        self._rng = rng
+        self._emit = emit
+        self._own_devices = frozenset(map(address.device, devices))
+        self.retained = RetainedState()
+        self._refused: dict[str, str] = {}
+        self._status = PortStatus(False, "", "not connected yet", None, 0, 0)
+
+    def status(self) -> PortStatus:
+        """The present condition."""
+        return replace(self._status, retained_refused=tuple(map(": ".join, self._refused.items())))
+
+    def device_changed(self, changed: DeviceStateChanged) -> None:
+        """A device has a new state: it will stand retained at the broker."""
+        body = device_bytes(changed, epoch=self._birth.epoch, simulated=self._address.simulated)
+        self.retained.put(self._address.device(changed.device), body)
+
+    async def run(self) -> Never:
+        """Connected for ever. Cancelling it says `stopped` and leaves, within half a second."""
+        while True:
+            for broker in self._brokers:
+                failure = await self._one_connection(broker)
+                if self._status.attempts == 0:
+                    break  # it had worked: begin with the first again
+            await asyncio.sleep(self._wait_s(failure))
+
+    def _wait_s(self, failure: DeviceError) -> float:
+        if isinstance(failure, (CredentialsRefused, ProtocolViolation, TakenOver)):
+            return SLOW_S * self._rng.uniform(1.0, 1.1)
+        rounds = self._status.attempts // len(self._brokers)
+        ceiling_s: float = min(CAP_S, BASE_S * 2 ** min(rounds, 10))
+        return ceiling_s * self._rng.uniform(0.5, 1.0)
+
+    async def _one_connection(self, broker: Broker) -> DeviceError:
+        """From dialling to the loss; answers why it ended."""
+        try:
+            async with self._connect(broker, will=self._will()) as transport:
+                try:
+                    await self._serve(broker, transport)
+                except asyncio.CancelledError:
+                    await self._farewell(transport)
+                    raise
+        except DeviceError as failure:
+            self._down(broker, failure)
+            return failure
+        raise AssertionError("a connection is only left by its loss")
+
+    async def _serve(self, broker: Broker, transport: Transport) -> None:
+        await transport.subscribe([self._address.command("#")], retain_as_published=True)
+        await self._watch_devices(transport)
+        await self._publish_retained(transport, self._address.status, self._status_bytes(LaneStatus.ONLINE))
+        self.retained.everything()
+        self._up(broker)
+        await together(
+            self._relay.drain(transport),
+            self._keep_retained(transport),
+            self._orders.send_replies(transport),
+            self._receive(transport),
+        )
+
+    # --- what stands retained ---
+
+    def _status_bytes(self, state: LaneStatus) -> bytes:
+        birth = self._birth
+        return forms.to_json(
+            StatusDocument(
+                state,
+                birth.epoch,
+                birth.versions,
+                birth.config_hash,
+                self._address.simulated,
+                self._clock.now().utc_s,
+            )
+        )
+
+    def _will(self) -> Message:
+        return Message(self._address.status, self._status_bytes(LaneStatus.LOST), retain=True, content_type=JSON)
+
+    async def _keep_retained(self, transport: Transport) -> None:
+        while True:
+            changes = await self.retained.next_changes()
+            while changes:
+                topic = next(iter(changes))
+                try:
+                    await self._publish_retained(transport, topic, changes[topic])
+                except BaseException:
+                    self.retained.return_changes(changes)
+                    raise
+                del changes[topic]
+
+    async def _publish_retained(self, transport: Transport, topic: str, payload: bytes) -> None:
+        code = await transport.publish(Message(topic, payload, retain=True, content_type=JSON if payload else ""))
+        if code >= REFUSED:
+            self._refused[topic] = reason_text(code)
+        else:
+            self._refused.pop(topic, None)
+
+    async def _watch_devices(self, transport: Transport) -> None:
+        """See which device states stand there from an earlier run. A broker that forbids it loses only the tidying."""
+        try:
+            await transport.subscribe([self._address.device("+")])
+        except ProtocolViolation as refused:
+            self._refused[self._address.device("+")] = refused.why
+
+    async def _farewell(self, transport: Transport) -> None:
+        """Say `stopped`; if that does not get through, leave so that the broker says `lost`."""
+        try:
+            async with asyncio.timeout(FAREWELL_S):
+                body = self._status_bytes(LaneStatus.STOPPED)
+                code = await transport.publish(Message(self._address.status, body, retain=True, content_type=JSON))
+        except (DeviceError, TimeoutError):
+            return
+        if code < REFUSED:
+            await transport.close()
+
+    # --- what comes in ---
+
+    async def _receive(self, transport: Transport) -> None:
+        commands, devices = self._address.command(""), self._address.device("")
+        while True:
+            received = await transport.receive()
+            if received.topic.startswith(commands):
+                self._orders.take(received)
+            elif received.topic.startswith(devices):
+                self._tidy(received)
+
+    def _tidy(self, received: Received) -> None:
+        """A state of a device that this lane no longer has must not stand there for ever."""
+        known = received.topic in self._own_devices or received.topic in self.retained
+        if received.retained and received.payload and not known:
+            self.retained.clear(received.topic)
+
+    # --- up and down ---
+
+    def _up(self, broker: Broker) -> None:
+        before = self._status
+        self._status = PortStatus(True, broker.url, "", self._clock.now(), 0, before.connections + 1)
+        self._emit(SOURCE, CentralChanged(True, f"connected to {broker.url}"))
+
+    def _down(self, broker: Broker, failure: DeviceError) -> None:
+        before = self._status
+        reason = f"{broker.url}: {failure}"
+        if before.connected or before.since is None:
+            self._emit(SOURCE, CentralChanged(False, reason))
+        worked = before.connected
+        since = self._clock.now() if worked or before.since is None else before.since
+        attempts = 0 if worked else before.attempts + 1
+        self._status = PortStatus(False, broker.url, reason, since, attempts, before.connections)
