@@ -1,0 +1,287 @@
+"""Reading a ledger: rows, the undelivered tail, small values, and the check of the chain.
+
+Plain synchronous calls on one connection; the ledger makes them on its reading thread, the command line directly on a
+store that a daemon may be writing to at the same time. Never writes.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from lanecontrol.errors import StorageCorrupt, StorageFatal
+from lanecontrol.ledger import chain, database
+from lanecontrol.ledger.records import START, BadRecord, Head, Loss, Position, Row, Status, Verdict
+
+BATCH = 1000
+"""Rows per read: some milliseconds, so that a long check never holds a snapshot that keeps the log from shrinking."""
+
+CHECKPOINT = "checkpoint"
+DELIVERED_THROUGH = "delivered_through"
+OPENED = "opened"
+EPOCH_PREFIX = "epoch/"
+
+_COLUMNS = "position, epoch, seq, topic_class, kind, time_utc_s, digest, link, sum, salt, body"
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """Where an epoch's rows stand (`base` + seq = position) and what its chain starts from, after pruning too."""
+
+    number: int
+    base: int
+    anchor_seq: int
+    anchor_link: bytes
+
+    @classmethod
+    def fresh(cls, number: int, base: int) -> Epoch:
+        return cls(number, base, 0, chain.genesis(number))
+
+    @property
+    def key(self) -> str:
+        return f"{EPOCH_PREFIX}{self.number}"
+
+    def to_value(self) -> bytes:
+        return json.dumps({"base": self.base, "seq": self.anchor_seq, "link": self.anchor_link.hex()}).encode()
+
+    @classmethod
+    def from_value(cls, key: str, value: bytes) -> Epoch:
+        plain = json.loads(value)
+        number = int(key.removeprefix(EPOCH_PREFIX))
+        return cls(number, plain["base"], plain["seq"], bytes.fromhex(plain["link"]))
+
+
+class Reader:
+    """Reads one store. Every method raises StorageUnavailable or StorageCorrupt."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    @classmethod
+    def open(cls, path: Path, connect: database.Connect = database.connect) -> Reader:
+        """A reader of the store at `path`, read-only. Raises StorageError."""
+        with database.translated("open for reading"):
+            return cls(connect(path, "ro"))
+
+    def close(self) -> None:
+        with database.translated("close"):
+            self._db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _select(self, sql: str, *values: object) -> list[tuple[object, ...]]:
+        with database.translated("read"):
+            return self._db.execute(sql, values).fetchall()
+
+    def _number(self, sql: str, *values: object) -> int:
+        found = self._select(sql, *values)[0][0]
+        return found if isinstance(found, int) else 0
+
+    # --- rows --------------------------------------------------------------------------------------------------------
+
+    def rows(self, after: Position = START, limit: int = BATCH) -> list[Row]:
+        """Up to `limit` rows after a position, in order."""
+        return _rows(
+            self._select(f"SELECT {_COLUMNS} FROM entries WHERE position > ? ORDER BY position LIMIT ?", after, limit)
+        )
+
+    def every_row(self, after: Position = START) -> Iterator[Row]:
+        """All rows in order, read in batches."""
+        while batch := self.rows(after):
+            yield from batch
+            after = batch[-1].position
+
+    def undelivered(self, after: Position, limit: int) -> list[Row]:
+        """Up to `limit` undelivered rows after a position, in order, sound or not."""
+        return _rows(
+            self._select(
+                f"SELECT {_COLUMNS} FROM outbox JOIN entries USING (position) WHERE position > ?"
+                " ORDER BY position LIMIT ?",
+                after,
+                limit,
+            )
+        )
+
+    def undelivered_count(self) -> int:
+        return self._number("SELECT count(*) FROM outbox")
+
+    def delivered_through(self) -> Position:
+        """Everything up to this position is delivered."""
+        first = self._select("SELECT min(position) FROM outbox")[0][0]
+        return Position(first - 1 if isinstance(first, int) else self.last_position())
+
+    def last_position(self) -> Position:
+        return Position(self._number("SELECT max(position) FROM entries"))
+
+    # --- values ------------------------------------------------------------------------------------------------------
+
+    def values(self) -> dict[str, bytes]:
+        """Every small value. Raises StorageCorrupt when one is not what was stored."""
+        return {_text(key): _checked(key, value, total) for key, value, total in self._meta("")}
+
+    def value(self, key: str) -> bytes | None:
+        """One small value, None where there is none."""
+        for found, value, total in self._meta("WHERE key = ?", key):
+            return _checked(found, value, total)
+        return None
+
+    def _meta(self, where: str, *values: object) -> list[tuple[object, ...]]:
+        return self._select(f"SELECT key, value, sum FROM meta {where}", *values)
+
+    def epochs(self) -> list[Epoch]:
+        """The epochs whose rows are here, oldest first; the last is the present one."""
+        found = [Epoch.from_value(key, value) for key, value in self.values().items() if key.startswith(EPOCH_PREFIX)]
+        if not found:
+            raise StorageCorrupt("read", "no epoch is recorded")
+        return sorted(found, key=lambda epoch: epoch.number)
+
+    def losses(self) -> tuple[Loss, ...]:
+        """The gaps that salvage declared."""
+        found = self._select("SELECT epoch, first_seq, last_seq, why FROM losses ORDER BY epoch, first_seq")
+        return tuple(Loss(*row) for row in found)  # type: ignore[arg-type]
+
+    def head(self) -> Head:
+        """The last row of the present epoch."""
+        epoch = self.epochs()[-1]
+        last = self.rows(Position(max(self.last_position() - 1, epoch.base)), 1)
+        if not last:
+            return Head(epoch.number, epoch.anchor_seq, epoch.anchor_link, Position(epoch.base + epoch.anchor_seq))
+        return Head(epoch.number, last[0].seq, last[0].link, last[0].position)
+
+    # --- the whole ---------------------------------------------------------------------------------------------------
+
+    def status(self) -> Status:
+        """The store's condition as the disk has it."""
+        head = self.head()
+        oldest = self._select(
+            "SELECT time_utc_s FROM entries WHERE position = (SELECT min(position) FROM outbox)",
+        )
+        return Status(
+            writable=True,
+            reason="",
+            epoch=head.epoch,
+            head_seq=head.seq,
+            chain_head=head.link.hex(),
+            rows=self.row_count(),
+            undelivered=self.undelivered_count(),
+            oldest_undelivered_utc_s=oldest[0][0] if oldest else None,  # type: ignore[arg-type]
+            delivered_through=self.delivered_through(),
+            size_bytes=self._number("PRAGMA page_count") * database.PAGE_BYTES,
+        )
+
+    def row_count(self) -> int:
+        """How many rows there are, by arithmetic: counting them would read the whole store."""
+        epochs = self.epochs()
+        bases = [epoch.base for epoch in epochs[1:]] + [self.last_position()]
+        lost = sum(loss.last_seq - loss.first_seq + 1 for loss in self.losses())
+        return sum(self._span(epoch, until) for epoch, until in zip(epochs, bases, strict=True)) - lost
+
+    def _span(self, epoch: Epoch, until: int) -> int:
+        first = epoch.base + epoch.anchor_seq
+        last = self._number("SELECT max(position) FROM entries WHERE position > ? AND position <= ?", first, until)
+        return max(last - first, 0)
+
+    def check(self) -> None:
+        """SQLite's own look at its pages. Raises StorageCorrupt. Reads the whole file."""
+        found = self._select("PRAGMA quick_check(1)")
+        if found != [("ok",)]:
+            raise StorageCorrupt("check", str(found[0][0]).splitlines()[-1])
+
+    def check_version(self) -> None:
+        """Raises StorageCorrupt when this is no ledger, StorageFatal when a newer version of this program made it."""
+        if self._number("PRAGMA application_id") != database.APPLICATION_ID:
+            raise StorageCorrupt("open", "the file is no ledger")
+        if (version := self._number("PRAGMA user_version")) > database.VERSION:
+            raise StorageFatal("open", f"the store has version {version}, this program knows {database.VERSION}")
+
+    def verify(self, after: Position = START) -> Verdict:
+        """Check every row after a position, and the chain through them."""
+        check = ChainCheck(self.epochs(), self.losses(), self.rows(Position(after - 1), 1) if after else [])
+        for row in self.every_row(after):
+            if not check.take(row):
+                break
+        return check.verdict()
+
+
+class ChainCheck:
+    """Follows the chain row by row. Fed with rows in order; stops being interested at the first bad one."""
+
+    def __init__(self, epochs: Sequence[Epoch], losses: Sequence[Loss], before: Sequence[Row] = ()) -> None:
+        self._epochs = {epoch.number: epoch for epoch in epochs}
+        self._losses = tuple(losses)
+        self._epoch, self._seq, self._link = 0, 0, b""
+        for row in before:
+            self._epoch, self._seq, self._link = row.epoch, row.seq, row.link
+        self._rows = self._erased = 0
+        self._bad: BadRecord | None = None
+
+    @classmethod
+    def of(cls, reader: Reader) -> ChainCheck:
+        """A check of all that `reader` reads. Raises StorageError."""
+        return cls(reader.epochs(), reader.losses())
+
+    def take_all(self, rows: Iterable[Row]) -> bool:
+        """Whether all is good so far."""
+        return all(map(self.take, rows))
+
+    def take(self, row: Row) -> bool:
+        """Whether all is good so far."""
+        if self._bad is None and (why := self._fault(row)):
+            self._bad = BadRecord(row.epoch, row.seq, why)
+        if self._bad is None:
+            self._rows += 1
+            self._erased += row.body is None
+            self._seq, self._link = row.seq, row.link
+        return self._bad is None
+
+    def _fault(self, row: Row) -> str:
+        if not row.head_is_sound:
+            return "its checksum is wrong"
+        if row.epoch != self._epoch and (why := self._enter(row)):
+            return why
+        if row.seq != self._seq + 1 and not self._declared(row):
+            return f"records {self._seq + 1} to {row.seq - 1} before it are missing"
+        if row.seq == self._seq + 1 and row.link != chain.link(
+            self._link, row.seq, row.topic_class, row.kind, row.time_utc_s, row.digest
+        ):
+            return "the chain is broken here"
+        if row.body is not None and not row.body_is_sound:
+            return "its body does not match its digest"
+        return ""
+
+    def _enter(self, row: Row) -> str:
+        epoch = self._epochs.get(row.epoch)
+        if epoch is None or row.epoch < self._epoch or row.position != epoch.base + row.seq:
+            return "it stands in the wrong place"
+        self._epoch, self._seq, self._link = epoch.number, epoch.anchor_seq, epoch.anchor_link
+        return ""
+
+    def _declared(self, row: Row) -> bool:
+        return Loss(row.epoch, self._seq + 1, row.seq - 1, "") in [
+            Loss(loss.epoch, loss.first_seq, loss.last_seq, "") for loss in self._losses
+        ]
+
+    def verdict(self) -> Verdict:
+        return Verdict(self._rows, self._erased, self._losses, self._bad)
+
+
+def _rows(found: list[tuple[object, ...]]) -> list[Row]:
+    return [Row(*values) for values in found]  # type: ignore[arg-type]
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _checked(key: object, value: object, total: object) -> bytes:
+    if not isinstance(key, str) or not isinstance(value, bytes) or chain.value_sum(key, value) != total:
+        raise StorageCorrupt("read", f"the stored value {key!r} is damaged")
+    return value

@@ -1,0 +1,208 @@
+"""Writing the ledger: one group of writes, one transaction, one sync.
+
+Plain synchronous calls, made by the ledger from its writing thread (or inline), one at a time. After any error the
+connection is dropped and nothing is written until `reopen` has made sure of what is really on disk.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from lanecontrol.errors import StorageCorrupt, StorageUnavailable
+from lanecontrol.ledger import chain, database
+from lanecontrol.ledger.reader import CHECKPOINT, DELIVERED_THROUGH, OPENED, Epoch, Reader
+from lanecontrol.ledger.records import START, Entry, Head, Position, Row
+from lanecontrol.ledger.sidefiles import Paths, Witness, WitnessFile
+
+Checkpoint = bytes | Callable[[], bytes]
+"""A lane's state, or what gives it: called once per group, on the writing thread, so it must be a pure function."""
+
+_INSERT = "INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+
+
+@dataclass(frozen=True, slots=True)
+class Salted:
+    """An entry with the salt that is its own from the first attempt on: a retry writes the same row."""
+
+    entry: Entry
+    salt: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """What goes to disk together."""
+
+    entries: Sequence[Salted] = ()
+    checkpoint: Checkpoint | None = None
+    delivered: Sequence[Position] = ()
+    values: Sequence[tuple[str, bytes]] = ()
+    erased: Sequence[Position] = ()
+
+    @property
+    def size(self) -> int:
+        """Bytes it holds in memory, roughly."""
+        bodies = sum(len(salted.entry.body) for salted in self.entries)
+        return bodies + sum(len(value) for _, value in self.values) + 8 * len(self.erased)
+
+
+class Store:
+    """The writing side of one store."""
+
+    def __init__(self, paths: Paths, connect: database.Connect) -> None:
+        self._paths = paths
+        self._connect = connect
+        self._db: sqlite3.Connection | None = None
+        self._witness = WitnessFile(paths)
+        self.head = Head(0, 0, b"", START)
+        self.delivered_through = START
+        self.undelivered = 0
+
+    def look(self, reader: Reader) -> None:
+        """Take in how far the store has come. Raises StorageUnavailable, StorageCorrupt."""
+        self.head = reader.head()
+        self.delivered_through = reader.delivered_through()
+        self.undelivered = reader.undelivered_count()
+
+    def open(self) -> None:
+        """Connect and prove that the disk takes a write. Raises StorageUnavailable, StorageCorrupt."""
+        with database.translated("open"):
+            db = self._connect(self._paths.db, "rw")
+        try:
+            with database.translated("open"):
+                database.prepare(db)
+                self.look(reader := Reader(db))
+                db.execute("BEGIN IMMEDIATE")
+                put_value(db, OPENED, b"%d" % (int(reader.value(OPENED) or b"0") + 1))
+                db.execute("COMMIT")
+        except BaseException:
+            _drop(db)
+            raise
+        self._db = db
+        self._bear_witness()
+
+    def reopen(self) -> None:
+        """After an error: connect anew and copy the whole log into the main file before trusting any of it.
+
+        After a failed sync the system may show pages that never reached the disk, and call them clean. The copy writes
+        and syncs them again. Raises StorageUnavailable, StorageCorrupt.
+        """
+        known = self.head
+        self._disconnect()
+        self.open()
+        db = self._db
+        assert db is not None
+        try:
+            with database.translated("reopen"):
+                busy, *_ = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            if busy:
+                raise StorageUnavailable("reopen", "another process is reading")
+            if (self.head.epoch, self.head.seq) < (known.epoch, known.seq):
+                raise StorageCorrupt("reopen", f"records {self.head.seq + 1} to {known.seq} are gone")
+        except BaseException:
+            self._disconnect()
+            self.head = known
+            raise
+
+    def commit(self, group: Group) -> None:
+        """All of the group in one transaction; on disk when this returns. Raises StorageUnavailable, StorageCorrupt.
+
+        Entries that an earlier attempt brought to disk although it failed are left as they are.
+        """
+        if self._db is None:
+            raise StorageUnavailable("commit", "the store is closed after an error")
+        try:
+            with database.translated("commit"):
+                now = self._write(self._db, group)
+        except BaseException:
+            self._disconnect()
+            raise
+        self.head, self.delivered_through, self.undelivered = now
+        self._bear_witness()
+
+    def _write(self, db: sqlite3.Connection, group: Group) -> tuple[Head, Position, int]:
+        db.execute("BEGIN IMMEDIATE")
+        head = self._insert(db, group.entries)
+        undelivered = self.undelivered + head.seq - self.head.seq
+        if group.checkpoint is not None:
+            put_value(db, CHECKPOINT, group.checkpoint if isinstance(group.checkpoint, bytes) else group.checkpoint())
+        for key, value in group.values:
+            put_value(db, key, value)
+        for position in group.erased:
+            db.execute("UPDATE entries SET salt = NULL, body = NULL WHERE position = ?", (position,))
+        through = self.delivered_through
+        if gone := [(position,) for position in (*group.delivered, *group.erased)]:
+            undelivered -= db.executemany("DELETE FROM outbox WHERE position = ?", gone).rowcount
+            through = Reader(db).delivered_through()
+            put_value(db, DELIVERED_THROUGH, b"%d" % through)
+        db.execute("COMMIT")
+        return head, through, undelivered
+
+    def _insert(self, db: sqlite3.Connection, entries: Iterable[Salted]) -> Head:
+        head = self.head
+        rows = []
+        for salted in entries:
+            if salted.entry.seq > head.seq:
+                row = _row_after(head, salted)
+                head = Head(row.epoch, row.seq, row.link, row.position)
+                rows.append(row)
+        if rows:
+            insert_rows(db, rows)
+            db.executemany("INSERT INTO outbox VALUES (?)", [(row.position,) for row in rows])
+        return head
+
+    def _bear_witness(self) -> None:
+        head = self.head
+        self._witness.write(Witness(head.epoch, head.seq, head.position, self.delivered_through))
+
+    def _disconnect(self) -> None:
+        if self._db is not None:
+            _drop(self._db)
+            self._db = None
+
+    def close(self) -> None:
+        """Let go of the file; what is committed stays."""
+        self._disconnect()
+        self._witness.close()
+
+
+def _row_after(head: Head, salted: Salted) -> Row:
+    entry = salted.entry
+    position = Position(head.position + 1)
+    body_digest = chain.digest(salted.salt, entry.body)
+    names = entry.topic_class, entry.kind, entry.time_utc_s
+    link = chain.link(head.link, entry.seq, *names, body_digest)
+    total = chain.row_sum(position, head.epoch, entry.seq, *names, body_digest, link)
+    return Row(position, head.epoch, entry.seq, *names, body_digest, link, total, salted.salt, entry.body)
+
+
+def insert_rows(db: sqlite3.Connection, rows: Iterable[Row]) -> None:
+    """Write finished rows. Raises sqlite3.Error."""
+    db.executemany(
+        _INSERT,
+        (
+            (r.position, r.epoch, r.seq, r.topic_class, r.kind, r.time_utc_s, r.digest, r.link, r.sum, r.salt, r.body)
+            for r in rows
+        ),
+    )
+
+
+def put_value(db: sqlite3.Connection, key: str, value: bytes) -> None:
+    """Store a small value. Raises sqlite3.Error."""
+    db.execute(
+        "INSERT INTO meta (key, value, sum) VALUES (?, ?, ?)"
+        " ON CONFLICT (key) DO UPDATE SET value = excluded.value, sum = excluded.sum",
+        (key, value, chain.value_sum(key, value)),
+    )
+
+
+def put_epoch(db: sqlite3.Connection, epoch: Epoch) -> None:
+    """Record an epoch. Raises sqlite3.Error."""
+    put_value(db, epoch.key, epoch.to_value())
+
+
+def _drop(db: sqlite3.Connection) -> None:
+    with contextlib.suppress(sqlite3.Error):  # it failed already; closing is all that is left to do
+        db.close()
