@@ -17,7 +17,7 @@ from lanecontrol.announcements import Announcement
 from lanecontrol.clock import Clock, Instant
 from lanecontrol.commands import Command, Outcome, Result
 from lanecontrol.errors import StorageError
-from lanecontrol.events import CommandEnded, Event, Input, InputsLost, Stopping, StoreChanged, Tick
+from lanecontrol.events import CommandEnded, Event, Input, InputsLost, Stopping, Tick
 from lanecontrol.lane.effects import Answer, Drive, Effect, Publish
 from lanecontrol.lane.setup import LaneSetup
 from lanecontrol.lane.state import LaneState
@@ -78,7 +78,6 @@ class LaneRunner:
         self._wake = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at: float | None = None
-        self._writable = True
         self._tasks = asyncio.TaskGroup()
         self._withdrawals: set[asyncio.Task[None]] = set()
         self._drives = _Drives(perform)
@@ -134,7 +133,6 @@ class LaneRunner:
         if announced:
             state = self.state
             written = self._journal.write(announced, at, lambda: forms.to_json(state))
-            written.add_done_callback(self._store_answered)
         if after_commit:
             self._tasks.create_task(self._do_after(written, after_commit))
 
@@ -165,15 +163,6 @@ class LaneRunner:
 
     def _ended(self, drive: Drive, outcome: Outcome) -> None:
         self.take(drive.device, CommandEnded(drive.command_id, outcome))
-
-    def _store_answered(self, written: asyncio.Future[None]) -> None:
-        if written.cancelled():
-            return
-        error = written.exception()
-        writable = not isinstance(error, StorageError)
-        if writable != self._writable:
-            self._writable = writable
-            self.take("store", StoreChanged(writable, "" if writable else str(error)))
 
     def _arm(self) -> None:
         due = deadline(self.state)

@@ -1,0 +1,333 @@
+"""The composition root: from a loaded lane file to a lane at work. The only module that knows everything.
+
+Any number of lanes can be built in one process; there are no globals. Devices run in an outer task group and the core
+(lane, relay, health) in an inner one, so that on any way out the safe state is commanded while the devices' sessions
+are still there to carry it. A device may fail for ever without touching the lane; a failure of the core ends `run`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+from pydantic import ValidationError
+
+from lanecontrol import __version__, driver, forms
+from lanecontrol.announcements import Announcement, DeviceStateChanged, OrderRejected
+from lanecontrol.clock import Clock, Instant, RealWork
+from lanecontrol.commands import Command, Outcome, Result, WriteOutputs
+from lanecontrol.config.load import Loaded
+from lanecontrol.errors import StorageUnavailable
+from lanecontrol.events import Event, Started, StoreChanged
+from lanecontrol.lane.runner import LaneRunner
+from lanecontrol.lane.state import LaneState
+from lanecontrol.lane.step import initial
+from lanecontrol.ledger.ledger import Ledger
+from lanecontrol.ledger.records import Entry, Position, Row
+from lanecontrol.links import LinkOpener, MemoryNet
+from lanecontrol.port.mqtt_client import MqttConnector
+from lanecontrol.port.orders import Orders
+from lanecontrol.port.payloads import EVENT_TYPES, event_bytes
+from lanecontrol.port.relay import Relay
+from lanecontrol.port.session import Birth, PortSession, PortStatus
+from lanecontrol.port.topics import LaneAddress, class_of
+from lanecontrol.port.transport import Connect
+from lanecontrol.recorder import Recorder
+from lanecontrol.service.health import Health
+from lanecontrol.supervisor import DeviceStatus, Supervisor
+
+SAFE_STATE_LIMIT_S = 1.0
+"""Commanding the safe state may take this long on the way out; the whole stop must be over within 2 s."""
+FAREWELL_LIMIT_S = 0.5
+"""Telling the port that we stop, and what is on its way to it."""
+STORE_RETRY_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a lane is built into: everything that a test or a simulation wants to put in place of the real thing."""
+
+    clock: Clock
+    rng: random.Random
+    boot: str
+    memory: MemoryNet | None = None
+    work: RealWork = field(default_factory=RealWork)
+    inline_store: bool = False
+    """SQL on the calling thread: for simulations on a virtual clock, where order must not depend on threads."""
+    salt: Callable[[int], bytes] = os.urandom
+    connect: Connect | None = None
+    """The MQTT client; the daemon's own if not given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The lane now, for status lines and the terminal."""
+
+    state: LaneState
+    devices: tuple[DeviceStatus, ...]
+    recorded: int
+    delivered: int
+    undelivered: int
+    port: PortStatus
+
+
+class Lane:
+    """One lane. `run` is its life; `ready` is set when it is at work."""
+
+    def __init__(self, loaded: Loaded, around: Surroundings) -> None:
+        self.loaded = loaded
+        self.setup = loaded.setup
+        self.address = LaneAddress(loaded.setup.port, loaded.setup.lane, loaded.simulated)
+        self.ready = asyncio.Event()
+        self.health = Health(lambda: asyncio.get_running_loop().time())
+        self._around = around
+        self._log: Any = structlog.get_logger("lanecontrol.lane").bind(lane=self.setup.lane)
+
+    # --- life --------------------------------------------------------------------------------------------------------
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop` is set, then withdraw every permission and end.
+
+        Raises what the core fails with, StorageFatal when there can be no store. Cancelled, it also leaves the safe
+        state behind.
+        """
+        async with AsyncExitStack() as stack:
+            self._ledger = await self._open_ledger(stack)
+            self._recorder = await stack.enter_async_context(self._make_recorder())
+            checkpoint = await self._ledger.load_checkpoint()
+            self._build(self._state_from(checkpoint))
+            async with asyncio.TaskGroup() as devices:
+                sessions = [devices.create_task(s.run(), name=s.device) for s in self._supervisors.values()]
+                try:
+                    await self._core(stop, cold=checkpoint is None)
+                finally:
+                    await self._show_red()
+                    for session in sessions:
+                        session.cancel()
+
+    async def _core(self, stop: asyncio.Event, *, cold: bool) -> None:
+        """Lane, port and health, until asked to stop. Cancelled or failing, all of it ends."""
+        async with asyncio.TaskGroup() as core:
+            lane = core.create_task(self.runner.run(), name="lane")
+            port = core.create_task(self._session.run(), name="port")
+            lag = core.create_task(self.health.measure(), name="health")
+            await asyncio.sleep(0)  # let the lane's task begin before anything is given to it
+            self.runner.take("lane", Started(cold, self._around.boot))
+            self._tell_of_opening()
+            self.ready.set()
+            await stop.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(SAFE_STATE_LIMIT_S):
+                    await self.runner.stop("the lane controller stops")
+            with suppress(TimeoutError):
+                async with asyncio.timeout(FAREWELL_LIMIT_S):
+                    await self._relay.wait_quiet()
+            for task in (port, lane, lag):
+                task.cancel()
+
+    async def _show_red(self) -> None:
+        """Whatever happened: red, straight to the device, before its session ends.
+
+        The gate is left to the module's watchdog and to the lane's own last step: nobody here knows what stands under
+        the arm.
+        """
+        signal = self.setup.signal
+        if signal is None or signal.device not in self._supervisors:
+            return
+        red = WriteOutputs(((signal.red, True), (signal.green, False)))
+        await self._supervisors[signal.device].perform(red, SAFE_STATE_LIMIT_S)
+
+    # --- parts -------------------------------------------------------------------------------------------------------
+
+    async def _open_ledger(self, stack: AsyncExitStack) -> Ledger:
+        """Open the store. While it cannot be read, say so and try again: nothing is granted without it."""
+        around = self._around
+        while True:
+            try:
+                ledger = await Ledger.open(
+                    self.loaded.store.path / "ledger.db",
+                    inline=around.inline_store,
+                    work=around.work,
+                    on_change=self._store_changed,
+                    on_damage=lambda why: self._log.error("store damaged", reason=why),
+                    salt=around.salt,
+                )
+            except StorageUnavailable as error:
+                self._log.error("store unavailable", reason=error.why, retry_in_s=STORE_RETRY_S)
+                await asyncio.sleep(STORE_RETRY_S)
+                continue
+            stack.push_async_callback(ledger.close)
+            return ledger
+
+    def _make_recorder(self) -> Recorder:
+        return Recorder(
+            self.loaded.store.path / "recorder",
+            setup=self.setup,
+            limit_bytes=self.loaded.store.recorder_mib * 1024 * 1024,
+            inline=self._around.inline_store,
+            on_fault=lambda why: self._log.error("flight recorder", reason=why),
+        )
+
+    def _state_from(self, checkpoint: bytes | None) -> LaneState:
+        """The lane as it was. A state that this version cannot read is a cold start, said loudly."""
+        if checkpoint is None:
+            return initial(self.setup)
+        try:
+            return forms.from_json(LaneState, checkpoint)
+        except ValidationError as error:
+            self._log.error("checkpoint unreadable, starting cold", problems=error.error_count())
+            return initial(self.setup)
+
+    def _build(self, state: LaneState) -> None:
+        around, loaded = self._around, self.loaded
+        self._relay = Relay(_LedgerOutbox(self._ledger), self.address, on_dead=self._dead_letter)
+        self.orders = Orders(
+            self.address, clock=around.clock, emit=self._emit, rejected=self._rejected, work=around.work
+        )
+        self._session = PortSession(
+            connect=around.connect or MqttConnector(LinkOpener(around.memory), around.work),
+            brokers=loaded.brokers,
+            address=self.address,
+            birth=Birth(self._ledger.epoch, {"lanecontrol": __version__}, loaded.config_hash),
+            relay=self._relay,
+            orders=self.orders,
+            clock=around.clock,
+            rng=random.Random(around.rng.random()),
+            emit=self._emit,
+            devices=[device.id for device in loaded.devices],
+        )
+        self._journal = _Journal(self._ledger, self.address, self._relay.committed, self._session.device_changed)
+        self._supervisors = self._make_supervisors()
+        self.runner = LaneRunner(
+            self.setup,
+            state,
+            clock=around.clock,
+            journal=self._journal,
+            trace=self._recorder,
+            perform=self._perform,
+            reply=self.orders.answer,
+        )
+
+    def _make_supervisors(self) -> dict[str, Supervisor]:
+        around = self._around
+        opener = LinkOpener(
+            around.memory, lambda device, way, data: self._recorder.wire(device, way, data, around.clock.now())
+        )
+        made: dict[str, Supervisor] = {}
+        for config in self.loaded.devices:
+            links = opener.for_device(config.id)
+            made[config.id] = Supervisor(
+                driver.load(config.kind)(config, links),
+                self._emit,
+                clock=around.clock,
+                rng=random.Random(around.rng.random()),
+                hash_key=self.loaded.hash_key,
+                healthy=lambda: self.health.verdict().good,
+                traffic=links.traffic,
+            )
+        return made
+
+    # --- between the parts -------------------------------------------------------------------------------------------
+
+    def _emit(self, source: str, event: Event) -> None:
+        self.runner.take(source, event)
+
+    async def _perform(self, device: str, command: Command, timeout_s: float) -> Outcome:
+        supervisor = self._supervisors.get(device)
+        if supervisor is None:
+            return Outcome(Result.REFUSED, f"there is no device {device}")
+        return await supervisor.perform(command, timeout_s)
+
+    def _rejected(self, rejection: OrderRejected) -> None:
+        self._journal.write((rejection,), self._around.clock.now(), None)
+
+    def _store_changed(self, writable: bool, reason: str) -> None:
+        self._log.log(20 if writable else 40, "store", writable=writable, reason=reason)
+        if self.ready.is_set():
+            self._emit("store", StoreChanged(writable, reason))
+
+    def _tell_of_opening(self) -> None:
+        """What opening the store found; a store that came up unwritable is told to the lane now."""
+        report = self._ledger.opened
+        if report.quarantined:
+            self._log.error("store quarantined", files=report.quarantined, salvaged=report.salvaged, why=report.reason)
+        if not self._ledger.writable:
+            self._emit("store", StoreChanged(False, "the store came up without taking writes"))
+
+    def _dead_letter(self, row: Row, why: str) -> None:
+        self._log.error("event refused by the broker", event=f"{row.epoch}-{row.seq}", kind=row.kind, reason=why)
+
+    def snapshot(self) -> Snapshot:
+        """The lane now. Call it only after `ready`."""
+        return Snapshot(
+            state=self.runner.state,
+            devices=tuple(s.status for s in self._supervisors.values()),
+            recorded=self._journal.recorded,
+            delivered=self._relay.counts.delivered,
+            undelivered=self._ledger.undelivered_count,
+            port=self._session.status(),
+        )
+
+
+class _Journal:
+    """Announcements into the ledger, as the very bytes that will be sent."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        address: LaneAddress,
+        committed: Callable[[], None],
+        device_changed: Callable[[DeviceStateChanged], None],
+    ) -> None:
+        self._ledger = ledger
+        self._address = address
+        self._committed = committed
+        self._device_changed = device_changed
+        self.recorded = 0
+
+    def write(
+        self, announcements: Sequence[Announcement], at: Instant, checkpoint: Callable[[], bytes] | None
+    ) -> asyncio.Future[None]:
+        first = self._ledger.next_seq
+        entries = [self._entry(told, first + n, at) for n, told in enumerate(announcements)]
+        written = self._ledger.append(entries, checkpoint)
+        written.add_done_callback(self._settled)
+        self.recorded += self._ledger.next_seq - first
+        for told in announcements:
+            if isinstance(told, DeviceStateChanged):
+                self._device_changed(told)
+        return written
+
+    def _entry(self, told: Announcement, seq: int, at: Instant) -> Entry:
+        body = event_bytes(told, epoch=self._ledger.epoch, seq=seq, instant=at, source_lane=self._address)
+        return Entry(seq, class_of(told), EVENT_TYPES[type(told)], at.utc_s, body)
+
+    def _settled(self, written: asyncio.Future[None]) -> None:
+        if not written.cancelled() and written.exception() is None:
+            self._committed()
+
+
+class _LedgerOutbox:
+    """The relay's view of the ledger."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    async def undelivered(self, after: Position, limit: int) -> Sequence[Row]:
+        return await self._ledger.undelivered(after, limit)
+
+    async def mark_delivered(self, positions: Sequence[Position]) -> None:
+        self._ledger.mark_delivered(positions)
+
+    async def mark_dead(self, position: Position, code: int, why: str) -> None:
+        await self._ledger.put(f"dead/{position}", f"{code} {why}".encode())
+        self._ledger.mark_delivered([position])
+
+    async def last_position(self) -> Position:
+        return self._ledger.head.position

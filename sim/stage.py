@@ -1,0 +1,104 @@
+"""One simulated lane's surroundings: the world, a fake for each device, and the addresses where they are reached.
+
+The daemon under test is not in here and nothing in here can see it: it connects to the addresses like any client.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+
+from lanecontrol.errors import LinkLost
+from lanecontrol.links import Handler, Link, MemoryNet, serve_memory, serve_pty, serve_tcp
+from sim.fake import Fake
+from sim.mischief import Mischief, Mischiefs, bend, serve_with
+from sim.readings import Deed
+from sim.world.world import World
+
+TICK_S = 0.1
+"""How often the world moves on. Half of the portal's 200 ms interval, and below a driver's reaction by far."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """How fakes are reached: `tcp` on loopback, `mem` within the process, `pty` where a device is serial."""
+
+    how: str = "tcp"
+    net: MemoryNet | None = None
+    prefix: str = ""
+    """Put before memory names, so that several lanes fit into one process."""
+
+
+class Stage:
+    """The world of one lane and its fakes. `serve` opens the doors, `play` lets time run."""
+
+    def __init__(
+        self,
+        world: World,
+        make_fakes: Callable[[str, Callable[[Deed], None]], Fake],
+        devices: tuple[str, ...],
+        *,
+        mischief: tuple[Mischief, ...] = (),
+        seed: int = 0,
+    ) -> None:
+        self.world = world
+        self._faults = {
+            device: Mischiefs(
+                tuple(m for m in mischief if m.device == device),
+                lambda: self.world.now_s,
+                random.Random(f"{seed}/{device}"),
+            )
+            for device in devices
+        }
+        self.fakes = {device: make_fakes(device, self._acting(device)) for device in devices}
+
+    def _acting(self, device: str) -> Callable[[Deed], None]:
+        return lambda deed: self.world.act(device, deed)
+
+    @asynccontextmanager
+    async def serve(self, wiring: Wiring) -> AsyncIterator[Mapping[str, str]]:
+        """Serve every fake; gives the URL of each device. Leaving closes all of them."""
+        async with AsyncExitStack() as doors:
+            yield {device: await self._serve_one(doors, wiring, device) for device in self.fakes}
+
+    async def _serve_one(self, doors: AsyncExitStack, wiring: Wiring, device: str) -> str:
+        handler = self._handler(device)
+        match wiring.how:
+            case "mem":
+                if wiring.net is None:
+                    raise ValueError("memory links need a MemoryNet")
+                name = f"{wiring.prefix}{device}"
+                await doors.enter_async_context(serve_memory(wiring.net, name, handler))
+                return f"mem://{name}"
+            case "pty":
+                return f"serial://{await doors.enter_async_context(serve_pty(handler))}"
+            case _:
+                return f"tcp://127.0.0.1:{await doors.enter_async_context(serve_tcp('127.0.0.1', 0, handler))}"
+
+    def _handler(self, device: str) -> Handler:
+        fake, faults = self.fakes[device], self._faults[device]
+
+        async def handle(link: Link) -> None:
+            with suppress(LinkLost):  # the client went: the normal end
+                await serve_with(link, faults, fake.serve)
+
+        return handle
+
+    async def play(self, stop: Callable[[], bool] = lambda: False) -> None:
+        """Let the world run by the loop's time until it is done (or `stop()`), and hand its readings to the fakes."""
+        loop = asyncio.get_running_loop()
+        next_s = loop.time()
+        while not self.world.done and not stop():
+            self.tick()
+            next_s += TICK_S
+            await asyncio.sleep(max(0.0, next_s - loop.time()))
+
+    def tick(self) -> None:
+        """One step of the world."""
+        for sensed in self.world.advance(TICK_S):
+            reading = bend(sensed.reading, self._faults[sensed.device])
+            if reading is not None:
+                self.fakes[sensed.device].sense(reading)
