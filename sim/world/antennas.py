@@ -33,19 +33,22 @@ class AntennaSensor:
         self._strays = streams.of(f"{name}/strays")
         self._neighbour = streams.of(f"{name}/neighbour")
         self._due_s: dict[bytes, float] = {}
-        self._check_s = 0.0
         self._neighbour_due_s = self._neighbour_pause_s()
         self._neighbour_tag: tuple[float, bytes] = (-math.inf, b"")
         self._odds = reads.wrong_zone_share / (1.0 - reads.wrong_zone_share) if reads.wrong_zone_share < 1 else 0.0
 
     def step(self, vehicles: Sequence[Vehicle], now_s: float) -> Iterator[TagAnswer]:
-        site = self.site
+        start_m, end_m = self.site.start_m, self.site.end_m
         for vehicle in vehicles:
-            if vehicle.front_m < site.start_m:
+            front_m = vehicle.front_m
+            if front_m < start_m:
                 break
-            if vehicle.rear_m <= site.end_m:
-                for tag in vehicle.plan.tags:
-                    yield from self._tag(vehicle, tag, vehicles, now_s)
+            if vehicle.rear_m > end_m:
+                continue
+            for tag in vehicle.plan.tags:
+                at_m = front_m - tag.behind_front_m
+                if start_m <= at_m <= end_m and now_s >= self._due_s.get(tag.epc, 0.0):
+                    yield from self._read(tag, at_m, vehicles, now_s)
         if now_s >= self._neighbour_due_s:
             yield self._from_neighbour(now_s)
 
@@ -54,16 +57,10 @@ class AntennaSensor:
         for tag in vehicle.plan.tags:
             self._due_s.pop(tag.epc, None)
 
-    def _tag(self, vehicle: Vehicle, tag: Tag, vehicles: Sequence[Vehicle], now_s: float) -> Iterator[TagAnswer]:
-        at_m = vehicle.front_m - tag.behind_front_m
-        if not self.site.start_m <= at_m <= self.site.end_m:
-            return
-        due_s = self._due_s.get(tag.epc)
+    def _read(self, tag: Tag, at_m: float, vehicles: Sequence[Vehicle], now_s: float) -> Iterator[TagAnswer]:
         reread_s = self._reads.reread_s
-        if due_s is None:
+        if tag.epc not in self._due_s:
             self._due_s[tag.epc] = now_s + reread_s * self._times.random()
-            return
-        if now_s < due_s:
             return
         self._due_s[tag.epc] = now_s + reread_s * between(self._times, (0.8, 1.2))
         missed = chance(self._times, self._reads.miss_share)

@@ -32,8 +32,17 @@ HEAVY_ACCELERATION = 0.6
 BACK_OUT_LENGTH_M = 7.0
 """Longer vehicles cannot back out between booth and portal."""
 
-JURISDICTIONS = (("US-CA", "9AAA999"), ("US-TX", "AAA9999"), ("US-AZ", "AAA9AA9"), ("US-NM", "999AAA"))
-JURISDICTIONS += (("MX-BCN", "AAA999A"), ("MX-CHH", "AAA9999"), ("MX-SON", "AAA999A"), ("MX-TAM", "AAA999A"))
+JURISDICTIONS = (
+    ("US-CA", "9AAA999", 6),
+    ("US-TX", "AAA9999", 4),
+    ("US-AZ", "AAA9AA9", 3),
+    ("US-NM", "999AAA", 1),
+    ("MX-BCN", "AAA999A", 5),
+    ("MX-CHH", "AAA9999", 3),
+    ("MX-SON", "AAA999A", 2),
+    ("MX-TAM", "AAA999A", 2),
+)
+"""Where plates come from, how they look (A letter, 9 digit), and their weight."""
 LETTERS, DIGITS = "ABCDEFGHJKLMNPRSTUVWXYZ", "0123456789"
 
 
@@ -170,8 +179,9 @@ class Population:
         """Conduct and, for tailgaters, the time gap. Draws the same numbers whatever the outcome."""
         share = self._scenario.behaviour
         rng = self._conduct
-        left, through, gap_s = rng.random(), rng.random(), between(rng, share.tailgating_gap_s)
-        shares = (
+        which, through, gap_s = rng.random(), rng.random(), between(rng, share.tailgating_gap_s)
+        conduct = _falls_on(
+            which,
             (Conduct.TAILGATES, share.tailgating_share),
             (Conduct.BACKS_OUT, share.back_out_share),
             (Conduct.CHANGES_LANE, share.lane_change_share),
@@ -179,12 +189,6 @@ class Population:
             (Conduct.RUNS, share.runner_share),
             (Conduct.ABREAST, share.abreast_share),
         )
-        for conduct, part in shares:
-            left -= part
-            if left < 0.0:
-                break
-        else:
-            return Conduct.ORDINARY, gap_s
         if conduct is Conduct.TAILGATES and through < share.tailgating_through_share:
             conduct = Conduct.TAILGATES_THROUGH
         return (conduct, gap_s) if self._possible(conduct, kind, length_m) else (Conduct.ORDINARY, gap_s)
@@ -218,7 +222,7 @@ class Population:
         return last.arrives_s + headway_s
 
     def _plate(self, kind: str) -> tuple[str, str, str]:
-        jurisdiction, pattern = JURISDICTIONS[pick(self._plates, (6, 4, 3, 1, 5, 3, 2, 2))]
+        jurisdiction, pattern, _ = JURISDICTIONS[pick(self._plates, [weight for _, _, weight in JURISDICTIONS])]
         front = _plate_text(self._plates, pattern)
         trailer = _plate_text(self._plates, "99AA9A")
         return front, trailer if kind == "truck_trailer" else front, jurisdiction
@@ -269,6 +273,15 @@ class Population:
         if chance(self._missed["portal"], self._scenario.radiation.missed_occupancy_share):
             missed.add("portal")
         return frozenset(missed)
+
+
+def _falls_on(which: float, *shares: tuple[Conduct, float]) -> Conduct:
+    """The conduct whose share the number (0 to 1) falls on; ordinary beyond them all."""
+    for conduct, share in shares:
+        which -= share
+        if which < 0.0:
+            return conduct
+    return Conduct.ORDINARY
 
 
 def _along(span: tuple[float, float], part: float) -> float:

@@ -49,16 +49,9 @@ class PortalSensor:
         self._timing_rng = streams.of("portal/timing")
         self._speed_rng = streams.of("portal/speed")
         self._middle_m = (site.start_m + site.end_m) / 2
-        per_interval = [cps * INTERVAL_S for cps in site.gamma_background_cps]
-        self._gamma_seen = deque(
-            (tuple(poisson(self._gamma_rng, mean) for mean in per_interval) for _ in range(GAMMA_MEAN)), GAMMA_MEAN
-        )
-        self._neutron_seen = deque(
-            (tuple(poisson(self._neutron_rng, cps) for cps in site.neutron_background_cps) for _ in range(NEUTRON_MEAN)),
-            NEUTRON_MEAN,
-        )
-        self._history: deque[tuple[int, ...]] = deque(maxlen=HISTORY)
-        self._history.extend(list(self._gamma_seen)[-HISTORY:])
+        self._gamma_seen = deque((self._gamma(()) for _ in range(GAMMA_MEAN)), GAMMA_MEAN)
+        self._neutron_seen = deque((self._neutron(()) for _ in range(NEUTRON_MEAN)), NEUTRON_MEAN)
+        self._history = deque(self._gamma_seen, HISTORY)
         self._reported = self._means()
         self._interval_due_s = INTERVAL_S
         self._second_due_s = 1.0

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterator
 
 from sim.world.barrier import Barrier
 from sim.world.plan import MANOEUVRES, Conduct, Plan, Population
@@ -28,6 +27,7 @@ STANDING_MPS = 0.05
 BODY_GAP_M = 0.2
 """Two bodies never come closer than this."""
 REVERSE_MPS = 1.2
+DONE = 4
 FOLLOW_THROUGH_M = 7.0
 """A tailgater this close behind a released vehicle goes with it."""
 TIRED_S = 3.0
@@ -70,7 +70,7 @@ class Vehicle:
         self.release_seen_s: float | None = None
         self.followed = False
         """It passed the booth on another vehicle's release."""
-        self.manoeuvre = 0
+        self.manoeuvre = 0 if plan.conduct in MANOEUVRES else DONE
         """How far a back-out or a reversal has come: 0 ahead, 1 pausing, 2 reversing, 3 pausing, 4 done."""
         self.pause_until_s = 0.0
         self.goes_at_s: float | None = None
@@ -82,7 +82,7 @@ class Vehicle:
     @property
     def manoeuvring(self) -> bool:
         """It still has a back-out or a reversal ahead of it, or is about it: the others keep away."""
-        return self.plan.conduct in MANOEUVRES and self.manoeuvre < 4
+        return self.manoeuvre < DONE
 
     def place(self, front_m: float) -> None:
         self.front_m = front_m
@@ -183,7 +183,7 @@ class Traffic:
     def _withdraws(self, vehicle: Vehicle, now_s: float) -> bool:
         plan, approach = vehicle.plan, self._scene.approach
         if plan.conduct is Conduct.BACKS_OUT:
-            return vehicle.manoeuvre == 4
+            return vehicle.manoeuvre == DONE
         if plan.conduct is not Conduct.CHANGES_LANE or vehicle.front_m < approach.start_m + 0.3:
             return False
         tired = vehicle.stood_since_s is not None and now_s - vehicle.stood_since_s > TIRED_S
@@ -207,55 +207,49 @@ class Traffic:
     def _move(self, vehicle: Vehicle, leader: Vehicle | None, now_s: float, dt_s: float) -> None:
         if vehicle.manoeuvring and self._manoeuvre(vehicle, now_s, dt_s):
             return
-        self._ask_to_pass(vehicle, leader, now_s)
-        target_mps = min(self._limit_mps(vehicle), self._wall_mps(vehicle, leader))
-        if leader is not None:
-            gap_m = leader.rear_m - vehicle.front_m
-            target_mps = min(target_mps, self._safe_mps(vehicle.plan, gap_m, leader.speed_mps))
-        if vehicle.speed_mps < STANDING_MPS and self._stays(vehicle, leader, target_mps, now_s):
+        if not vehicle.released:
+            self._ask_to_pass(vehicle, leader, now_s)
+        plan = vehicle.plan
+        wall_m = self._wall_m(vehicle, leader)
+        gap_m = math.inf if leader is None else leader.rear_m - vehicle.front_m
+        if vehicle.speed_mps < STANDING_MPS and self._stays(vehicle, min(wall_m, gap_m - plan.standstill_gap_m), now_s):
             vehicle.speed_mps = 0.0
             return
         vehicle.stood_since_s = None
-        limit_mps = self._limit_mps(vehicle)
-        if target_mps == limit_mps < vehicle.speed_mps:
-            target_mps = max(limit_mps, vehicle.speed_mps - BRAKE_MPS2 * dt_s)
-        speed_mps = min(target_mps, vehicle.speed_mps + vehicle.plan.acceleration_mps2 * dt_s)
+        slow = self._slow_m[0] < vehicle.front_m and vehicle.rear_m < self._slow_m[1]
+        wish_mps = plan.portal_mps if slow else plan.wish_mps
+        speed_mps = min(
+            vehicle.speed_mps + plan.acceleration_mps2 * dt_s,
+            max(wish_mps, vehicle.speed_mps - BRAKE_MPS2 * dt_s),
+            self._approach_mps(wall_m),
+        )
+        if leader is not None:
+            speed_mps = min(speed_mps, self._safe_mps(plan, gap_m, leader.speed_mps))
         self._advance(vehicle, leader, max(0.0, speed_mps), dt_s)
 
-    def _stays(self, vehicle: Vehicle, leader: Vehicle | None, target_mps: float, now_s: float) -> bool:
+    @staticmethod
+    def _stays(vehicle: Vehicle, room_m: float, now_s: float) -> bool:
         """A standing driver goes on standing: no room, or still reacting."""
         if vehicle.stood_since_s is None:
             vehicle.stood_since_s = now_s
-        if vehicle.goes_at_s is not None and now_s >= vehicle.goes_at_s:
-            if target_mps > 0.0:
-                vehicle.goes_at_s = None
-                return False
-            return True
-        room_m = self._room_m(vehicle, leader)
         if room_m < START_FROM_M:
             vehicle.goes_at_s = None
-        elif vehicle.goes_at_s is None:
+            return True
+        if vehicle.goes_at_s is None:
             vehicle.goes_at_s = now_s + vehicle.plan.start_delay_s
-        return True
+        if now_s < vehicle.goes_at_s:
+            return True
+        vehicle.goes_at_s = None
+        return False
 
-    def _room_m(self, vehicle: Vehicle, leader: Vehicle | None) -> float:
-        room_m = min((wall - vehicle.front_m for wall in self._walls(vehicle, leader)), default=math.inf)
-        if leader is not None:
-            room_m = min(room_m, leader.rear_m - vehicle.front_m - vehicle.plan.standstill_gap_m)
-        return room_m
-
-    def _advance(self, vehicle: Vehicle, leader: Vehicle | None, speed_mps: float, dt_s: float) -> None:
+    @staticmethod
+    def _advance(vehicle: Vehicle, leader: Vehicle | None, speed_mps: float, dt_s: float) -> None:
         front_m = vehicle.front_m + speed_mps * dt_s
         if leader is not None and front_m > leader.rear_m - BODY_GAP_M:
             front_m = max(vehicle.front_m, leader.rear_m - BODY_GAP_M)
             speed_mps = (front_m - vehicle.front_m) / dt_s
         vehicle.speed_mps = speed_mps
         vehicle.place(front_m)
-
-    def _limit_mps(self, vehicle: Vehicle) -> float:
-        plan = vehicle.plan
-        slow = vehicle.front_m > self._slow_m[0] and vehicle.rear_m < self._slow_m[1]
-        return plan.portal_mps if slow else plan.wish_mps
 
     @staticmethod
     def _safe_mps(plan: Plan, gap_m: float, leader_mps: float) -> float:
@@ -264,26 +258,25 @@ class Traffic:
         square = reach_m * reach_m + leader_mps * leader_mps + 2.0 * BRAKE_MPS2 * room_m
         return math.sqrt(square) - reach_m if square > reach_m * reach_m else 0.0
 
-    def _wall_mps(self, vehicle: Vehicle, leader: Vehicle | None) -> float:
-        nearest_m = min((wall - vehicle.front_m for wall in self._walls(vehicle, leader)), default=math.inf)
-        if nearest_m == math.inf:
+    @staticmethod
+    def _approach_mps(wall_m: float) -> float:
+        """How fast a driver comes up to a line this far ahead."""
+        if wall_m == math.inf:
             return math.inf
-        if nearest_m <= 0.02:
-            return 0.0
         reach = BRAKE_MPS2 * WALL_TIME_S
-        return math.sqrt(reach * reach + 2.0 * BRAKE_MPS2 * nearest_m) - reach
+        return math.sqrt(reach * reach + 2.0 * BRAKE_MPS2 * wall_m) - reach if wall_m > 0.02 else 0.0
 
-    def _walls(self, vehicle: Vehicle, leader: Vehicle | None) -> Iterator[float]:
-        """Where this driver has to stop, as things stand."""
+    def _wall_m(self, vehicle: Vehicle, leader: Vehicle | None) -> float:
+        """How far ahead this driver has to stop, as things stand."""
         front_m = vehicle.front_m
-        if not vehicle.released:
-            yield vehicle.stop_at_m
+        wall_m = math.inf if vehicle.released else vehicle.stop_at_m - front_m
         if front_m <= self._portal_wall_m and not self._may_enter_portal(vehicle, leader):
-            yield self._portal_wall_m
-        if front_m <= self._gate_wall_m and not self._barrier.passable and self._can_stop(vehicle):
-            yield self._gate_wall_m
+            wall_m = min(wall_m, self._portal_wall_m - front_m)
+        if vehicle.released and front_m <= self._gate_wall_m and not self._barrier.passable and self._can_stop(vehicle):
+            wall_m = min(wall_m, self._gate_wall_m - front_m)
         if vehicle.manoeuvring:
-            yield self._turning_point_m(vehicle)
+            wall_m = min(wall_m, self._turning_point_m(vehicle) - front_m)
+        return wall_m
 
     def _can_stop(self, vehicle: Vehicle) -> bool:
         if vehicle.plan.conduct is Conduct.RUNS:
@@ -305,7 +298,7 @@ class Traffic:
 
     def _ask_to_pass(self, vehicle: Vehicle, leader: Vehicle | None, now_s: float) -> None:
         """Decide whether the stop line holds this vehicle any longer."""
-        if vehicle.released or vehicle.manoeuvring:
+        if vehicle.manoeuvring:
             return
         if self._goes_with(vehicle, leader):
             vehicle.released = vehicle.followed = True
@@ -362,7 +355,7 @@ class Traffic:
                     vehicle.manoeuvre, vehicle.pause_until_s = 3, now_s + 1.5
             case _:
                 if now_s >= vehicle.pause_until_s or vehicle.plan.conduct is Conduct.BACKS_OUT:
-                    vehicle.manoeuvre = 4
+                    vehicle.manoeuvre = DONE
         return True
 
     def _reverses_to_m(self, vehicle: Vehicle) -> float:

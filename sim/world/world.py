@@ -25,6 +25,8 @@ from sim.world.truth import Fate, Truth, VehicleTruth, Whereabouts
 STEP_S = 0.1
 """Longer advances are cut into steps of at most this."""
 EPSILON_S = 1e-9
+STRIKES_BELOW = 0.5
+"""An arm that is down this far (1 is open) meets what stands under it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +159,7 @@ class World:
 
     def _strikes(self) -> None:
         gate = self.scene.gate
-        if gate is None or self._barrier.passable:
+        if gate is None or self._barrier.position > STRIKES_BELOW:
             return
         for vehicle in self._traffic.vehicles:
             if not vehicle.struck and vehicle.front_m > gate.at_m and vehicle.rear_m < gate.at_m:
