@@ -9,6 +9,7 @@ from lanecontrol.ledger.reader import Reader
 from lanecontrol.ledger.records import (
     START,
     BadRecord,
+    DeadLetter,
     Entry,
     Head,
     Loss,
@@ -24,6 +25,7 @@ __all__ = [
     "START",
     "BadRecord",
     "Checkpoint",
+    "DeadLetter",
     "Entry",
     "Head",
     "Ledger",

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from lanecontrol.errors import StorageCorrupt, StorageError, StorageFatal, StorageUnavailable
+from lanecontrol.errors import StorageError, StorageFatal, StorageUnavailable
 from lanecontrol.ledger.hands import Hands
 from lanecontrol.ledger.records import Position
 from lanecontrol.ledger.store import Group, Store
@@ -29,7 +29,7 @@ class Limits:
     """Bodies that may wait for the disk: some 10,000 events, minutes of the busiest lane."""
     waiting_entries: int = 20_000
     group_most: int = 500
-    """Appends per commit: a sync is shared well enough by then, and telling so many takes the loop some milliseconds."""
+    """Appends per commit: a sync is shared well enough by then, and telling more would take the loop too long."""
     marks_after_s: float = 1.0
     """Delivery marks wait this long for an entry to go along with; lost marks only mean a repeat."""
     marks_most: int = 512
@@ -104,10 +104,10 @@ class Committer:
     # --- taking in ----------------------------------------------------------------------------------------------------
 
     def refusal(self, part: Group) -> StorageError | None:
-        """Why `part` cannot be taken in; None when it can."""
+        """Why `part` cannot be taken in; None when it can. Only entries may wait for a failing disk to heal."""
         if self.closing:
             return StorageUnavailable("append", "the ledger is closed")
-        if isinstance(self.broken, StorageCorrupt | StorageFatal):
+        if self.broken is not None and (not part.entries or not isinstance(self.broken, StorageUnavailable)):
             return self.broken
         entries = len(part.entries)
         if (
@@ -187,6 +187,7 @@ class Committer:
             delivered=list(self.marks),
             values=list(itertools.chain.from_iterable(part.values for part in parts)),
             erased=list(itertools.chain.from_iterable(part.erased for part in parts)),
+            dead=list(itertools.chain.from_iterable(part.dead for part in parts)),
         )
 
     def _landed(self, commit: asyncio.Future[None]) -> None:

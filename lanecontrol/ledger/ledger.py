@@ -26,7 +26,7 @@ from lanecontrol.ledger.committer import Committer, Limits
 from lanecontrol.ledger.hands import Hands
 from lanecontrol.ledger.opening import Opened, open_store
 from lanecontrol.ledger.reader import BATCH, CHECKPOINT, ChainCheck, Reader
-from lanecontrol.ledger.records import START, Entry, Head, OpenReport, Position, Row, Status, Verdict
+from lanecontrol.ledger.records import START, DeadLetter, Entry, Head, OpenReport, Position, Row, Status, Verdict
 from lanecontrol.ledger.store import Checkpoint, Group, Salted
 
 P = ParamSpec("P")
@@ -168,7 +168,7 @@ class Ledger:
         return self._take(part)
 
     def put(self, key: str, value: bytes) -> asyncio.Future[None]:
-        """Store a small value under a name; the future is as that of `append`."""
+        """Store a small value under a name. The future resolves when it is on disk; it fails without taking it."""
         return self._take(Group(values=((_kept(key), value),)))
 
     def erase(self, positions: Sequence[Position]) -> asyncio.Future[None]:
@@ -185,11 +185,18 @@ class Ledger:
         return future
 
     def mark_delivered(self, positions: Iterable[Position]) -> None:
-        """These rows have arrived. Not on disk when this returns: a lost mark only means a repeat."""
+        """These rows have arrived. Returns at once, before that is on disk: a lost mark only means a repeat."""
         self._committer.mark(positions)
 
+    async def mark_dead(self, position: Position, code: int, why: str) -> None:
+        """This row cannot be delivered: out of the outbox, into the dead letters. On disk when this returns.
+
+        Raises StorageUnavailable, StorageCorrupt.
+        """
+        await self._take(Group(dead=(DeadLetter(position, code, why),)))
+
     async def reopen(self) -> None:
-        """Try a failing disk again, now. Raises StorageError when it still fails; else everything held is on disk."""
+        """Try a failing disk again, now. Raises StorageError when it still fails; nothing to do when it is well."""
         await self._committer.reopen()
 
     def _written(self, marks: tuple[Position, ...]) -> None:
@@ -205,23 +212,26 @@ class Ledger:
     # --- reading ------------------------------------------------------------------------------------------------------
 
     async def undelivered(self, after: Position = START, limit: int = 500) -> list[Row]:
-        """Up to `limit` undelivered rows after a position, in order; empty when there are no more.
+        """The next `limit` undelivered rows after a position, in order; fewer only when there are no more.
 
-        Rows that are damaged on disk are left out and reported once. Raises StorageUnavailable, StorageCorrupt.
+        A row that is damaged on disk comes without its body and is reported once. Raises StorageUnavailable,
+        StorageCorrupt.
         """
+        rows: list[Row] = []
         self._reads += 1
         try:
-            while True:
-                sound, damaged = await self._read(_sound_rows, after, limit)
-                self._report_damaged(damaged)
-                rows = [row for row in sound if not self._is_marked(row.position)]
-                if rows or len(sound) + len(damaged) < limit:
-                    return rows
-                after = max(row.position for row in (*sound, *damaged))
+            while len(rows) < limit:
+                found = await self._read(_checked_rows, after, want := limit - len(rows))
+                rows += [row for row in found if not self._is_marked(row.position)]
+                if len(found) < want:
+                    break
+                after = found[-1].position
         finally:
             self._reads -= 1
             if not self._reads:
                 self._settled_marks.clear()
+        self._report_damaged([row for row in rows if row.body is None])
+        return rows
 
     def _is_marked(self, position: Position) -> bool:
         return position in self._committer.marks or position in self._settled_marks
@@ -232,6 +242,14 @@ class Ledger:
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._growth.append(waiter)
             await waiter
+
+    async def last_position(self) -> Position:
+        """Where the newest row on disk stands."""
+        return self._head.position
+
+    async def dead_letters(self, limit: int = BATCH) -> list[DeadLetter]:
+        """The newest rows that could not be delivered, newest first. Raises StorageUnavailable, StorageCorrupt."""
+        return await self._read(Reader.dead, limit)
 
     async def load_checkpoint(self) -> bytes | None:
         """The lane's state as last committed; None in a new store. Raises StorageUnavailable, StorageCorrupt."""
@@ -334,9 +352,9 @@ def _kept(key: str) -> str:
     return f"kept/{key}"
 
 
-def _sound_rows(reader: Reader, after: Position, limit: int) -> tuple[list[Row], list[Row]]:
+def _checked_rows(reader: Reader, after: Position, limit: int) -> list[Row]:
     rows = reader.undelivered(after, limit)
-    return [row for row in rows if row.body_is_sound], [row for row in rows if not row.body_is_sound]
+    return [row if row.body_is_sound else replace(row, salt=None, body=None) for row in rows]
 
 
 def _seen(future: asyncio.Future[None]) -> None:
