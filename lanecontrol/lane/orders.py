@@ -1,0 +1,280 @@
+"""What people ask of the lane, and the answer: done, or refused with the reason.
+
+An order has an identified actor, an idempotency key and a deadline; it runs now or not at all. Dispositions are the
+only thing that releases a vehicle. Called by `lane.step` for orders and by `lane.equipment` for the booth's button.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from lanecontrol.announcements import (
+    DisposedBy,
+    DispositionRecorded,
+    LaneLife,
+    LaneLifeChanged,
+    OrderAnswered,
+    PassageEnd,
+    Referral,
+)
+from lanecontrol.commands import (
+    DONE,
+    Acknowledge,
+    Actor,
+    CloseLane,
+    DeclareEmergency,
+    Dispose,
+    Disposition,
+    NextVehicle,
+    OpenLane,
+    Order,
+    Outcome,
+    Request,
+    ResetLane,
+    Result,
+    Role,
+    SetOccupants,
+)
+from lanecontrol.lane import alarms, interlock
+from lanecontrol.lane.passages import GOING, assess, close, gone, judged, may_leave, reassess
+from lanecontrol.lane.state import MAX_KEYS, Passage
+from lanecontrol.lane.tracking import next_vehicle, reconcile
+from lanecontrol.lane.turn import Turn
+
+MOST_OCCUPANTS = 200
+_TEXT = 500
+_DECIDERS = frozenset({Role.OFFICER, Role.SUPERVISOR})
+_OPERATORS = _DECIDERS | {Role.CENTRAL}
+
+
+def order_given(t: Turn, order: Order) -> None:
+    """Carry out or refuse one order, answer it, and say so."""
+    outcome = _refused_unheard(t, order) or _carry_out(t, order.actor, order.request)
+    _answer(t, order.key, order.actor, order.request, outcome)
+    if order.key not in t.desk.keys:
+        t.desk = replace(t.desk, keys=(*t.desk.keys, order.key)[-MAX_KEYS:])
+
+
+def button_pressed(t: Turn) -> None:
+    """The booth's button: RELEASED by its officer for the vehicle at the booth, never against a mandatory referral."""
+    button = t.setup.booth_button
+    if button is None:
+        return
+    number = t.counters.presses + 1
+    t.counters = replace(t.counters, presses=number)
+    actor = Actor(button.officer, Role.OFFICER, simulated=t.setup.simulated)
+    passage = t.at_booth()
+    request = Dispose(passage.id if passage is not None else "", Disposition.RELEASED)
+    outcome = _dispose(t, actor, request)
+    t.tell(_answered(t, f"{t.setup.lane}-b{number:06d}", actor, request, outcome))
+
+
+def _answer(t: Turn, key: str, actor: Actor, request: Request, outcome: Outcome) -> None:
+    t.tell(_answered(t, key, actor, request, outcome))
+    t.answer(key, outcome)
+
+
+def _answered(t: Turn, key: str, actor: Actor, request: Request, outcome: Outcome) -> OrderAnswered:
+    return OrderAnswered(key, type(request).__name__, actor, outcome.result, outcome.reason, t.utc_s)
+
+
+def _refuse(why: str) -> Outcome:
+    return Outcome(Result.REFUSED, why)
+
+
+def _refused_unheard(t: Turn, order: Order) -> Outcome | None:
+    """What is refused whatever it asks for: repeated, late, by nobody."""
+    if order.key in t.desk.keys:
+        return _refuse("already answered")
+    if not order.key or len(order.key) > _TEXT:
+        return _refuse("an order needs a key of at most 500 characters")
+    if not order.deadline_utc_s >= t.utc_s:
+        return _refuse("too late: the order's deadline has passed")
+    if not order.actor.name.strip():
+        return _refuse("whoever gives an order has to say who they are")
+    return None
+
+
+def _carry_out(t: Turn, actor: Actor, request: Request) -> Outcome:
+    match request:
+        case Dispose():
+            return _dispose(t, actor, request)
+        case SetOccupants():
+            return _set_occupants(t, actor, request)
+        case Acknowledge():
+            return _acknowledge(t, actor, request)
+        case OpenLane():
+            return _open_lane(t, actor)
+        case CloseLane():
+            return _close_lane(t, actor, request)
+        case DeclareEmergency():
+            return _emergency(t, request)
+        case ResetLane():
+            return _reset(t, actor)
+        case NextVehicle():
+            return _next_vehicle(t, actor)
+
+
+# --- dispositions ----------------------------------------------------------------------------------------------------
+
+
+def _dispose(t: Turn, actor: Actor, request: Dispose) -> Outcome:
+    why = _why_not_disposed(t, actor, request)
+    passage = t.passage(request.passage)
+    if why or passage is None:
+        return _refuse(why)
+    found, recommended = judged(t, passage)
+    disposition = request.disposition
+    if disposition is Disposition.RELEASED and recommended is Referral.MANDATORY:
+        if actor.role is not Role.SUPERVISOR:
+            return _refuse("the referral is mandatory: only a supervisor may release against it")
+        if not request.justification.strip():
+            return _refuse("the referral is mandatory: a release against it needs a justification")
+    if disposition in GOING:
+        why = interlock.refusal(t)
+        if why:
+            return _refuse(why)
+    by = DisposedBy(
+        disposition,
+        actor,
+        t.utc_s,
+        tuple(reason[:_TEXT] for reason in request.reasons[:16]),
+        request.justification[:_TEXT],
+    )
+    passage = t.put(replace(passage, disposition=by, assess_s=None))
+    t.tell(DispositionRecorded(passage.id, by, tuple(finding.code for finding in found)))
+    alarms.disposed(t, passage.id)
+    if disposition in GOING:
+        interlock.grant(t, passage, disposition.value)
+    elif disposition is Disposition.VOID and passage.adrift_s is not None:
+        close(t, passage, PassageEnd.WITHDRAWN, "voided")
+    return DONE
+
+
+def _why_not_disposed(t: Turn, actor: Actor, request: Dispose) -> str:
+    if actor.role not in _DECIDERS:
+        return "only an officer or a supervisor decides about a vehicle"
+    passage = t.passage(request.passage)
+    if passage is None:
+        return "no open passage has this number"
+    if not _at_booth(t, passage):
+        return "its vehicle is not at the booth"
+    if not t.desk.writable:
+        return "the event store cannot be written to"
+    return _why_not_again(t, actor, passage)
+
+
+def _at_booth(t: Turn, passage: Passage) -> bool:
+    return t.at_booth() is passage and not passage.lost
+
+
+def _why_not_again(t: Turn, actor: Actor, passage: Passage) -> str:
+    """A vehicle that still stands there with its permission gone may be decided about anew."""
+    if passage.disposition is None:
+        return ""
+    if t.desk.permission is not None and t.desk.permission.passage == passage.id:
+        return "already disposed of"
+    if passage.disposition.disposition not in GOING and actor.role is not Role.SUPERVISOR:
+        return "already disposed of: only a supervisor may change that"
+    return ""
+
+
+def _set_occupants(t: Turn, actor: Actor, request: SetOccupants) -> Outcome:
+    if actor.role not in _DECIDERS:
+        return _refuse("only an officer or a supervisor counts occupants")
+    passage = t.passage(request.passage)
+    if passage is None:
+        return _refuse("no open passage has this number")
+    if not 0 <= request.count <= MOST_OCCUPANTS:
+        return _refuse(f"a count from 0 to {MOST_OCCUPANTS}")
+    passage = t.put(replace(passage, occupants=request.count))
+    reassess(t, passage)
+    return DONE
+
+
+def _acknowledge(t: Turn, actor: Actor, request: Acknowledge) -> Outcome:
+    if actor.role not in _DECIDERS:
+        return _refuse("only an officer or a supervisor acknowledges an alarm")
+    return DONE if alarms.acknowledge(t, request.alarm, actor) else _refuse("no alarm has this number")
+
+
+# --- the lane's life -------------------------------------------------------------------------------------------------
+
+
+def _open_lane(t: Turn, actor: Actor) -> Outcome:
+    if actor.role not in _DECIDERS:
+        return _refuse("only an officer or a supervisor opens the lane")
+    if t.desk.life in (LaneLife.OPEN, LaneLife.OPENING):
+        return DONE
+    if t.desk.life not in (LaneLife.CLOSED, LaneLife.CLOSING):
+        return _refuse(f"the lane is {t.desk.life.value}: a supervisor has to reset it first")
+    if t.desk.stopping:
+        return _refuse("the lane controller is stopping")
+    change_life(t, LaneLife.OPENING, f"ordered by {actor.role.value}")
+    settle_life(t)
+    return DONE
+
+
+def _close_lane(t: Turn, actor: Actor, request: CloseLane) -> Outcome:
+    if actor.role not in _OPERATORS:
+        return _refuse("a technician may not close the lane")
+    if t.desk.life not in (LaneLife.OPEN, LaneLife.OPENING, LaneLife.CLOSING, LaneLife.CLOSED):
+        return _refuse(f"the lane is {t.desk.life.value}")
+    if t.desk.life in (LaneLife.OPEN, LaneLife.OPENING):
+        change_life(t, LaneLife.CLOSING, request.reason[:_TEXT] or f"ordered by {actor.role.value}")
+        settle_life(t)
+    return DONE
+
+
+def _emergency(t: Turn, request: DeclareEmergency) -> Outcome:
+    """Anybody may call it: it only takes away."""
+    interlock.stop_everything(t, "emergency")
+    if t.desk.life is not LaneLife.EMERGENCY:
+        change_life(t, LaneLife.EMERGENCY, request.reason[:_TEXT] or "declared")
+    return DONE
+
+
+def _reset(t: Turn, actor: Actor) -> Outcome:
+    if actor.role is not Role.SUPERVISOR:
+        return _refuse("only a supervisor resets the lane")
+    interlock.stop_everything(t, "the lane was reset")
+    if t.desk.life is not LaneLife.CLOSED:
+        change_life(t, LaneLife.CLOSED, "reset by a supervisor")
+    t.trust("inputs_lost")
+    return DONE
+
+
+def change_life(t: Turn, life: LaneLife, why: str) -> None:
+    previous = t.desk.life
+    t.desk = replace(t.desk, life=life)
+    t.tell(LaneLifeChanged(life, previous, why, t.utc_s))
+
+
+def settle_life(t: Turn) -> None:
+    """Opening ends when everything can be relied on, closing when the lane is empty."""
+    if t.desk.life is LaneLife.OPENING and t.desk.writable and not interlock.doubt_of_inputs(t):
+        change_life(t, LaneLife.OPEN, "signal, gate and loops are in order")
+    elif t.desk.life is LaneLife.CLOSING and not t.tracking.passages:
+        change_life(t, LaneLife.CLOSED, "the lane is empty")
+
+
+# --- the way out of manual correlation -------------------------------------------------------------------------------
+
+
+def _next_vehicle(t: Turn, actor: Actor) -> Outcome:
+    if actor.role not in _DECIDERS:
+        return _refuse("only an officer or a supervisor calls the next vehicle")
+    passage = t.at_booth()
+    if passage is not None:
+        if may_leave(passage):
+            gone(t, passage)
+        else:
+            close(t, passage, PassageEnd.INTERRUPTED, "the officer called the next vehicle")
+    next_vehicle(t)
+    reconcile(t)
+    t.trust("inputs_lost")
+    now_there = t.at_booth()
+    if now_there is None:
+        return _refuse("no vehicle is known that could be at the booth")
+    assess(t, now_there)
+    return DONE

@@ -1,0 +1,293 @@
+"""The life of one passage: opened, at the booth, assessed, left, closed once.
+
+Called by `lane.tracking` when a vehicle moves, by `lane.orders` when somebody decides, and by `lane.timers`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from lanecontrol.announcements import (
+    AlarmKind,
+    BoundOccupancy,
+    BoundPlate,
+    BoundTag,
+    Finding,
+    PassageAssessed,
+    PassageAtBooth,
+    PassageClosed,
+    PassageEnd,
+    PassageOpened,
+    Quality,
+    Referral,
+)
+from lanecontrol.commands import Disposition
+from lanecontrol.lane import alarms, assembly, interlock, policy
+from lanecontrol.lane.plan import BEFORE
+from lanecontrol.lane.state import Passage
+from lanecontrol.lane.turn import Turn
+
+SETTLE_S = 3.0
+"""After the booth is left: three re-reads of a card tell whether it went or stayed."""
+RECHECK_S = 2.0
+"""The vehicle at the booth is looked at again this often; only a change is published."""
+QUEUE_LIMIT_S = 60.0
+"""Seen at the portal and not at the first loop, which was free, for so long: it went away."""
+
+GOING = frozenset(
+    {
+        Disposition.RELEASED,
+        Disposition.REFER_SECONDARY,
+        Disposition.REFER_SCANNER,
+        Disposition.REFER_AGRICULTURE,
+        Disposition.TURN_BACK,
+    }
+)
+"""Dispositions with which the vehicle is let go from the booth, and to where the officer says."""
+_MAY_LEAVE = GOING | {Disposition.LANE_PASS_UNINSPECTED}
+
+_RANK = {quality: rank for rank, quality in enumerate(Quality)}
+
+
+# --- opening ---------------------------------------------------------------------------------------------------------
+
+
+def open_passage(t: Turn, place: int, zone: str) -> Passage:
+    """A vehicle is seen for the first time, at `place`."""
+    make_room(t)
+    number = t.counters.passages + 1
+    t.counters = replace(t.counters, passages=number)
+    passage = Passage(
+        id=f"{t.setup.lane}-{number:06d}",
+        opened_s=t.now_s,
+        opened_utc_s=t.utc_s,
+        head=place,
+        tail=place,
+        wake_s=t.now_s + QUEUE_LIMIT_S if place == BEFORE else None,
+        reached_s=None if place == BEFORE else t.now_s,
+        quality=t.desk.quality,
+    )
+    present = t.tracking.passages
+    where = next((i for i, p in enumerate(present) if p.gone_s is None and p.head < place), len(present))
+    t.tracking = replace(t.tracking, passages=(*present[:where], passage, *present[where:]))
+    t.tell(PassageOpened(passage.id, zone, t.utc_s))
+    return passage
+
+
+def make_room(t: Turn) -> None:
+    """Keep within the limit: those that only settle are closed first, then the oldest."""
+    while len(t.tracking.passages) >= max(1, t.setup.limits.max_passages):
+        oldest = min(t.tracking.passages, key=lambda p: (p.gone_s is None, p.opened_s))
+        if oldest.gone_s is not None:
+            close_gone(t, oldest)
+        else:
+            close(t, oldest, PassageEnd.INTERRUPTED, "the list of open passages is full")
+            t.doubt("too_many_passages", for_s=120.0)
+
+
+# --- at the booth ----------------------------------------------------------------------------------------------------
+
+
+def arrive(t: Turn, passage: Passage) -> Passage:
+    """The vehicle has reached the booth loop."""
+    if passage.booth_s is not None:
+        again_s = t.now_s + t.setup.limits.assess_after_s
+        return t.put(replace(passage, booth_left_s=None, booth_left_utc_s=None, assess_s=again_s))
+    passage = t.put(
+        replace(
+            passage,
+            booth_s=t.now_s,
+            booth_utc_s=t.utc_s,
+            assess_s=t.now_s + t.setup.limits.assess_after_s,
+            quality=_worse(passage.quality, t.desk.quality),
+        )
+    )
+    t.tell(PassageAtBooth(passage.id, t.utc_s))
+    return passage
+
+
+def known(
+    t: Turn, passage: Passage, tags: tuple[BoundTag, ...], plates: tuple[BoundPlate, ...]
+) -> tuple[tuple[Finding, ...], Referral]:
+    """Findings and referral for `passage` with these readings."""
+    found = policy.findings(
+        t.setup,
+        policy.Known(
+            tags=tags,
+            plates=plates,
+            occupancies=passage.occupancies,
+            occupants=passage.occupants,
+            portal_fault=passage.portal_fault,
+            tids_differ=assembly.tids_differ(t, tags),
+            quality=passage.quality,
+        ),
+    )
+    return found, policy.referral(found)
+
+
+def judged(t: Turn, passage: Passage) -> tuple[tuple[Finding, ...], Referral]:
+    """What the lane thinks of this vehicle now."""
+    return known(t, passage, *assembly.bound(t, passage))
+
+
+def assess(t: Turn, passage: Passage) -> Passage:
+    """Publish a recommendation for the vehicle at the booth, if it says anything new."""
+    tags, plates = assembly.bound(t, passage)
+    found, recommended = known(t, passage, tags, plates)
+    shown = _gist(passage, tags, plates, found)
+    passage = t.put(replace(passage, assess_s=t.now_s + RECHECK_S))
+    if shown == passage.shown or passage.booth_utc_s is None:
+        return passage
+    passage = t.put(replace(passage, shown=shown, revision=passage.revision + 1))
+    t.tell(
+        PassageAssessed(
+            passage=passage.id,
+            revision=passage.revision,
+            at_utc_s=t.utc_s,
+            booth_entered_utc_s=passage.booth_utc_s or t.utc_s,
+            tags=tags,
+            plates=plates,
+            occupancies=passage.occupancies,
+            findings=found,
+            referral=recommended,
+            quality=passage.quality,
+            occupants=passage.occupants,
+        )
+    )
+    return passage
+
+
+def _gist(
+    passage: Passage, tags: tuple[BoundTag, ...], plates: tuple[BoundPlate, ...], found: tuple[Finding, ...]
+) -> str:
+    """What of an assessment matters, as a text to compare; no number appears in it in clear."""
+    numbers = sorted((assembly.mark(tag.epc), tag.ambiguous) for tag in tags)
+    plate_texts = sorted((assembly.mark(plate.text), plate.ambiguous) for plate in plates)
+    rays = sorted((o.occupancy, o.gamma_alarm, o.neutron_alarm, o.ambiguous) for o in passage.occupancies)
+    return assembly.mark(repr((numbers, plate_texts, rays, [f.code for f in found], passage.occupants)))
+
+
+def reassess(t: Turn, passage: Passage) -> None:
+    """Something about this vehicle changed: assess it again, once its first assessment is out."""
+    if passage.revision and passage.gone_s is None and passage.disposition is None:
+        assess(t, passage)
+
+
+# --- radiation -------------------------------------------------------------------------------------------------------
+
+
+def attach(t: Turn, name: str, occupancy: str, *, gamma: bool, neutron: bool, ambiguous: bool) -> None:
+    """An occupancy is this passage's (or may be): kept in one row, alarms are only ever added to it."""
+    passage = t.passage(name)
+    if passage is None:
+        return
+    old = next((o for o in passage.occupancies if o.occupancy == occupancy), None)
+    row = BoundOccupancy(
+        occupancy,
+        gamma or (old is not None and old.gamma_alarm),
+        neutron or (old is not None and old.neutron_alarm),
+        ambiguous or (old is not None and old.ambiguous),
+    )
+    if row == old:
+        return
+    others = tuple(o for o in passage.occupancies if o.occupancy != occupancy)
+    passage = t.put(replace(passage, occupancies=(*others, row)[-8:]))
+    by = passage.disposition
+    if (row.gamma_alarm or row.neutron_alarm) and by is not None and by.disposition is Disposition.RELEASED:
+        end_permission(t, name, "a radiation alarm came after the release")
+    reassess(t, passage)
+
+
+def blame_portal(t: Turn, name: str) -> None:
+    """The measurement of this passage is not to be trusted."""
+    passage = t.passage(name)
+    if passage is not None and not passage.portal_fault:
+        t.put(replace(passage, portal_fault=True))
+
+
+# --- leaving ---------------------------------------------------------------------------------------------------------
+
+
+def left_booth(t: Turn, passage: Passage) -> Passage:
+    """Nothing of the vehicle is on the booth loop any more, and it went forward."""
+    if passage.booth_s is not None and passage.booth_left_s is None:
+        passage = t.put(replace(passage, booth_left_s=t.now_s, booth_left_utc_s=t.utc_s, assess_s=None))
+    end_permission(t, passage.id, "the vehicle has left the booth")
+    return passage
+
+
+def end_permission(t: Turn, name: str, why: str) -> None:
+    if t.desk.permission is not None and t.desk.permission.passage == name:
+        interlock.withdraw(t, why)
+
+
+def may_leave(passage: Passage) -> bool:
+    """Whether an officer's disposition lets this vehicle leave."""
+    return passage.disposition is not None and passage.disposition.disposition in _MAY_LEAVE
+
+
+def beyond_booth(t: Turn, passage: Passage) -> Passage:
+    """The vehicle is seen behind the booth: the permission is used up, or there never was one."""
+    end_permission(t, passage.id, "the vehicle has passed the gate")
+    if may_leave(passage) or passage.unreleased or passage.lost:
+        return passage
+    passage = t.put(replace(passage, unreleased=True))
+    alarms.raise_alarm(t, AlarmKind.UNRELEASED_DEPARTURE, t.given.source, (passage.id,))
+    return passage
+
+
+def gone(t: Turn, passage: Passage) -> None:
+    """The vehicle has cleared the lane; the passage stays open until its readings have settled."""
+    passage = left_booth(t, passage)
+    settled_s = t.now_s if passage.booth_left_s is None else max(t.now_s, passage.booth_left_s + SETTLE_S)
+    passage = t.put(replace(passage, gone_s=t.now_s, adrift_s=None, assess_s=None, wake_s=settled_s))
+    if t.due(settled_s):
+        close_gone(t, passage)
+
+
+def close_gone(t: Turn, passage: Passage) -> None:
+    """Close a passage whose vehicle has left through the exit."""
+    if passage.unreleased:
+        close(t, passage, PassageEnd.UNRELEASED, "left the booth without a release")
+    elif may_leave(passage):
+        close(t, passage, PassageEnd.COMPLETE, "")
+    else:
+        close(t, passage, PassageEnd.INTERRUPTED, "left while the lane could not see it")
+
+
+def close(t: Turn, passage: Passage, end: PassageEnd, reason: str) -> None:
+    """Write the record of this passage, once."""
+    if t.passage(passage.id) is None:
+        return
+    passage = replace(passage, quality=_worse(passage.quality, t.desk.quality))
+    end_permission(t, passage.id, "the passage was closed")
+    tags, plates = assembly.decide(t, passage)
+    found, recommended = known(t, passage, tags, plates)
+    t.tracking = replace(t.tracking, passages=tuple(p for p in t.tracking.passages if p.id != passage.id))
+    t.counters = replace(t.counters, closed=t.counters.closed + 1)
+    t.tell(
+        PassageClosed(
+            passage=passage.id,
+            end=end,
+            reason=reason,
+            lane_type=t.setup.lane_type,
+            opened_utc_s=passage.opened_utc_s,
+            booth_entered_utc_s=passage.booth_utc_s,
+            booth_left_utc_s=passage.booth_left_utc_s,
+            closed_utc_s=t.utc_s,
+            tags=tags,
+            plates=plates,
+            occupancies=passage.occupancies,
+            findings=found,
+            referral=recommended,
+            disposition=passage.disposition,
+            occupants=passage.occupants,
+            quality=passage.quality,
+            rules_hash=policy.rules_hash(t.setup),
+        )
+    )
+    alarms.settle(t)
+
+
+def _worse(one: Quality, other: Quality) -> Quality:
+    return one if _RANK[one] >= _RANK[other] else other

@@ -1,0 +1,91 @@
+"""What follows from a lane's setup: which loops form which station, and what every I/O point means.
+
+A *station* is a zone that has a presence loop; stations stand in driving order, and -1 stands for the stretch before
+the first of them, where the portal is. Worked out once per start and kept in the state, so that no input pays for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lanecontrol.lane.setup import LaneSetup
+
+BEFORE = -1
+"""The place before the first station: portal and queue."""
+NOWHERE = -2
+"""A sensor that looks at no zone of this lane."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The stations of a lane and the meaning of its points. `booth` is an index into `stations`."""
+
+    zones: tuple[str, ...] = ()
+    stations: tuple[str, ...] = ()
+    starts_m: tuple[float, ...] = ()
+    booth: int = 0
+    points: tuple[tuple[str, str], ...] = ()
+    """Device and point of every contact the lane knows: the loops in the order of the setup, then the rest."""
+    loop_station: tuple[int, ...] = ()
+    """Station of each loop, in the order of the setup."""
+    opened: int = NOWHERE
+    closed: int = NOWHERE
+    button: int = NOWHERE
+    trusted: tuple[str, ...] = ()
+    """Devices whose loss withdraws permission: they carry the loops, the signal or the gate."""
+    antenna_place: tuple[int, ...] = ()
+    camera_place: tuple[int, ...] = ()
+    births_at_portal: bool = False
+    """The first portal stands before the first loop, so that vehicles are first seen there."""
+    portal_to_loop_m: float = 0.0
+
+    @property
+    def last(self) -> int:
+        return len(self.stations) - 1
+
+
+def make_plan(setup: LaneSetup) -> Plan:
+    """The plan of `setup`. Never raises: sensors of unknown zones are put nowhere."""
+    order = {zone.name: index for index, zone in enumerate(setup.zones)}
+    starts = {zone.name: zone.start_m for zone in setup.zones}
+    stations = tuple(sorted({loop.zone for loop in setup.loops if loop.zone in order}, key=lambda name: order[name]))
+    points = [(loop.device, loop.point) for loop in setup.loops]
+    opened = closed = button = NOWHERE
+    if setup.gate is not None:
+        opened, closed = len(points), len(points) + 1
+        points += [(setup.gate.device, setup.gate.opened_input), (setup.gate.device, setup.gate.closed_input)]
+    if setup.booth_button is not None:
+        button = len(points)
+        points.append((setup.booth_button.device, setup.booth_button.point))
+    portal = next((p.zone for p in setup.portals if p.zone in order), "")
+    upstream = bool(portal) and (not stations or order[portal] < order[stations[0]])
+    return Plan(
+        zones=tuple(zone.name for zone in setup.zones),
+        stations=stations,
+        starts_m=tuple(starts[name] for name in stations),
+        booth=stations.index(setup.booth_zone) if setup.booth_zone in stations else len(stations),
+        points=tuple(points),
+        loop_station=tuple(stations.index(loop.zone) if loop.zone in stations else NOWHERE for loop in setup.loops),
+        opened=opened,
+        closed=closed,
+        button=button,
+        trusted=_trusted(setup),
+        antenna_place=tuple(_place(stations, order, antenna.zone) for antenna in setup.antennas),
+        camera_place=tuple(_place(stations, order, camera.zone) for camera in setup.cameras),
+        births_at_portal=upstream,
+        portal_to_loop_m=max(0.0, starts[stations[0]] - starts[portal]) if upstream and stations else 0.0,
+    )
+
+
+def _trusted(setup: LaneSetup) -> tuple[str, ...]:
+    names = [loop.device for loop in setup.loops]
+    names += [part.device for part in (setup.signal, setup.gate) if part is not None]
+    return tuple(dict.fromkeys(names))
+
+
+def _place(stations: tuple[str, ...], order: dict[str, int], zone: str) -> int:
+    """The station whose vehicles a sensor of `zone` sees best: its own, else the next one behind it."""
+    if zone not in order:
+        return NOWHERE
+    behind = [index for index, name in enumerate(stations) if order[name] <= order[zone]]
+    return behind[-1] if behind else BEFORE

@@ -1,0 +1,403 @@
+"""From the portal's counts to occupancies and alarms.
+
+The controller's own GA and NA *are* the alarm; our n-sigma figures stand beside it as evidence and never suppress it.
+S = (W - B) / sqrt(B), W the sum of the last intervals, B the background before the occupancy over the same time, for
+the groups SUM (all panels) and VERTICAL (each pillar's pair): Rapiscan/TSA SG2 algorithm mask 1010. The first counts
+open a passage where the portal stands before the first loop. Called by `lane.step` for what a portal reports.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import sqrt
+
+from lanecontrol.announcements import AlarmKind, OccupancyRecorded
+from lanecontrol.events import (
+    GammaBackground,
+    GammaCounts,
+    Level,
+    NeutronBackground,
+    NeutronCounts,
+    OccupancyEnded,
+    PortalSetup,
+    PortalSpeed,
+    PortalTamper,
+)
+from lanecontrol.lane import alarms, tracking
+from lanecontrol.lane.passages import attach, blame_portal
+from lanecontrol.lane.setup import LaneSetup, Portal
+from lanecontrol.lane.state import (
+    MAX_PANELS,
+    MAX_WINDOW,
+    Counting,
+    Occupancy,
+    PastOccupancy,
+    PortalState,
+)
+from lanecontrol.lane.turn import Turn
+
+INTERVAL_S = 0.2
+HISTORY_S = 1.0
+"""The portal first sends five intervals that it had kept from before the vehicle came."""
+TRAILING_S = 0.3
+"""A neutron line so soon after the end belongs to the occupancy that has just ended: lines come in any order."""
+EARLY_SPEED_S = 2.0
+"""A speed line may come this long before the first count of its occupancy."""
+_MOST_COUNTS = 10**9
+
+
+def initial(setup: LaneSetup) -> tuple[PortalState, ...]:
+    return tuple(
+        PortalState(n_sigma=portal.n_sigma, intervals=min(MAX_WINDOW, max(1, portal.intervals)))
+        for portal in setup.portals
+    )
+
+
+def _portal(t: Turn) -> int:
+    """Which portal this input came from; -1 when it is none of ours."""
+    source = t.given.source
+    for index, portal in enumerate(t.setup.portals):
+        if portal.device == source and index < len(t.radiation):
+            return index
+    return -1
+
+
+def _put(t: Turn, index: int, portal: PortalState) -> None:
+    if len(t.radiation) == 1:
+        t.radiation = (portal,)
+    else:
+        t.radiation = (*t.radiation[:index], portal, *t.radiation[index + 1 :])
+
+
+# --- background ------------------------------------------------------------------------------------------------------
+
+
+def gamma_background(t: Turn, event: GammaBackground) -> None:
+    index = _portal(t)
+    if index < 0 or not _sound(event.cps):
+        return
+    portal = t.radiation[index]
+    background = replace(portal.background, gamma_cps=event.cps, gamma_level=event.level, gamma_s=t.now_s)
+    _put(t, index, replace(portal, background=background))
+
+
+def neutron_background(t: Turn, event: NeutronBackground) -> None:
+    index = _portal(t)
+    if index < 0 or not _sound(event.cps):
+        return
+    portal = t.radiation[index]
+    old = portal.background
+    # The exact line comes first and the truncated one right behind it: keep the exact figures.
+    blunt = not event.exact and old.neutron_s is not None and t.now_s - old.neutron_s < 1.0
+    cps = old.neutron_cps if blunt and len(old.neutron_cps) == len(event.cps) else event.cps
+    background = replace(old, neutron_cps=cps, neutron_level=event.level, neutron_s=t.now_s)
+    _put(t, index, replace(portal, background=background))
+
+
+def _sound(counts: tuple[int, ...] | tuple[float, ...]) -> bool:
+    """Numbers that can be reckoned with: not too many, none negative, absurd or NaN."""
+    return len(counts) <= MAX_PANELS and all(0 <= count <= _MOST_COUNTS for count in counts)
+
+
+# --- counts ----------------------------------------------------------------------------------------------------------
+
+
+def gamma_counts(t: Turn, event: GammaCounts) -> None:
+    index = _portal(t)
+    if index < 0 or not _sound(event.counts):
+        return
+    portal = _occupied(t, index)
+    occupancy, counting = portal.occupancy, portal.counting
+    if occupancy is None or counting is None:
+        return
+    sums = _groups(event.counts)
+    window = (*counting.window, sums)[-portal.intervals :]
+    sigma, group = counting.sigma_max, counting.sigma_group
+    if len(window) == portal.intervals and len(occupancy.background.gamma_cps) == len(event.counts):
+        found = _sigma(window, _groups(occupancy.background.gamma_cps), portal.intervals)
+        if found is not None and (sigma is None or found[0] > sigma):
+            sigma, group = found
+    first_alarm = event.alarm and not counting.gamma_alarm
+    counting = Counting(
+        t.now_s,
+        counting.intervals + 1,
+        window,
+        sums[0] if sums[0] > counting.gamma_max else counting.gamma_max,
+        sigma,
+        group,
+        counting.neutron_max,
+        counting.gamma_alarm or event.alarm,
+        counting.neutron_alarm,
+    )
+    _put(
+        t,
+        index,
+        PortalState(
+            portal.n_sigma,
+            portal.intervals,
+            portal.hold_in_s,
+            portal.background,
+            occupancy,
+            counting,
+            portal.past,
+            portal.tamper,
+            portal.early_speed,
+        ),
+    )
+    if first_alarm:
+        _alarm(t, index, AlarmKind.GAMMA)
+    if occupancy.another_after_s is not None and t.now_s >= occupancy.another_after_s:
+        _another(t, index, occupancy)
+
+
+def neutron_counts(t: Turn, event: NeutronCounts) -> None:
+    index = _portal(t)
+    if index < 0 or not _sound(event.counts):
+        return
+    portal = t.radiation[index]
+    past = portal.past
+    if portal.occupancy is None and past is not None and t.now_s - past.ended_s <= TRAILING_S:
+        if event.alarm and not past.neutron_alarm:
+            _late_alarm(t, index, past)
+        return
+    portal = _occupied(t, index)
+    counting = portal.counting
+    if counting is None:
+        return
+    first_alarm = event.alarm and not counting.neutron_alarm
+    counting = replace(
+        counting,
+        last_s=t.now_s,
+        neutron_max=max(counting.neutron_max, sum(event.counts)),
+        neutron_alarm=counting.neutron_alarm or event.alarm,
+    )
+    _put(t, index, replace(portal, counting=counting))
+    if first_alarm:
+        _alarm(t, index, AlarmKind.NEUTRON)
+
+
+def _groups(counts: tuple[int, ...]) -> tuple[int, int, int]:
+    """All panels, the first pillar's pair, the second pillar's pair."""
+    if len(counts) == 4:
+        a, b, c, d = counts
+        return a + b + c + d, a + b, c + d
+    half = len(counts) // 2
+    return sum(counts), sum(counts[:half]), sum(counts[half:])
+
+
+def _sigma(
+    window: tuple[tuple[int, int, int], ...], background: tuple[int, int, int], intervals: int
+) -> tuple[float, str] | None:
+    """The highest S of the active groups, and which one it was."""
+    best: tuple[float, str] | None = None
+    span_s = intervals * INTERVAL_S
+    for place, name in ((0, "SUM"), (1, "VERTICAL_1"), (2, "VERTICAL_2")):
+        expected = background[place] * span_s
+        if expected > 0:
+            s = (sum(row[place] for row in window) - expected) / sqrt(expected)
+            if best is None or s > best[0]:
+                best = (s, name)
+    return best
+
+
+# --- occupancies -----------------------------------------------------------------------------------------------------
+
+
+def _occupied(t: Turn, index: int) -> PortalState:
+    """The portal with an occupancy under way, which the first counts begin."""
+    portal = t.radiation[index]
+    if portal.occupancy is not None:
+        return portal
+    number = t.counters.occupancies + 1
+    t.counters = replace(t.counters, occupancies=number)
+    name = f"{t.setup.lane}-r{number:06d}"
+    site = t.setup.portals[index]
+    background = portal.background
+    stale = background.gamma_s is None or t.now_s - background.gamma_s > site.background_age_limit_s
+    passages = _candidates(t, site)
+    early = portal.early_speed
+    speed_mps = early[0] if early is not None and t.now_s - early[1] <= EARLY_SPEED_S else None
+    occupancy = Occupancy(
+        name, t.now_s, t.utc_s, background, stale, passages, speed_mps=speed_mps, tamper=portal.tamper
+    )
+    portal = replace(t.radiation[index], occupancy=occupancy, counting=Counting(t.now_s))
+    _put(t, index, portal)
+    for passage in passages:
+        attach(t, passage, name, gamma=False, neutron=False, ambiguous=len(passages) > 1)
+    return portal
+
+
+def _candidates(t: Turn, site: Portal) -> tuple[str, ...]:
+    """Whose occupancy this is: a new passage before the first loop, else whoever is in the portal's zone."""
+    if t.plan.births_at_portal:
+        return (tracking.seen_at_portal(t, site.zone),)
+    place = t.plan.stations.index(site.zone) if site.zone in t.plan.stations else t.plan.booth
+    return tracking.in_zone(t, place)
+
+
+def _another(t: Turn, index: int, occupancy: Occupancy) -> None:
+    """Counting goes on though the vehicle has left the portal: there is a further one in it."""
+    name = tracking.seen_at_portal(t, t.setup.portals[index].zone)
+    portal = t.radiation[index]
+    if portal.counting is None:
+        return
+    passages = (*occupancy.passages, name)[-4:]
+    _put(t, index, replace(portal, occupancy=replace(occupancy, passages=passages, another_after_s=None)))
+    alarms.concern(t, occupancy.id, name)
+    for passage in passages:
+        attach(
+            t,
+            passage,
+            occupancy.id,
+            gamma=portal.counting.gamma_alarm,
+            neutron=portal.counting.neutron_alarm,
+            ambiguous=True,
+        )
+
+
+def _alarm(t: Turn, index: int, kind: AlarmKind) -> None:
+    """The controller raised an alarm: say so at once, for every vehicle that it may be about."""
+    occupancy = t.radiation[index].occupancy
+    if occupancy is None:
+        return
+    alarms.raise_alarm(t, kind, t.given.source, occupancy.passages, occupancy.id)
+    for passage in occupancy.passages:
+        attach(
+            t,
+            passage,
+            occupancy.id,
+            gamma=kind is AlarmKind.GAMMA,
+            neutron=kind is AlarmKind.NEUTRON,
+            ambiguous=len(occupancy.passages) > 1,
+        )
+
+
+def _late_alarm(t: Turn, index: int, past: PastOccupancy) -> None:
+    """A neutron alarm line that came behind the end of its occupancy."""
+    _put(t, index, replace(t.radiation[index], past=replace(past, neutron_alarm=True)))
+    names = tuple(p.id for p in t.tracking.passages if any(o.occupancy == past.id for o in p.occupancies))
+    alarms.raise_alarm(t, AlarmKind.NEUTRON, t.given.source, names, past.id)
+    for name in names:
+        attach(t, name, past.id, gamma=past.gamma_alarm, neutron=True, ambiguous=len(names) > 1)
+    alarms.occupancy_over(t, past.id)
+
+
+def ended(t: Turn, event: OccupancyEnded) -> None:
+    index = _portal(t)
+    if index >= 0:
+        _close(t, index, incomplete=False)
+
+
+def silent(t: Turn) -> None:
+    """Close occupancies of portals that have gone quiet; their alarms are kept."""
+    for index, portal in enumerate(t.radiation):
+        if portal.counting is not None and t.due(portal.counting.last_s + _silence_s(t.setup, index)):
+            _close(t, index, incomplete=True)
+
+
+def _silence_s(setup: LaneSetup, index: int) -> float:
+    return setup.portals[index].silence_limit_s if index < len(setup.portals) else 10.0
+
+
+def due_s(t: Turn) -> float | None:
+    """When a silent portal has to be looked at next."""
+    due = None
+    for index, portal in enumerate(t.radiation):
+        if portal.counting is not None:
+            moment_s = portal.counting.last_s + _silence_s(t.setup, index)
+            due = moment_s if due is None or moment_s < due else due
+    return due
+
+
+def _close(t: Turn, index: int, *, incomplete: bool) -> None:
+    portal = t.radiation[index]
+    occupancy, counting = portal.occupancy, portal.counting
+    if occupancy is None or counting is None:
+        return
+    before = occupancy.background
+    level_fault = before.gamma_level is not Level.NORMAL or before.neutron_level is not Level.NORMAL
+    past = PastOccupancy(
+        occupancy.id,
+        t.now_s,
+        counting.gamma_alarm,
+        counting.neutron_alarm,
+        faulty=level_fault or occupancy.tamper or incomplete,
+    )
+    _put(t, index, replace(portal, occupancy=None, counting=None, past=past))
+    t.tell(
+        OccupancyRecorded(
+            occupancy=occupancy.id,
+            portal=t.setup.portals[index].device,
+            started_utc_s=occupancy.started_utc_s - HISTORY_S,
+            ended_utc_s=t.utc_s,
+            gamma_background_cps=before.gamma_cps,
+            neutron_background_cps=before.neutron_cps,
+            background_stale=occupancy.background_stale,
+            gamma_max_counts=counting.gamma_max,
+            gamma_max_sigma=None if counting.sigma_max is None else round(counting.sigma_max, 4),
+            gamma_max_group=counting.sigma_group,
+            gamma_alarm=counting.gamma_alarm,
+            neutron_max_counts=counting.neutron_max,
+            neutron_alarm=counting.neutron_alarm,
+            speed_mps=occupancy.speed_mps,
+            intervals=counting.intervals,
+            incomplete=incomplete,
+            tamper=occupancy.tamper,
+            background_fault=level_fault,
+            passages=occupancy.passages,
+        )
+    )
+    if past.faulty:
+        for passage in occupancy.passages:
+            blame_portal(t, passage)
+    alarms.occupancy_over(t, occupancy.id)
+
+
+# --- everything else a portal says -----------------------------------------------------------------------------------
+
+
+def speed(t: Turn, event: PortalSpeed) -> None:
+    index = _portal(t)
+    if index < 0 or event.speed_mps is None or not 0.0 < event.speed_mps < 100.0:
+        return
+    portal = t.radiation[index]
+    if portal.occupancy is not None:
+        _put(t, index, replace(portal, occupancy=replace(portal.occupancy, speed_mps=event.speed_mps)))
+    else:
+        _put(t, index, replace(portal, early_speed=(event.speed_mps, t.now_s)))
+
+
+def tamper(t: Turn, event: PortalTamper) -> None:
+    index = _portal(t)
+    if index < 0:
+        return
+    portal = replace(t.radiation[index], tamper=event.active)
+    if portal.occupancy is not None and event.active:
+        portal = replace(portal, occupancy=replace(portal.occupancy, tamper=True))
+    _put(t, index, portal)
+
+
+def portal_setup(t: Turn, event: PortalSetup) -> None:
+    """The portal's own setup overrides the lane file: SG1 carries intervals, hold-in and N-sigma (manual, SG1)."""
+    index = _portal(t)
+    if index < 0 or event.tag != "SG1" or len(event.fields) < 5:
+        return
+    portal = t.radiation[index]
+    _put(
+        t,
+        index,
+        replace(
+            portal,
+            intervals=int(_number(event.fields[2], 1, MAX_WINDOW, portal.intervals)),
+            hold_in_s=INTERVAL_S * _number(event.fields[3], 0, 500, portal.hold_in_s / INTERVAL_S),
+            n_sigma=_number(event.fields[4], 0.1, 1000, portal.n_sigma),
+        ),
+    )
+
+
+def _number(text: str, least: float, most: float, otherwise: float) -> float:
+    try:
+        value = float(text[:32])
+    except ValueError:
+        return otherwise
+    return value if least <= value <= most else otherwise

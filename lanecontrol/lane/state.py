@@ -1,0 +1,344 @@
+"""All that a lane remembers between two inputs, as plain frozen data.
+
+`lane.step` makes a new one from the old one; the runner writes it into the ledger as a checkpoint (`lanecontrol.forms`)
+and hands it back after a restart. Every moment in here is *lane time*: the monotonic second of the input plus
+`offset_s`, which takes up the jump when the machine restarts. UTC is kept only to be published. Everything is bounded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from lanecontrol.announcements import (
+    AlarmKind,
+    BoundOccupancy,
+    DisposedBy,
+    GateState,
+    LaneLife,
+    Quality,
+    SignalAspect,
+    TagKind,
+)
+from lanecontrol.events import DeviceState, Identity, Level
+from lanecontrol.identifier import Identifier
+from lanecontrol.lane.plan import BEFORE, Plan
+
+MAX_KEYS = 256
+MAX_ALARMS = 32
+MAX_DEVICES = 64
+MAX_FAULTS = 64
+MAX_PENDING = 32
+MAX_PANELS = 16
+MAX_WINDOW = 50
+
+# --- radiation -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Background:
+    """What the portal measured while vacant, and when it last said so."""
+
+    gamma_cps: tuple[int, ...] = ()
+    gamma_level: Level = Level.NORMAL
+    gamma_s: float | None = None
+    neutron_cps: tuple[float, ...] = ()
+    neutron_level: Level = Level.NORMAL
+    neutron_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Counting:
+    """The part of an occupancy that every count renews."""
+
+    last_s: float
+    intervals: int = 0
+    window: tuple[tuple[int, int, int], ...] = ()
+    """The last gamma intervals as (all panels, first pair, second pair)."""
+    gamma_max: int = 0
+    sigma_max: float | None = None
+    sigma_group: str = ""
+    neutron_max: int = 0
+    gamma_alarm: bool = False
+    neutron_alarm: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Occupancy:
+    """A vehicle in the portal. `another_after_s`: counts after this moment must be a further vehicle's."""
+
+    id: str
+    started_s: float
+    started_utc_s: float
+    background: Background
+    background_stale: bool
+    passages: tuple[str, ...]
+    another_after_s: float | None = None
+    speed_mps: float | None = None
+    tamper: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PastOccupancy:
+    """The occupancy before: a vehicle found without one of its own may have been in it."""
+
+    id: str
+    ended_s: float
+    gamma_alarm: bool
+    neutron_alarm: bool
+    faulty: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PortalState:
+    """One portal. `n_sigma`, `intervals` and `hold_in_s` follow the portal's setup lines once they were seen."""
+
+    n_sigma: float
+    intervals: int
+    hold_in_s: float = 2.0
+    background: Background = Background()
+    occupancy: Occupancy | None = None
+    counting: Counting | None = None
+    past: PastOccupancy | None = None
+    tamper: bool = False
+    early_speed: tuple[float, float] | None = None
+    """The last speed told while vacant, m/s, and when."""
+
+
+# --- tracking --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """One vehicle's way through the lane. It covers the stations from `tail` to `head`.
+
+    `adrift_s` is set while no loop sees it, since when; `gone_s` once it has cleared the last loop and only waits for
+    its readings to settle. `wake_s` is the one moment at which its position has to be judged again.
+    """
+
+    id: str
+    opened_s: float
+    opened_utc_s: float
+    head: int = BEFORE
+    tail: int = BEFORE
+    adrift_s: float | None = None
+    gone_s: float | None = None
+    lost: bool = False
+    """Its loops could not be read for a while: what happens next may not be a fact about this vehicle."""
+    wake_s: float | None = None
+    reached_s: float | None = None
+    """When it took its first loop."""
+    booth_s: float | None = None
+    booth_utc_s: float | None = None
+    booth_left_s: float | None = None
+    booth_left_utc_s: float | None = None
+    assess_s: float | None = None
+    revision: int = 0
+    shown: str = ""
+    """What the last assessment said, cut to what matters: only a change is published again."""
+    occupancies: tuple[BoundOccupancy, ...] = ()
+    portal_fault: bool = False
+    disposition: DisposedBy | None = None
+    occupants: int | None = None
+    unreleased: bool = False
+    quality: Quality = Quality.GOOD
+
+
+@dataclass(frozen=True, slots=True)
+class Tracking:
+    """Open passages, the foremost first."""
+
+    passages: tuple[Passage, ...] = ()
+
+
+# --- assembly --------------------------------------------------------------------------------------------------------
+
+
+class What(StrEnum):
+    TAG = "tag"
+    PLATE = "plate"
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """What speaks for one passage: the sum of weights, and at how many counted reads it was within reach."""
+
+    passage: str
+    score: float
+    reads: int
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What does not change about a reading."""
+
+    what: What
+    number: Identifier
+    kind: TagKind
+    device: str
+    zone: str
+    first_s: float
+    first_utc_s: float
+    tid: Identifier | None = None
+    jurisdiction: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A number that was read, and all that speaks for whose it is. `owner` is set when a closed passage took it."""
+
+    seen: Seen
+    reads: int
+    counted: int
+    last_s: float
+    last_utc_s: float
+    counted_s: float
+    votes: tuple[Vote, ...] = ()
+    sighted: tuple[tuple[str, float], ...] = ()
+    confidence: float = 0.0
+    owner: str = ""
+    shared: bool = False
+    """A closed passage listed it as ambiguous."""
+    late_reads: int = 0
+    tids_differ: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Assembly:
+    """Readings that no passage has taken for good yet. `sweep_s`: when to look for orphans."""
+
+    readings: tuple[Reading, ...] = ()
+    sweep_s: float | None = None
+
+
+# --- equipment -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """A contact as last read; `on` is None until it was read in this session. `edges` since `window_s`."""
+
+    on: bool | None = None
+    since_s: float = 0.0
+    before_s: float = 0.0
+    """Since when it was what it was before."""
+    window_s: float = 0.0
+    edges: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceNote:
+    """How a device is doing."""
+
+    device: str
+    state: DeviceState
+    reason: str
+    since_utc_s: float
+    identity: Identity
+    stale: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A command that was given to a device and has not come back."""
+
+    command: str
+    device: str
+    grants: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Equipment:
+    """Contacts, devices, and what signal and gate were told."""
+
+    contacts: tuple[Contact, ...] = ()
+    devices: tuple[DeviceNote, ...] = ()
+    aspect: SignalAspect = SignalAspect.DARK
+    gate_open: bool = True
+    """The gate may be commanded open: so after a start, until the command has been taken back."""
+    gate: GateState = GateState.UNKNOWN
+    gate_watch_s: float | None = None
+    gate_close_s: float | None = None
+    reassert_s: float | None = None
+    reasserted_s: float | None = None
+    faults: tuple[tuple[str, str], ...] = ()
+    pending: tuple[Pending, ...] = ()
+
+
+# --- the desk: life, permission, alarms, orders ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """One vehicle may leave the booth. It stands until it is used, withdrawn or out of time."""
+
+    id: str
+    passage: str
+    expires_s: float
+    commands: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """An alarm that has not ended."""
+
+    id: str
+    kind: AlarmKind
+    occupancy: str
+    passages: tuple[str, ...]
+    active: bool
+    """Its occupancy still goes on."""
+    acknowledged: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """Why the mapping of readings to vehicles cannot be fully trusted, until when (None: until it is cleared)."""
+
+    code: str
+    until_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Everything people decide, and what stands between them and the equipment."""
+
+    life: LaneLife = LaneLife.CLOSED
+    permission: Permission | None = None
+    alarms: tuple[Alarm, ...] = ()
+    keys: tuple[str, ...] = ()
+    doubts: tuple[Doubt, ...] = ()
+    quality: Quality = Quality.GOOD
+    writable: bool = True
+    central: bool | None = None
+    stopping: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """Numbers from which ids are made. At any time `passages` = open + `closed`."""
+
+    passages: int = 0
+    closed: int = 0
+    occupancies: int = 0
+    alarms: int = 0
+    commands: int = 0
+    presses: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LaneState:
+    """The whole state. `wake_s` is the next moment, in lane time, at which something is due."""
+
+    plan: Plan
+    boot: str = ""
+    offset_s: float = 0.0
+    now_s: float = 0.0
+    utc_s: float = 0.0
+    wake_s: float | None = None
+    radiation: tuple[PortalState, ...] = ()
+    tracking: Tracking = Tracking()
+    assembly: Assembly = Assembly()
+    equipment: Equipment = field(default_factory=Equipment)
+    desk: Desk = field(default_factory=Desk)
+    counters: Counters = field(default_factory=Counters)

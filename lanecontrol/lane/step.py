@@ -1,0 +1,262 @@
+"""The lane core: `step(setup, state, input) -> (state, effects)`. Pure, total and deterministic.
+
+What is due by the clock is done first, then the event, then what follows from both (gate, lane life, quality). Effects
+leave in a fixed order: commands that withdraw, then what is published, then answers, then commands that grant. The
+runner calls `step` for every input, asks `deadline` when it wants its next `Tick`, and asks `still_granted` right
+before it performs a command that grants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from lanecontrol.announcements import CentralReach, InputsDropped, LaneLife, LaneStarted
+from lanecontrol.events import (
+    CentralChanged,
+    CommandEnded,
+    DeviceChanged,
+    DeviceFault,
+    GammaBackground,
+    GammaCounts,
+    Input,
+    InputChanged,
+    InputsFresh,
+    InputsLost,
+    InputsStale,
+    ModuleWatchdogTripped,
+    NeutronBackground,
+    NeutronCounts,
+    OccupancyEnded,
+    OrderGiven,
+    OutputsRead,
+    PlateRead,
+    PortalSetup,
+    PortalSpeed,
+    PortalTamper,
+    Started,
+    Stopping,
+    StoreChanged,
+    TagRead,
+)
+from lanecontrol.lane import assembly, equipment, interlock, orders, radiation, restart
+from lanecontrol.lane.effects import Drive, Effect, Publish
+from lanecontrol.lane.passages import assess, reassess
+from lanecontrol.lane.plan import make_plan
+from lanecontrol.lane.setup import LaneSetup
+from lanecontrol.lane.state import Desk, LaneState
+from lanecontrol.lane.tracking import wake
+from lanecontrol.lane.turn import Turn
+
+Effects = tuple[Effect, ...]
+
+
+def initial(setup: LaneSetup) -> LaneState:
+    """The state of a lane that has never run."""
+    plan = make_plan(setup)
+    return LaneState(
+        plan=plan,
+        radiation=radiation.initial(setup),
+        equipment=equipment.initial(len(plan.points)),
+        desk=Desk(),
+    )
+
+
+def step(setup: LaneSetup, state: LaneState, given: Input) -> tuple[LaneState, Effects]:
+    """The state after `given`, and what is to be done about it, in order. Never raises, whatever the event says."""
+    event = given.event
+    if type(event) is Started:
+        state = restart.rebased(setup, state, given)
+    t = Turn(setup, state, given, state.offset_s)
+    if state.wake_s is not None and state.wake_s <= t.now_s + 0.001 and type(event) is not Started:
+        _do_what_is_due(t)
+    handle = _HANDLERS.get(type(event))
+    if handle is not None:
+        handle(t, event)
+    if t.tracking is not state.tracking or t.equipment is not state.equipment or t.desk is not state.desk:
+        _follow_up(t)
+    return _finished(t, state), _ordered(t)
+
+
+def deadline(state: LaneState) -> float | None:
+    """The earliest monotonic second at which the lane wants a `Tick`; None when nothing is pending."""
+    return None if state.wake_s is None else state.wake_s - state.offset_s
+
+
+def still_granted(state: LaneState, command_id: str) -> bool:
+    """Whether the permission that this command carries still stands."""
+    permission = state.desk.permission
+    return permission is not None and command_id in permission.commands
+
+
+# --- time ------------------------------------------------------------------------------------------------------------
+
+
+def _do_what_is_due(t: Turn) -> None:
+    t.expire_doubts()
+    radiation.silent(t)
+    permission = t.desk.permission
+    if permission is not None and t.due(permission.expires_s):
+        interlock.withdraw(t, f"not used within {t.setup.limits.release_limit_s:g} s")
+    equipment.gate_late(t)
+    if t.due(t.equipment.gate_close_s):
+        interlock.lower_gate(t)
+    if t.due(t.equipment.reassert_s):
+        t.equipment = replace(t.equipment, reassert_s=None)
+        interlock.reassert(t, "the outputs are not as commanded")
+    for name in [p.id for p in t.tracking.passages]:
+        _wake_passage(t, name)
+    if t.due(t.assembly.sweep_s):
+        assembly.sweep(t)
+
+
+def _wake_passage(t: Turn, name: str) -> None:
+    passage = t.passage(name)
+    if passage is not None and t.due(passage.assess_s):
+        passage = assess(t, passage)
+    if passage is not None and t.due(passage.wake_s):
+        wake(t, passage)
+
+
+def _wake_s(t: Turn) -> float | None:
+    """The next moment at which anything is due."""
+    first = t.assembly.sweep_s
+    e = t.equipment
+    for moment_s in (radiation.due_s(t), e.gate_watch_s, e.gate_close_s, e.reassert_s):
+        if moment_s is not None and (first is None or moment_s < first):
+            first = moment_s
+    for passage in t.tracking.passages:
+        for moment_s in (passage.wake_s, passage.assess_s):
+            if moment_s is not None and (first is None or moment_s < first):
+                first = moment_s
+    for doubt in t.desk.doubts:
+        if doubt.until_s is not None and (first is None or doubt.until_s < first):
+            first = doubt.until_s
+    permission = t.desk.permission
+    if permission is not None and (first is None or permission.expires_s < first):
+        first = permission.expires_s
+    return first
+
+
+# --- events ----------------------------------------------------------------------------------------------------------
+
+
+def _tag_read(t: Turn, event: TagRead) -> None:
+    if assembly.tag_read(t, event):
+        _look_again(t)
+
+
+def _plate_read(t: Turn, event: PlateRead) -> None:
+    if assembly.plate_read(t, event):
+        _look_again(t)
+
+
+def _look_again(t: Turn) -> None:
+    passage = t.at_booth()
+    if passage is not None:
+        reassess(t, passage)
+
+
+def _order(t: Turn, event: OrderGiven) -> None:
+    orders.order_given(t, event.order)
+
+
+def _central(t: Turn, event: CentralChanged) -> None:
+    if t.desk.central is not event.reachable:
+        t.desk = replace(t.desk, central=event.reachable)
+        t.tell(CentralReach(event.reachable, event.reason[:200], t.utc_s))
+
+
+def _store(t: Turn, event: StoreChanged) -> None:
+    t.desk = replace(t.desk, writable=event.writable)
+    if not event.writable:
+        interlock.withdraw(t, "the event store cannot be written to")
+
+
+def _inputs_lost(t: Turn, event: InputsLost) -> None:
+    interlock.stop_everything(t, "inputs were lost")
+    t.tell(InputsDropped(event.count, t.utc_s))
+    t.doubt("inputs_lost", for_s=300.0)
+
+
+def _stopping(t: Turn, event: Stopping) -> None:
+    interlock.stop_everything(t, "the lane controller is stopping")
+    t.desk = replace(t.desk, stopping=True)
+
+
+def _started(t: Turn, event: Started) -> None:
+    t.tell(LaneStarted(event.cold, event.boot, t.utc_s))
+    restart.start(t)
+    if t.setup.opens_at_start and t.desk.life in (LaneLife.CLOSED, LaneLife.CLOSING):
+        orders.change_life(t, LaneLife.OPENING, "the lane file says so")
+
+
+_HANDLERS: dict[type[Any], Callable[[Turn, Any], None]] = {
+    TagRead: _tag_read,
+    PlateRead: _plate_read,
+    InputChanged: equipment.input_changed,
+    InputsStale: equipment.stale,
+    InputsFresh: equipment.fresh,
+    OutputsRead: equipment.outputs_read,
+    ModuleWatchdogTripped: equipment.watchdog_tripped,
+    GammaBackground: radiation.gamma_background,
+    NeutronBackground: radiation.neutron_background,
+    GammaCounts: radiation.gamma_counts,
+    NeutronCounts: radiation.neutron_counts,
+    PortalSpeed: radiation.speed,
+    OccupancyEnded: radiation.ended,
+    PortalTamper: radiation.tamper,
+    PortalSetup: radiation.portal_setup,
+    DeviceChanged: equipment.device_changed,
+    DeviceFault: equipment.device_fault,
+    Started: _started,
+    CommandEnded: equipment.command_ended,
+    OrderGiven: _order,
+    CentralChanged: _central,
+    StoreChanged: _store,
+    InputsLost: _inputs_lost,
+    Stopping: _stopping,
+}
+"""What is done about each event. `Tick` needs nothing beyond what is due, `PortalExtra` nothing at all."""
+
+
+# --- the end of a step -----------------------------------------------------------------------------------------------
+
+
+def _follow_up(t: Turn) -> None:
+    """What follows from the state rather than from the event."""
+    equipment.watch_booth_loop(t)
+    interlock.lower_gate(t)
+    orders.settle_life(t)
+
+
+def _finished(t: Turn, state: LaneState) -> LaneState:
+    return LaneState(
+        t.plan,
+        state.boot,
+        state.offset_s,
+        t.now_s,
+        t.utc_s,
+        _wake_s(t),
+        t.radiation,
+        t.tracking,
+        t.assembly,
+        t.equipment,
+        t.desk,
+        t.counters,
+    )
+
+
+def _ordered(t: Turn) -> Effects:
+    """Withdrawals, announcements, answers, grants; a grant that did not survive its own step is dropped."""
+    effects = t.effects
+    if not effects:
+        return ()
+    permission = t.desk.permission
+    standing = permission.commands if permission is not None else ()
+    withdrawals = [e for e in effects if isinstance(e, Drive) and not e.grants]
+    told = [e for e in effects if isinstance(e, Publish)]
+    answers = [e for e in effects if not isinstance(e, Drive | Publish)]
+    grants = [e for e in effects if isinstance(e, Drive) and e.grants and e.command_id in standing]
+    return (*withdrawals, *told, *answers, *grants)

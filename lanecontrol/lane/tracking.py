@@ -1,0 +1,420 @@
+"""Where the vehicles are: from loops that are taken and cleared to passages that move.
+
+Strong facts only, and every one of them is used to fall back into step: a loop that is on has a vehicle on it, so a
+taken loop that no passage covers is given one at once (`reconcile`); a loop that is off has none. A vehicle between
+two loops is *adrift* until the next fact or until its time is up. Passages stand foremost first, and vehicles in a
+lane cannot overtake.
+
+Called by `lane.equipment` when a station changes, by `lane.radiation` when the portal sees somebody, and by
+`lane.timers` when a passage's `wake_s` has come.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from lanecontrol.announcements import AlarmKind, LaneType, PassageEnd
+from lanecontrol.lane import alarms, assembly
+from lanecontrol.lane.passages import (
+    QUEUE_LIMIT_S,
+    arrive,
+    attach,
+    beyond_booth,
+    close,
+    close_gone,
+    end_permission,
+    gone,
+    left_booth,
+    may_leave,
+    open_passage,
+)
+from lanecontrol.lane.plan import BEFORE
+from lanecontrol.lane.state import Passage
+from lanecontrol.lane.turn import Turn
+
+BOUNCE_S = 1.0
+"""A loop that was off for less than this, with nobody else near, still has the same vehicle."""
+FLICKER_S = 0.3
+"""The same for a vehicle that may leave: it could be gone by then."""
+FASTEST_MPS = 9.0
+"""Nobody drives from the portal to the first loop faster than this (the speed window is 25 km/h, and some more)."""
+DAWDLE_S = 15.0
+"""From the portal to a first loop that was free: whoever takes longer has gone, if somebody else can be it."""
+MOVE_UP_S = 10.0
+"""How long a vehicle may be taken for moving up behind one that is leaving."""
+VANISH_S = 5.0
+"""Off the booth loop and nowhere else, without a release, for so long: it is gone."""
+LEAVE_S = 15.0
+"""The same with a release: it may have to wait for the gate."""
+LOST_S = 10.0
+"""After its loops could not be read: what is not seen again by then is closed."""
+AWAY_S = 60.0
+"""The same while the loops still cannot be read."""
+MEASURED_S = 20.0
+"""A vehicle without an occupancy of its own was in the last one, if that ended no longer ago."""
+SPLIT_MARGIN_S = 0.5
+"""Counting goes on for so much longer than the hold-in: a further vehicle."""
+ROLL_BACK_S = 4.0
+"""A vehicle that rolls back from the booth takes the approach loop no longer than this before it leaves the booth's."""
+PASSING_S = 3.0
+"""From the booth loop to the exit loop, for a vehicle that is on its way."""
+
+_LONG_VEHICLES = frozenset({LaneType.COMMERCIAL, LaneType.FAST, LaneType.EMPTY, LaneType.BUS})
+
+
+# --- the portal sees somebody ----------------------------------------------------------------------------------------
+
+
+def seen_at_portal(t: Turn, zone: str) -> str:
+    """A vehicle is in the portal: its passage is opened. Answers its id."""
+    return open_passage(t, BEFORE, zone).id
+
+
+def in_zone(t: Turn, place: int) -> tuple[str, ...]:
+    """The passages that cover this station now; for portals that stand beside a loop."""
+    return tuple(p.id for p in t.live() if p.tail <= place <= p.head)
+
+
+# --- loops -----------------------------------------------------------------------------------------------------------
+
+
+def station_changed(t: Turn, station: int, before: bool | None, after: bool | None) -> None:
+    """The loops of a station say something else than before; None is not known."""
+    if after is True:
+        _confirm(t, station)
+        if not _covered(t, station):
+            _taken(t, station)
+    elif after is False:
+        _cleared(t, station, known=before is not None)
+    reconcile(t)
+
+
+def reconcile(t: Turn) -> None:
+    """Every loop that is on has a vehicle: give it the next one, or a new one."""
+    for station in reversed(range(len(t.plan.stations))):
+        if t.level(station) and not _covered(t, station):
+            _taken(t, station)
+
+
+def _covered(t: Turn, station: int) -> bool:
+    return any(p.tail <= station <= p.head and p.adrift_s is None for p in t.live())
+
+
+def _confirm(t: Turn, station: int) -> None:
+    """A loop that had not been readable is on: the vehicle that was there still is."""
+    for passage in t.live():
+        if passage.lost and passage.tail <= station <= passage.head:
+            t.put(replace(passage, lost=False, wake_s=None, adrift_s=None))
+
+
+def _taken(t: Turn, station: int) -> None:
+    """A vehicle is on this loop: which one?"""
+    passage = _returning(t, station) or _coming(t, station)
+    if passage is not None:
+        _enter(t, passage, station)
+        return
+    passage = _reversing(t, station)
+    if passage is not None:
+        _roll_back(t, passage, station)
+        return
+    passage = open_passage(t, station, t.plan.stations[station])
+    _measure_with_last(t, passage)
+    _enter(t, passage, station)
+
+
+def _returning(t: Turn, station: int) -> Passage | None:
+    """The vehicle that was on this loop before: it rocked, or the loop flickered.
+
+    Nobody overtakes a vehicle that was not let go from the booth: whoever takes the booth loop next is the same one.
+    """
+    for passage in t.live():
+        if passage.head == station and passage.adrift_s is not None:
+            away_s = t.now_s - passage.adrift_s
+            if station == t.plan.booth and not may_leave(passage):
+                return passage
+            if away_s < (FLICKER_S if station == t.plan.booth else BOUNCE_S):
+                return passage
+    return None
+
+
+def _coming(t: Turn, station: int) -> Passage | None:
+    """The foremost vehicle behind this loop."""
+    for passage in t.live():
+        if BEFORE < passage.head < station:
+            if passage.head < station - 1:
+                t.doubt("missed_loop", for_s=120.0)
+            return passage
+    return _from_queue(t, station)
+
+
+def _from_queue(t: Turn, station: int) -> Passage | None:
+    """The vehicle that came through the portal and must be this one. Vehicles that cannot be any more are let go."""
+    reach_s = t.plan.portal_to_loop_m / FASTEST_MPS
+    queue = [p for p in t.live() if p.head == BEFORE and t.now_s - p.opened_s >= reach_s]
+    if station > 0 and queue:
+        t.doubt("missed_loop", for_s=120.0)
+    free_s = _free_since_s(t, station)
+    while len(queue) > 1 and t.now_s - max(queue[0].opened_s, free_s) > DAWDLE_S:
+        _hand_on(t, queue[0], queue[1])
+        close(t, queue[0], PassageEnd.WITHDRAWN, "passed the portal and never reached the approach")
+        queue.pop(0)
+    return queue[0] if queue else None
+
+
+def _free_since_s(t: Turn, station: int) -> float:
+    """Since when a vehicle could have driven onto this loop; now, if it was held all the time."""
+    since_s = t.changed_s(station)
+    if not t.level(station):
+        return since_s
+    if since_s < t.now_s:
+        return t.now_s
+    return max((contact.before_s for contact in t.loops(station)), default=t.now_s)
+
+
+def _hand_on(t: Turn, passage: Passage, heir: Passage) -> None:
+    """A vehicle that seems to have gone had an alarm: it may have been the next one's."""
+    for row in passage.occupancies:
+        if row.gamma_alarm or row.neutron_alarm:
+            alarms.concern(t, row.occupancy, heir.id)
+            attach(t, heir.id, row.occupancy, gamma=row.gamma_alarm, neutron=row.neutron_alarm, ambiguous=True)
+
+
+def _reversing(t: Turn, station: int) -> Passage | None:
+    """The vehicle just ahead came back onto this loop; only if it was not let go."""
+    for passage in reversed(t.live()):
+        if passage.head > station and passage.adrift_s is not None and not may_leave(passage):
+            return passage
+    return None
+
+
+def _roll_back(t: Turn, passage: Passage, station: int) -> None:
+    """`passage` came back onto this loop with its whole length."""
+    end_permission(t, passage.id, "the vehicle went back from the booth")
+    t.put(replace(passage, head=station, tail=station, adrift_s=None, wake_s=None, assess_s=None))
+
+
+def _enter(t: Turn, passage: Passage, station: int) -> None:
+    """`passage` is on the loop of `station` with its front."""
+    first = passage.reached_s is None
+    passage = t.put(
+        replace(
+            passage,
+            head=station,
+            tail=station if passage.adrift_s is not None or passage.tail == BEFORE else passage.tail,
+            adrift_s=None,
+            wake_s=None,
+            reached_s=t.now_s if first else passage.reached_s,
+        )
+    )
+    if station == t.plan.booth:
+        passage = arrive(t, passage)
+    if station > t.plan.booth:
+        passage = beyond_booth(t, passage)
+        _let_go_of(t, passage)
+    if first or passage.head == passage.tail == station:
+        assembly.arrived(t, passage)
+    if first:
+        _note_departure_from_portal(t, passage)
+
+
+def _let_go_of(t: Turn, passage: Passage) -> None:
+    """Stations behind this vehicle that are off, and all before those, are not under it any more."""
+    for station in reversed(range(passage.tail, passage.head)):
+        if t.level(station) is False:
+            passage = t.put(replace(passage, tail=station + 1))
+            if passage.tail > t.plan.booth:
+                left_booth(t, passage)
+            return
+
+
+def _cleared(t: Turn, station: int, *, known: bool) -> None:
+    """Nobody is on this loop any more."""
+    for passage in t.live():
+        if passage.tail <= station <= passage.head and passage.adrift_s is None:
+            _off_loop(t, passage, station, known=known)
+
+
+def _off_loop(t: Turn, passage: Passage, station: int, *, known: bool) -> None:
+    booth, last = t.plan.booth, t.plan.last
+    if passage.head > station:
+        passage = t.put(replace(passage, tail=station + 1))
+        if station == booth:
+            left_booth(t, passage)
+    elif station == last and last > booth:
+        gone(t, passage)
+        _hurry_followers(t)
+    elif passage.tail < station and not (station == booth and may_leave(passage)):
+        # Its rear is still on the loop behind: it went back.
+        end_permission(t, passage.id, "the vehicle went back from the booth")
+        t.put(replace(passage, head=station - 1, assess_s=None))
+    elif known and station == booth and not may_leave(passage) and _backed_onto_approach(t, station):
+        _roll_back(t, passage, station - 1)
+    elif known and station < booth and _moved_up(t, station):
+        _enter(t, replace(passage, tail=station + 1), station + 1)
+    else:
+        _set_adrift(t, passage, station)
+
+
+def _hurry_followers(t: Turn) -> None:
+    """The exit loop is clear: whoever was let go and closed up over it is not far."""
+    for passage in t.live():
+        if passage.head == t.plan.booth and passage.adrift_s is not None and may_leave(passage):
+            t.put(replace(passage, wake_s=t.now_s + PASSING_S))
+
+
+def _backed_onto_approach(t: Turn, station: int) -> bool:
+    """The booth is empty, nobody was let go, and the loop before it was taken just now: by the same vehicle.
+
+    Who had been given that loop was not there: it is put back into the queue.
+    """
+    behind = station - 1
+    if behind < 0 or not t.level(behind) or t.now_s - t.changed_s(behind) > ROLL_BACK_S:
+        return False
+    for passage in t.live():
+        if passage.head == behind and passage.adrift_s is None:
+            if passage.reached_s is None or t.now_s - passage.reached_s > ROLL_BACK_S:
+                return False
+            wake_s = t.now_s + QUEUE_LIMIT_S
+            t.put(replace(passage, head=BEFORE, tail=BEFORE, reached_s=None, wake_s=wake_s))
+    return True
+
+
+def _set_adrift(t: Turn, passage: Passage, station: int) -> None:
+    """Off this loop and not yet on another one."""
+    if station == t.plan.booth:
+        end_permission(t, passage.id, "the booth loop has cleared")
+        patience_s = LEAVE_S if may_leave(passage) else VANISH_S
+        if t.plan.booth == t.plan.last:
+            patience_s = 0.0 if may_leave(passage) else patience_s
+    else:
+        patience_s = t.setup.limits.back_out_s
+    if passage.lost:
+        patience_s = max(patience_s, LOST_S)
+    passage = t.put(
+        replace(passage, head=station, tail=station, adrift_s=t.now_s, wake_s=t.now_s + patience_s, assess_s=None)
+    )
+    if t.due(passage.wake_s):
+        wake(t, passage)
+
+
+def _moved_up(t: Turn, station: int) -> bool:
+    """The next loop is held by a vehicle that is already further on: the one behind has closed up to it."""
+    if not t.level(station + 1):
+        return False
+    return any(p.head > station + 1 and p.tail <= station + 1 for p in t.live())
+
+
+def _note_departure_from_portal(t: Turn, passage: Passage) -> None:
+    """If counting goes on after this vehicle has left the portal, somebody else is in it."""
+    if t.setup.lane_type in _LONG_VEHICLES:
+        return
+    portals = []
+    for portal in t.radiation:
+        occupancy = portal.occupancy
+        if occupancy is not None and occupancy.passages[-1:] == (passage.id,) and occupancy.another_after_s is None:
+            after_s = t.now_s + portal.hold_in_s + SPLIT_MARGIN_S
+            portal = replace(portal, occupancy=replace(occupancy, another_after_s=after_s))
+        portals.append(portal)
+    t.radiation = tuple(portals)
+
+
+def _measure_with_last(t: Turn, passage: Passage) -> None:
+    """A vehicle found at a loop went through the portal together with another one, if it was measured at all."""
+    if not t.plan.births_at_portal:
+        return
+    for index, portal in enumerate(t.radiation):
+        reach_s = t.plan.portal_to_loop_m / FASTEST_MPS
+        occupancy, counting, past = portal.occupancy, portal.counting, portal.past
+        if occupancy is not None and counting is not None and t.now_s - occupancy.started_s >= reach_s:
+            joined = replace(occupancy, passages=(*occupancy.passages, passage.id)[-4:])
+            t.radiation = (*t.radiation[:index], replace(portal, occupancy=joined), *t.radiation[index + 1 :])
+            _share(t, passage, occupancy.id, counting.gamma_alarm, counting.neutron_alarm)
+        elif past is not None and t.now_s - past.ended_s <= MEASURED_S:
+            _share(t, passage, past.id, past.gamma_alarm, past.neutron_alarm)
+
+
+def _share(t: Turn, passage: Passage, occupancy: str, gamma: bool, neutron: bool) -> None:
+    """An occupancy that more than one vehicle may have been in."""
+    alarms.concern(t, occupancy, passage.id)
+    for other in t.tracking.passages:
+        if any(row.occupancy == occupancy for row in other.occupancies):
+            attach(t, other.id, occupancy, gamma=gamma, neutron=neutron, ambiguous=True)
+    attach(t, passage.id, occupancy, gamma=gamma, neutron=neutron, ambiguous=True)
+
+
+# --- when nothing comes ----------------------------------------------------------------------------------------------
+
+
+def wake(t: Turn, passage: Passage) -> None:
+    """The moment has come at which the position of `passage` is judged without a new fact."""
+    if passage.gone_s is not None:
+        close_gone(t, passage)
+    elif passage.lost:
+        close(t, passage, PassageEnd.INTERRUPTED, "the lane lost sight of it")
+    elif passage.head == BEFORE:
+        _judge_queued(t, passage)
+    elif passage.adrift_s is None:
+        t.put(replace(passage, wake_s=None))
+    elif passage.head < t.plan.booth:
+        _judge_approach(t, passage, passage.adrift_s)
+    else:
+        _judge_booth(t, passage)
+    reconcile(t)
+
+
+def _judge_queued(t: Turn, passage: Passage) -> None:
+    """Between portal and first loop for long: gone, unless those ahead keep it waiting."""
+    stations = range(min(t.plan.booth + 1, len(t.plan.stations)))
+    free_s = max((t.changed_s(station) for station in stations), default=0.0)
+    if any(t.level(station) is not False for station in stations):
+        t.put(replace(passage, wake_s=t.now_s + QUEUE_LIMIT_S / 4))
+    elif not t.due(free_s + QUEUE_LIMIT_S):
+        t.put(replace(passage, wake_s=free_s + QUEUE_LIMIT_S))
+    else:
+        close(t, passage, PassageEnd.WITHDRAWN, "passed the portal and never reached the approach")
+
+
+def _judge_approach(t: Turn, passage: Passage, adrift_s: float) -> None:
+    """Left the approach and not at the booth: gone, unless it may be closing up behind one that leaves."""
+    ahead = next((p for p in t.live() if p.tail <= passage.head + 1 <= p.head and p.adrift_s is None), None)
+    leaving = ahead is not None and (may_leave(ahead) or ahead.head > passage.head + 1)
+    still_read = assembly.heard_since(t, passage, t.now_s - t.setup.limits.back_out_s)
+    if (leaving and t.now_s - adrift_s < MOVE_UP_S) or still_read:
+        t.put(replace(passage, wake_s=t.now_s + t.setup.limits.back_out_s))
+    else:
+        close(t, passage, PassageEnd.WITHDRAWN, "left the approach without reaching the booth")
+
+
+def _judge_booth(t: Turn, passage: Passage) -> None:
+    """Left the booth and not seen at the exit."""
+    if t.plan.booth < t.plan.last:
+        t.doubt("missed_exit", for_s=120.0)
+    if not may_leave(passage) and not passage.unreleased:
+        passage = t.put(replace(passage, unreleased=True))
+        alarms.raise_alarm(t, AlarmKind.UNRELEASED_DEPARTURE, t.given.source, (passage.id,))
+    gone(t, passage)
+
+
+# --- when the loops cannot be read -----------------------------------------------------------------------------------
+
+
+def lose_sight(t: Turn, patience_s: float) -> None:
+    """The loops cannot be read for now: what they say next may be about other vehicles."""
+    for passage in t.live():
+        if passage.head > BEFORE:
+            t.put(replace(passage, lost=True, adrift_s=None, wake_s=t.now_s + patience_s))
+
+
+def interrupt_all(t: Turn, why: str) -> None:
+    """Close every open passage: nothing is known of their vehicles."""
+    for passage in t.tracking.passages:
+        if passage.gone_s is not None:
+            close_gone(t, passage)
+        else:
+            close(t, passage, PassageEnd.INTERRUPTED, why)
+
+
+def next_vehicle(t: Turn) -> None:
+    """The officer says that another vehicle is at the booth: the foremost one behind it, or one nobody has seen."""
+    if t.at_booth() is None and t.plan.booth < len(t.plan.stations):
+        _taken(t, t.plan.booth)

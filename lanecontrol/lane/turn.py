@@ -1,0 +1,187 @@
+"""The scratch pad of one step: the parts of the state under change, and the effects so far.
+
+Every module of the lane core takes a `Turn` and changes its parts by replacing them; nothing of it survives the step
+but the new state and the effects. It must never be kept, shared or reached from outside `lane.step`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from lanecontrol.announcements import Announcement, Quality, QualityChanged
+from lanecontrol.commands import Command, Outcome
+from lanecontrol.events import DeviceState, Input
+from lanecontrol.lane.effects import Answer, Drive, Effect, Publish
+from lanecontrol.lane.setup import LaneSetup
+from lanecontrol.lane.state import (
+    MAX_PENDING,
+    Contact,
+    DeviceNote,
+    Doubt,
+    LaneState,
+    Passage,
+    Pending,
+)
+
+EARLY_S = 0.001
+"""A timer may come this much early: clocks and sums of seconds are not exact."""
+_LATEST_S = 1e12
+
+_MANUAL = frozenset({"booth_loop_lost", "inputs_lost"})
+"""Doubts that leave nothing to go by: the officer says which vehicle is at the booth."""
+
+
+class Turn:
+    """One step under way."""
+
+    __slots__ = (
+        "assembly",
+        "counters",
+        "desk",
+        "effects",
+        "equipment",
+        "given",
+        "last_s",
+        "now_s",
+        "plan",
+        "radiation",
+        "setup",
+        "tracking",
+        "utc_s",
+    )
+
+    def __init__(self, setup: LaneSetup, state: LaneState, given: Input, offset_s: float) -> None:
+        self.setup = setup
+        self.given = given
+        self.plan = state.plan
+        self.radiation = state.radiation
+        self.tracking = state.tracking
+        self.assembly = state.assembly
+        self.equipment = state.equipment
+        self.desk = state.desk
+        self.counters = state.counters
+        self.effects: list[Effect] = []
+        self.last_s = state.now_s
+        now_s = given.at.mono_s + offset_s
+        # Lane time never runs backwards, whatever a caller's clock does; this also takes care of NaN.
+        self.now_s = now_s if state.now_s <= now_s < _LATEST_S else state.now_s
+        self.utc_s = given.at.utc_s if 0 <= given.at.utc_s < _LATEST_S else state.utc_s
+
+    # --- effects ---
+
+    def tell(self, announcement: Announcement) -> None:
+        self.effects.append(Publish(announcement))
+
+    def answer(self, key: str, outcome: Outcome) -> None:
+        self.effects.append(Answer(key, outcome))
+
+    def drive(self, device: str, command: Command, *, grants: bool) -> str:
+        """Give a command to a device; answers the command's id."""
+        number = self.counters.commands + 1
+        self.counters = replace(self.counters, commands=number)
+        name = f"{self.setup.lane}-c{number:06d}"
+        pending = (*self.equipment.pending, Pending(name, device, grants))[-MAX_PENDING:]
+        self.equipment = replace(self.equipment, pending=pending)
+        self.effects.append(Drive(name, device, command, grants))
+        return name
+
+    # --- time ---
+
+    def due(self, moment_s: float | None) -> bool:
+        return moment_s is not None and moment_s <= self.now_s + EARLY_S
+
+    def utc_at(self, moment_s: float) -> float:
+        """UTC of a moment of lane time, by the present clock."""
+        return self.utc_s - (self.now_s - moment_s)
+
+    # --- passages ---
+
+    def passage(self, name: str) -> Passage | None:
+        for passage in self.tracking.passages:
+            if passage.id == name:
+                return passage
+        return None
+
+    def put(self, passage: Passage) -> Passage:
+        """Put a changed passage in the place of the one of the same id."""
+        name = passage.id
+        self.tracking = replace(
+            self.tracking, passages=tuple(passage if p.id == name else p for p in self.tracking.passages)
+        )
+        return passage
+
+    def live(self) -> list[Passage]:
+        """Passages whose vehicle is still in the lane, the foremost first."""
+        return [p for p in self.tracking.passages if p.gone_s is None]
+
+    def at_booth(self) -> Passage | None:
+        """The passage of the vehicle that stands at the booth."""
+        booth = self.plan.booth
+        for passage in self.tracking.passages:
+            if passage.head == booth and passage.adrift_s is None and passage.gone_s is None:
+                return passage
+        return None
+
+    # --- contacts and devices ---
+
+    def contact(self, index: int) -> Contact:
+        return self.equipment.contacts[index] if 0 <= index < len(self.equipment.contacts) else Contact()
+
+    def loops(self, station: int) -> Iterator[Contact]:
+        """The contacts of the loops of a station."""
+        for index, where in enumerate(self.plan.loop_station):
+            if where == station:
+                yield self.contact(index)
+
+    def level(self, station: int) -> bool | None:
+        """Whether a station is taken; None while a loop that could tell has not been read."""
+        known: bool | None = False
+        for contact in self.loops(station):
+            if contact.on:
+                return True
+            if contact.on is None:
+                known = None
+        return known
+
+    def changed_s(self, station: int) -> float:
+        """When a loop of this station last changed."""
+        return max((contact.since_s for contact in self.loops(station)), default=0.0)
+
+    def device(self, name: str) -> DeviceNote | None:
+        for note in self.equipment.devices:
+            if note.device == name:
+                return note
+        return None
+
+    def usable(self, device: str) -> bool:
+        """Not known to be away, and its inputs not stale."""
+        note = self.device(device)
+        return note is None or (note.state is DeviceState.ONLINE and not note.stale)
+
+    # --- quality ---
+
+    def doubt(self, code: str, *, for_s: float | None = None) -> None:
+        """From now on (for a while, or until `trust`) the mapping of readings to vehicles is in doubt."""
+        until_s = None if for_s is None else self.now_s + for_s
+        others = tuple(d for d in self.desk.doubts if d.code != code)
+        self.desk = replace(self.desk, doubts=(*others, Doubt(code, until_s)))
+        self._rate(code)
+
+    def trust(self, code: str) -> None:
+        """The reason for a doubt is gone."""
+        if any(d.code == code for d in self.desk.doubts):
+            self.desk = replace(self.desk, doubts=tuple(d for d in self.desk.doubts if d.code != code))
+            self._rate(f"{code} is over")
+
+    def expire_doubts(self) -> None:
+        for doubt in self.desk.doubts:
+            if self.due(doubt.until_s):
+                self.trust(doubt.code)
+
+    def _rate(self, why: str) -> None:
+        codes = {d.code for d in self.desk.doubts}
+        quality = Quality.MANUAL if codes & _MANUAL else Quality.DEGRADED if codes else Quality.GOOD
+        if quality is not self.desk.quality:
+            self.desk = replace(self.desk, quality=quality)
+            self.tell(QualityChanged(quality, why, self.utc_s))
