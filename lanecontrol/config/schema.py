@@ -11,6 +11,7 @@ import ast
 import inspect
 import json
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import Any
 
 from lanecontrol import driver as drivers
@@ -80,7 +81,7 @@ def _docstrings(kind: type[Any]) -> dict[str, str]:
     tree = ast.parse(inspect.getsource(kind)).body[0]
     body = tree.body if isinstance(tree, ast.ClassDef) else []
     found = {}
-    for field, text in zip(body, body[1:], strict=False):
+    for field, text in pairwise(body):
         match field, text:
             case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(words))):
                 found[name] = inspect.cleandoc(words)

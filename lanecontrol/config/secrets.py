@@ -29,3 +29,8 @@ def find_secret(name: str, environ: Mapping[str, str] = os.environ) -> str | Non
 def variable(name: str) -> str:
     """The environment variable that can carry the secret."""
     return "LANECONTROL_SECRET_" + re.sub(r"[^A-Z0-9]", "_", name.upper())
+
+
+def stand_in(_name: str) -> str:
+    """For whoever only looks at a lane file and connects to nothing."""
+    return "stand-in-for-a-secret"

@@ -40,7 +40,7 @@ class Health:
     def __init__(self, now: Callable[[], float], *, lag_limit_s: float = LAG_LIMIT_S) -> None:
         self._now = now
         self._lag_limit_s = lag_limit_s
-        self._measured_at = now()
+        self._measured_at: float | None = None
         self._lag_s = 0.0
         self._limits: dict[str, float] = {}
         self._beats: dict[str, float] = {}
@@ -72,7 +72,8 @@ class Health:
     def verdict(self) -> Verdict:
         """All that is wrong now."""
         now = self._now()
-        late_s = max(self._lag_s, now - self._measured_at - LAG_EVERY_S)
+        unmeasured_s = 0.0 if self._measured_at is None else now - self._measured_at - LAG_EVERY_S
+        late_s = max(self._lag_s, unmeasured_s)
         reasons = [f"event loop {late_s:.2f} s late"] if late_s > self._lag_limit_s else []
         for name, within_s in self._limits.items():
             silent_s = now - self._beats[name]

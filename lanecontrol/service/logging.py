@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import os
 from collections.abc import Mapping, Set
 from enum import Enum
 from typing import Any, TextIO
@@ -58,15 +59,9 @@ def configure_logging(*, level: str, style: str, stream: TextIO, hash_key: bytes
 def _renderer(style: str, stream: TextIO) -> Processor:
     if style == "console" or (style == "auto" and stream.isatty()):
         return structlog.dev.ConsoleRenderer(
-            colors=stream.isatty() and not _no_colour(), exception_formatter=structlog.dev.plain_traceback
+            colors=stream.isatty() and not os.environ.get("NO_COLOR"), exception_formatter=structlog.dev.plain_traceback
         )
     return structlog.processors.JSONRenderer(ensure_ascii=False)
-
-
-def _no_colour() -> bool:
-    import os
-
-    return bool(os.environ.get("NO_COLOR"))
 
 
 class Redaction:
@@ -76,7 +71,11 @@ class Redaction:
         self._key = hash_key
 
     def __call__(self, logger: Any, method: str, event: EventDict) -> EventDict:
-        return {self._name(key): self._safe(value, 0) for key, value in event.items()}
+        return {self._name(key): self.safe(value) for key, value in event.items()}
+
+    def safe(self, value: Any) -> Any:
+        """The value as plain data that may be shown."""
+        return self._safe(value, 0)
 
     def _name(self, key: Any) -> str:
         return self._hash(key.clear.encode()) if isinstance(key, Identifier) else str(key)
