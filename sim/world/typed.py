@@ -1,0 +1,85 @@
+"""The short way from a sensor to the lane core: each reading as the events that a driver would report for it.
+
+For `lanecontrol sim --typed`, which leaves out wire, fakes and drivers. Values are rounded as the wire rounds them, so
+that both ways score alike.
+"""
+
+from __future__ import annotations
+
+from lanecontrol.events import (
+    DeviceReport,
+    GammaBackground,
+    GammaCounts,
+    InputChanged,
+    NeutronBackground,
+    NeutronCounts,
+    OccupancyEnded,
+    PlateRead,
+    PortalSpeed,
+    PortalTamper,
+    TagRead,
+)
+from lanecontrol.identifier import Identifier
+from sim.readings import (
+    Contact,
+    GammaInterval,
+    NeutronSecond,
+    OccupancyOver,
+    PlateView,
+    Reading,
+    SpeedMeasured,
+    TagAnswer,
+    Tamper,
+    Vacant,
+)
+from sim.world.world import Sensed
+
+FOOT_M = 0.3048
+MPH_PER_FOOT_PER_S = 0.681818
+MPS_PER_MPH = 0.44704
+MPH_SATURATED = 99.999
+LLRP_RSSI = (-128, 127)
+
+
+def reports(sensed: Sensed) -> tuple[tuple[str, DeviceReport], ...]:
+    """What the device's driver would report for this reading, in order; mostly one event."""
+    return tuple((sensed.device, event) for event in _events(sensed.reading))
+
+
+def _events(reading: Reading) -> tuple[DeviceReport, ...]:
+    match reading:
+        case Contact(point, on):
+            return (InputChanged(point, on),)
+        case TagAnswer():
+            return (_tag_read(reading),)
+        case PlateView(text, confidence, jurisdiction, car):
+            return (PlateRead(Identifier(text), confidence, jurisdiction, car),)
+        case Vacant(gamma_cps, neutron_cps):
+            exact = tuple(round(cps, 8) for cps in neutron_cps)
+            return (NeutronBackground(exact, exact=True), GammaBackground(tuple(round(cps) for cps in gamma_cps)))
+        case GammaInterval(counts, alarm):
+            return (GammaCounts(counts, alarm),)
+        case NeutronSecond(counts, alarm):
+            return (NeutronCounts(counts, alarm),)
+        case SpeedMeasured(speed_mps):
+            return (PortalSpeed(_speed_on_the_wire(speed_mps)),)
+        case OccupancyOver(counter, neutron_cps):
+            return (OccupancyEnded(counter, int(1000 * neutron_cps) / 1000),)
+        case Tamper(active):
+            return (PortalTamper(active),)
+
+
+def _tag_read(answer: TagAnswer) -> TagRead:
+    """LLRP gives the peak RSSI as a whole number of dBm in one signed byte."""
+    rssi_dbm = min(max(round(answer.rssi_dbm), LLRP_RSSI[0]), LLRP_RSSI[1])
+    tid = Identifier(answer.tid.hex()) if answer.tid else None
+    return TagRead(answer.antenna, Identifier(answer.epc.hex()), float(rssi_dbm), tid=tid)
+
+
+def _speed_on_the_wire(speed_mps: float) -> float | None:
+    """SP has mph with three decimals, made of seconds per foot with four; zero and saturated say nothing."""
+    seconds_per_foot = round(FOOT_M / speed_mps, 4) if speed_mps > 0.0 else 0.0
+    if not 0.0 < seconds_per_foot < 9.9999:
+        return None
+    mph = round(MPH_PER_FOOT_PER_S / seconds_per_foot, 3)
+    return mph * MPS_PER_MPH if mph < MPH_SATURATED else None
