@@ -175,7 +175,7 @@ class MqttClient(Transport):
 
     def _welcome(self, connack: Connack) -> None:
         if connack.code:
-            raise _refusal(connack)
+            raise refusal(connack)
         if connack.maximum_qos < 1:
             raise ProtocolViolation("connect", "the broker has no QoS 1")
         if connack.keepalive_s is not None:
@@ -486,7 +486,7 @@ class MqttClient(Transport):
             flushed.exception()
 
 
-def _refusal(connack: Connack) -> DeviceError:
+def refusal(connack: Connack) -> DeviceError:
     why = f"refused by the broker: {reason_text(connack.code)}{connack.reason and ': ' + connack.reason}"
     if connack.code in _CREDENTIALS:
         return CredentialsRefused("connect", why)

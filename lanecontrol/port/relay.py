@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 from bisect import insort
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol, TypeVar
 
+from lanecontrol import forms
 from lanecontrol.errors import StorageUnavailable
-from lanecontrol.ledger.records import START, Position, Row
+from lanecontrol.ledger.records import START, Head, Position, Row
 from lanecontrol.port.mqtt_packets import PACKET_TOO_LARGE, TOPIC_INVALID, reason_text
 from lanecontrol.port.payloads import CONTENT_TYPE
 from lanecontrol.port.tasks import together
@@ -25,28 +26,63 @@ from lanecontrol.port.transport import NO_SUBSCRIBERS, REFUSED, Message, Transpo
 
 T = TypeVar("T")
 
-NO_BODY = 0x100
-"""Our own reason for a dead letter: the body is erased or damaged. No broker's code is above 0xFF."""
+DEAD_LETTERS = "dead-letters"
+"""Under this name the ledger keeps what could not be delivered."""
+DEAD_LETTERS_LIMIT = 1000
+"""So many are listed; of more the oldest are only counted. The events themselves stay in the ledger."""
 
 
 class Outbox(Protocol):
-    """What the relay asks of the ledger. Every call may raise StorageUnavailable, and is then repeated."""
+    """What the relay asks of the ledger."""
 
-    async def undelivered(self, after: Position, limit: int) -> Sequence[Row]:
-        """Up to `limit` committed, undelivered rows after a position, in order."""
+    @property
+    def head(self) -> Head:
+        """The last row on disk."""
         ...
 
-    async def mark_delivered(self, positions: Sequence[Position]) -> None:
+    @property
+    def undelivered_count(self) -> int:
+        """Rows on disk that are not marked as delivered."""
+        ...
+
+    async def undelivered(self, after: Position, limit: int) -> Sequence[Row]:
+        """Up to `limit` undelivered rows after a position, in order; empty when there are no more."""
+        ...
+
+    def mark_delivered(self, positions: Iterable[Position]) -> None:
         """These need not be sent again."""
         ...
 
-    async def mark_dead(self, position: Position, code: int, why: str) -> None:
-        """This one cannot be delivered: into the dead letters, with the last reason code."""
+    async def beyond(self, position: Position) -> None:
+        """Wait until there is a row on disk after `position`."""
         ...
 
-    async def last_position(self) -> Position:
-        """The newest committed row."""
-        ...
+    async def get(self, key: str) -> bytes | None: ...
+
+    def put(self, key: str, value: bytes) -> asyncio.Future[None]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """An event that the broker refused for good. Its row in the ledger keeps what it said."""
+
+    position: int
+    epoch: int
+    seq: int
+    topic_class: str
+    code: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetters:
+    """All of them: how many since the store was made, and the latest."""
+
+    count: int = 0
+    latest: tuple[DeadLetter, ...] = ()
+
+    def with_one(self, letter: DeadLetter) -> DeadLetters:
+        return DeadLetters(self.count + 1, (*self.latest, letter)[-DEAD_LETTERS_LIMIT:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +118,7 @@ class RelayCounts:
 _BATCH = 500
 _PARKED_LIMIT = 2000
 """Rows kept in memory while their classes wait; beyond it nothing more is fetched until some have been settled."""
-_UNMARKED_LIMIT = 5000
-"""Deliveries that the store has not taken down yet; beyond it nothing is sent, so that repeats stay bounded."""
-_HOPELESS = frozenset((PACKET_TOO_LARGE, TOPIC_INVALID, NO_BODY))
+_HOPELESS = frozenset((PACKET_TOO_LARGE, TOPIC_INVALID))
 """Reasons that no further try can change."""
 _STREAK = 3
 """After so many dead letters in a row a class is tried once each: it must not crawl at the pace of the retries."""
@@ -111,7 +145,7 @@ class _Feed:
 
 
 class Relay:
-    """The relay of one lane."""
+    """The relay of one lane. `on_dead` is told of every dead letter, to be logged and shown."""
 
     def __init__(
         self,
@@ -119,43 +153,47 @@ class Relay:
         address: LaneAddress,
         policy: RelayPolicy | None = None,
         *,
-        on_dead: Callable[[Row, str], None] = lambda row, why: None,
+        on_dead: Callable[[DeadLetter], None] = lambda letter: None,
     ) -> None:
         self.policy = policy or RelayPolicy()
         self.counts = RelayCounts()
         self._outbox = outbox
+        self._address = address
         self._topics = {name: address.event(name) for name in CLASSES}
         self._on_dead = on_dead
-        self._address = address
-        self._drain: _Drain | None = None
-        self._delivered: list[Position] = []
-        self._dead: list[tuple[Row, int]] = []
-        self._to_mark = asyncio.Event()
         self._tries: dict[Position, int] = {}
         self._streaks: dict[str, int] = {}
-        self._quiet = asyncio.Event()
+        self._dying: list[DeadLetter] = []
+        self._dead_waits = asyncio.Event()
+        self._dead: DeadLetters | None = None
+        self._progress = asyncio.Event()
 
-    def committed(self) -> None:
-        """Something new is in the ledger. Never blocks."""
-        self._quiet.clear()
-        if self._drain is not None:
-            self._drain.committed()
+    async def wait_delivered(self) -> None:
+        """Until all that is on disk is delivered. Without a broker that never comes: the caller bounds the wait."""
+        while self._outbox.undelivered_count:
+            self._progress.clear()
+            await self._progress.wait()
 
-    async def wait_quiet(self) -> None:
-        """Until everything recorded is delivered and marked. Without a broker that never comes: bound the wait."""
-        await self._quiet.wait()
+    async def dead_letters(self) -> DeadLetters:
+        """What could not be delivered. Raises StorageError."""
+        if self._dead is None:
+            stored = await self._outbox.get(DEAD_LETTERS)
+            self._dead = forms.from_json(DeadLetters, stored) if stored else DeadLetters()
+        return self._dead
 
     async def drain(self, transport: Transport) -> None:
         """Send what there is and what comes, until the connection is lost: raises LinkLost, or a StorageError."""
-        self._quiet.clear()
-        await self._mark_all()
-        head = await self._patiently(self._outbox.last_position)
-        self._drain = _Drain(self, transport, head)
+        drain = _Drain(self, transport, self._outbox.head.position)
         try:
-            await together(self._keep_marking(), self._drain.pump())
+            await together(self._keep_burying(), drain.pump(), self._follow(drain))
         finally:
-            self._drain.end()
-            self._drain = None
+            drain.end()
+
+    async def _follow(self, drain: _Drain) -> None:
+        while True:
+            seen = self._outbox.head.position
+            drain.committed()
+            await self._outbox.beyond(seen)
 
     # --- for the drain at work ---
 
@@ -163,25 +201,27 @@ class Relay:
         return self._topics.get(topic_class) or self._address.event(topic_class)
 
     async def fetch(self, after: Position, limit: int) -> Sequence[Row]:
-        return await self._patiently(lambda: self._outbox.undelivered(after, limit))
-
-    @property
-    def unmarked(self) -> int:
-        return len(self._delivered) + len(self._dead)
+        rows = await self._patiently(lambda: self._outbox.undelivered(after, limit))
+        if self._dying:  # not put down yet: they must not be sent again on a new connection
+            dying = {letter.position for letter in self._dying}
+            return [row for row in rows if row.position not in dying]
+        return rows
 
     def good(self, row: Row, unheard: bool) -> None:
         """The broker took it."""
         self.counts.delivered += 1
         self.counts.unheard += unheard
-        self._tries.pop(row.position, None)
-        self._streaks.pop(row.topic_class, None)
-        self._delivered.append(row.position)
-        self._to_mark.set()
+        if self._tries:
+            self._tries.pop(row.position, None)
+        if self._streaks:
+            self._streaks.pop(row.topic_class, None)
+        self._outbox.mark_delivered((row.position,))
+        self._progress.set()
 
     def bad(self, row: Row, code: int) -> bool:
         """The broker refused it; answers whether it is worth another try."""
-        self.counts.refused += code != NO_BODY
-        self.counts.last_refusal = f"{row.topic_class} {row.epoch}-{row.seq}: {_why(code)}"
+        self.counts.refused += 1
+        self.counts.last_refusal = f"{row.topic_class} {row.epoch}-{row.seq}: {reason_text(code)}"
         tried = self._tries.get(row.position, 0) + 1
         streak = self._streaks.get(row.topic_class, 0)
         if code not in _HOPELESS and tried < self.policy.tries and streak < _STREAK:
@@ -190,35 +230,34 @@ class Relay:
         self._tries.pop(row.position, None)
         self._streaks[row.topic_class] = streak + 1
         self.counts.dead += 1
-        self._dead.append((row, code))
-        self._to_mark.set()
+        self._dying.append(
+            DeadLetter(row.position, row.epoch, row.seq, row.topic_class, code, reason_text(code)),
+        )
+        self._dead_waits.set()
         return False
 
-    def settled(self) -> None:
-        """The drain has nothing in hand: quiet, once the store has it down."""
-        if not self.unmarked:
-            self._quiet.set()
+    # --- dead letters ---
 
-    # --- marks ---
-
-    async def _keep_marking(self) -> None:
+    async def _keep_burying(self) -> None:
+        """Put down what died, and only then take it out of the outbox."""
         while True:
-            await self._to_mark.wait()
-            await self._mark_all()
-            if self._drain is not None:
-                self._drain.marked()
+            while self._dying:
+                await self._bury()
+            self._dead_waits.clear()
+            await self._dead_waits.wait()
 
-    async def _mark_all(self) -> None:
-        self._to_mark.clear()
-        while self._delivered:
-            batch = self._delivered[:]
-            await self._patiently(lambda done=batch: self._outbox.mark_delivered(done))  # type: ignore[misc]
-            del self._delivered[: len(batch)]
-        while self._dead:
-            row, code = self._dead[0]
-            await self._patiently(lambda row=row, code=code: self._outbox.mark_dead(row.position, code, _why(code)))  # type: ignore[misc]
-            del self._dead[0]
-            self._on_dead(row, _why(code))
+    async def _bury(self) -> None:
+        letters, known = self._dying[:], await self._patiently(self.dead_letters)
+        for letter in letters:
+            known = known.with_one(letter)
+        raw = forms.to_json(known)
+        await self._patiently(lambda: self._outbox.put(DEAD_LETTERS, raw))
+        self._dead = known
+        del self._dying[: len(letters)]
+        self._outbox.mark_delivered([Position(letter.position) for letter in letters])
+        self._progress.set()
+        for letter in letters:
+            self._on_dead(letter)
 
     async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
         """A full or failing disk heals or is replaced: the events wait in it until then."""
@@ -258,9 +297,6 @@ class _Drain:
         self._backlog.more = self._live.more = True
         self._wake.set()
 
-    def marked(self) -> None:
-        self._wake.set()
-
     def end(self) -> None:
         self._ended = True
         for stalled in self._stalled.values():
@@ -275,8 +311,6 @@ class _Drain:
                 raise self._lost
             if await self._fetch():
                 continue
-            if not (self._flying or self._queue or self._express or self._stalled or self._backlog.more):
-                self._relay.settled()
             # Without a limit: a commit, a PUBACK, a retry's timer or the end of the connection wakes it.
             await self._wake.wait()
 
@@ -290,7 +324,7 @@ class _Drain:
         parked = sum(len(stalled.waiting) for stalled in self._stalled.values())
         if self._backlog.more and len(self._queue) < _BATCH // 2 and parked < _PARKED_LIMIT:
             rows = await self._next_rows(self._backlog)
-            if len(rows) < _BATCH:  # all there was, so what was recorded before this connection is in hand
+            if not rows:  # all there was, so what was recorded before this connection is in hand
                 self._backlog.after = max(self._backlog.after, self._head)
             self._queue.extend(row for row in rows if row.position not in self._overtaken)
             self._overtaken.difference_update([row.position for row in rows])
@@ -314,13 +348,13 @@ class _Drain:
         rows = await self._relay.fetch(feed.after, _BATCH)
         if rows:
             feed.after = rows[-1].position
-            feed.more = feed.more or len(rows) == _BATCH
+            feed.more = True
         return rows
 
     # --- sending ---
 
     def _fill(self) -> None:
-        while self._flying < self._window and self._relay.unmarked < _UNMARKED_LIMIT:
+        while self._flying < self._window:
             row = self._next()
             if row is None:
                 return
@@ -349,8 +383,7 @@ class _Drain:
 
     def _send(self, row: Row) -> None:
         if row.body is None:
-            self._relay.bad(row, NO_BODY)
-            return
+            return  # erased while it waited here: the ledger counts it as delivered
         message = Message(
             self._relay.topic(row.topic_class),
             row.body,
@@ -400,7 +433,3 @@ def _overtakes(topic_class: str) -> bool:
 
 def _position(row: Row) -> Position:
     return row.position
-
-
-def _why(code: int) -> str:
-    return "the body is erased or damaged" if code == NO_BODY else reason_text(code)

@@ -1,0 +1,177 @@
+"""One hand-written announcement of every type: examples for integrators, and what the golden tests start from.
+
+The values tell one afternoon at one lane: a vehicle with two cards and a plate alarms the portal and is referred. The
+numbers are invented. Nothing in the daemon's own work uses this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from lanecontrol.announcements import (
+    AlarmAcknowledged,
+    AlarmEnded,
+    AlarmKind,
+    AlarmRaised,
+    Announcement,
+    BoundOccupancy,
+    BoundPlate,
+    BoundTag,
+    CentralReach,
+    CommandCompleted,
+    DeviceFaultChanged,
+    DeviceStateChanged,
+    DisposedBy,
+    DispositionRecorded,
+    EquipmentFault,
+    Finding,
+    GateMoved,
+    GateState,
+    InputsDropped,
+    LaneLife,
+    LaneLifeChanged,
+    LaneStarted,
+    LaneType,
+    OccupancyRecorded,
+    OrderAnswered,
+    OrderRejected,
+    PassageAssessed,
+    PassageAtBooth,
+    PassageClosed,
+    PassageEnd,
+    PassageOpened,
+    PlateSighted,
+    Quality,
+    QualityChanged,
+    ReadingOrphaned,
+    Referral,
+    Severity,
+    SignalAspect,
+    SignalShown,
+    TagKind,
+    TagSighted,
+)
+from lanecontrol.clock import Instant
+from lanecontrol.commands import Actor, Disposition, Result, Role
+from lanecontrol.events import DeviceState, Identity
+from lanecontrol.identifier import Identifier
+from lanecontrol.port.payloads import event_bytes
+from lanecontrol.port.topics import LaneAddress
+
+NOON_S = 1_767_974_400.0
+"""2026-01-09T16:00:00Z."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """An announcement and where it stands among its lane's events."""
+
+    announcement: Announcement
+    seq: int
+    address: LaneAddress
+
+    def bytes(self) -> bytes:
+        """The event as it would go over the wire."""
+        instant = Instant(self.seq * 1.5, NOON_S + self.seq * 1.5, synchronised=self.seq % 2 == 0)
+        return event_bytes(self.announcement, epoch=2, seq=self.seq, instant=instant, source_lane=self.address)
+
+
+def samples() -> Iterator[Sample]:
+    """One of every type. The odd ones come from a free-running clock, every third from a simulated lane."""
+    for seq, announcement in enumerate(_announcements(), 1):
+        yield Sample(announcement, seq, LaneAddress("nogales", "07", simulated=seq % 3 == 0))
+
+
+def _announcements() -> Iterator[Announcement]:
+    at = NOON_S
+    officer = Actor("J. Rivera", Role.OFFICER)
+    card = Identifier("e2801160600002054f6b0a11")
+    plate = Identifier("ABC123")
+    tags = (
+        BoundTag(card, TagKind.PERSON, 12.5, 31, at + 1.0, at + 9.5),
+        BoundTag(Identifier("e2801160600002054f6b0a12"), TagKind.UNKNOWN, 2.5, 3, at + 2.0, at + 2.5, ambiguous=True),
+    )
+    plates = (BoundPlate(plate, 0.93, 4.0, "US-AZ"),)
+    occupancies = (BoundOccupancy("portal-000123", gamma_alarm=True, neutron_alarm=False),)
+    findings = (
+        Finding("rpm.gamma_alarm", Severity.HIGH, Referral.MANDATORY, "portal", "7.5 sigma"),
+        Finding("card.too_few", Severity.MEDIUM, Referral.OFFICER_CONFIRMS, "lane"),
+    )
+    disposed = DisposedBy(Disposition.REFER_SECONDARY, officer, at + 20.0, ("rpm.gamma_alarm",))
+    yield PassageOpened("07-000451", "approach", at)
+    yield PassageAtBooth("07-000451", at + 5.0)
+    yield PassageAssessed(
+        "07-000451", 1, at + 7.0, at + 5.0, tags, plates, occupancies, findings, Referral.MANDATORY, Quality.GOOD, 2
+    )
+    yield PassageClosed(
+        "07-000451",
+        PassageEnd.COMPLETE,
+        "",
+        LaneType.SENTRI,
+        at,
+        at + 5.0,
+        at + 24.0,
+        at + 27.5,
+        tags,
+        plates,
+        occupancies,
+        findings,
+        Referral.MANDATORY,
+        disposed,
+        2,
+        Quality.GOOD,
+        "9f2c51d0a7b3e846",
+    )
+    yield TagSighted(card, TagKind.PERSON, "reader", "approach", 1, at + 1.0, -54.5)
+    yield PlateSighted(plate, 0.93, "camera", "approach", at + 1.5, "US-AZ", "")
+    yield ReadingOrphaned(
+        "tag", card, "reader", "exit", 2, at + 60.0, at + 60.5, late=True, why="its passage is closed"
+    )
+    yield OccupancyRecorded(
+        "portal-000123",
+        "portal",
+        at + 0.5,
+        at + 4.5,
+        (251, 248, 255, 249),
+        (1.5, 2.0),
+        False,
+        412,
+        7.5,
+        "upper left",
+        True,
+        3,
+        False,
+        2.25,
+        20,
+        False,
+        False,
+        False,
+        ("07-000451",),
+    )
+    yield AlarmRaised("alarm-88", AlarmKind.GAMMA, "portal", at + 4.0, ("07-000450", "07-000451"), "portal-000123")
+    yield AlarmAcknowledged("alarm-88", officer, at + 8.0)
+    yield AlarmEnded("alarm-88", at + 30.0)
+    yield DispositionRecorded("07-000451", disposed, ("rpm.gamma_alarm", "card.too_few"))
+    yield SignalShown(SignalAspect.PROCEED, "disposition REFER_SECONDARY", at + 20.0)
+    yield GateMoved(GateState.OPENING, "commanded", at + 20.5)
+    yield CommandCompleted("io", "open gate", Result.UNKNOWN, "no answer within 1 s", at + 21.5)
+    yield EquipmentFault("gate", "gate.travel", "not open after 8 s", True, at + 28.5)
+    yield LaneLifeChanged(LaneLife.OPEN, LaneLife.OPENING, "order of M. Chen", at - 3600.0)
+    yield LaneStarted(cold=False, boot="5f0c9c52", at_utc_s=at - 3700.0)
+    yield QualityChanged(Quality.DEGRADED, "loop booth stale", at + 90.0)
+    yield CentralReach(False, "mqtts://broker:8883: connect: connection refused", at + 100.0)
+    yield DeviceStateChanged(
+        "portal",
+        "rpm.rapiscan",
+        DeviceState.ONLINE,
+        "",
+        at - 3690.0,
+        Identity("Rapiscan", "TSA VM-250", "", "1.1.8"),
+    )
+    yield DeviceFaultChanged("reader", "antenna.2", "not connected", True, at + 110.0)
+    yield OrderAnswered("console-5b1f2a90", "Dispose", officer, Result.DONE, "", at + 20.0)
+    yield OrderRejected(
+        "poe/nogales/lane/07/cmd/open", "late: the deadline was 4.0 s ago", "M. Chen", Role.SUPERVISOR, at
+    )
+    yield InputsDropped(12, at + 120.0)
