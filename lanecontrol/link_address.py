@@ -112,14 +112,14 @@ def _host_and_port(parts: SplitResult) -> tuple[str, int]:
     form = _FORMS[parts.scheme]
     if parts.path not in ("", "/"):
         raise ValueError(f"a {parts.scheme} url has no path; write {form}")
+    if parts.netloc.count(":") > 1 and not parts.netloc.startswith("["):
+        raise ValueError(f"an IPv6 address stands in brackets; write {parts.scheme}://[fe80::1]:port")
     try:
         host, port = parts.hostname, parts.port
     except ValueError:
         raise ValueError(f"the port is no number from 1 to 65535; write {form}") from None
     if not host:
         raise ValueError(f"the host is missing; write {form}")
-    if ":" in host and not parts.netloc.startswith("["):
-        raise ValueError("an IPv6 address stands in brackets; write tcp://[fe80::1]:port")
     if not port:
         raise ValueError(f"the port is {'missing' if port is None else 'zero'}; write {form}")
     return host, port

@@ -19,9 +19,11 @@ async def connect_serial(address: SerialAddress) -> FdLink:
     Opening takes no wait: pyserial opens without blocking and sets the line at once.
     """
     try:
+        import termios  # not on every system
+
         import serial  # here, because most lanes have no serial device
-    except ImportError:
-        raise LinkLost("open", "serial ports need the package pyserial, which is not installed") from None
+    except ImportError as error:
+        raise LinkLost("open", f"serial ports need a Unix and the package pyserial; there is no {error.name}") from None
     try:
         port = serial.Serial(
             address.path,
@@ -38,7 +40,7 @@ async def connect_serial(address: SerialAddress) -> FdLink:
         raise LinkLost("open", _words(error)) from error
 
     def release() -> None:
-        with contextlib.suppress(OSError):  # a port that was unplugged
+        with contextlib.suppress(OSError, termios.error):  # a port that was unplugged
             port.reset_output_buffer()  # or the system holds the close until a blocked line has sent it all
         with contextlib.suppress(OSError):
             port.close()

@@ -1,0 +1,161 @@
+"""TLS links: only to the right peer, and our own certificate where the peer asks for one."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import socket
+import ssl
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from lanecontrol.errors import CredentialsRefused, LinkLost, ProtocolViolation
+from lanecontrol.link_stream import StreamLink, _tls_context
+from lanecontrol.links import LinkOpener, TlsAddress, serve_tcp
+
+pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="makes its certificates with openssl")
+
+
+def _openssl(folder: Path, *arguments: str) -> None:
+    subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`server` for localhost, `client` for us: each signs itself. `locked.key` is the client's, with a password."""
+    folder = tmp_path_factory.mktemp("certificates")
+    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+    for name in ("server", "client"):
+        made = ("-keyout", f"{name}.key", "-out", f"{name}.pem", "-days", "2")
+        names = ("-subj", f"/CN={name}", "-addext", "subjectAltName=DNS:localhost")
+        _openssl(folder, "req", "-x509", *key, *made, *names)
+    _openssl(folder, "ec", "-in", "client.key", "-out", "locked.key", "-aes128", "-passout", "pass:secret")
+    return folder
+
+
+def _server_context(certificates: Path) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificates / "server.pem", certificates / "server.key")
+    return context
+
+
+@asynccontextmanager
+async def tls_echo(certificates: Path, *, ask: bool = False) -> AsyncIterator[int]:
+    context = _server_context(certificates)
+    if ask:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(certificates / "client.pem")
+
+    async def echo(link: StreamLink) -> None:
+        try:
+            await link.write(await link.read())
+            await link.read()
+        except LinkLost:
+            pass
+        finally:
+            await link.close()
+
+    tasks: set[asyncio.Task[None]] = set()
+
+    def accepted(link: StreamLink) -> None:
+        tasks.add(asyncio.get_running_loop().create_task(echo(link)))
+
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: StreamLink(on_connect=accepted), "127.0.0.1", 0, ssl=context)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+    if tasks:
+        await asyncio.wait(tasks)
+
+
+async def _say_hello(url: str) -> bytes:
+    async with LinkOpener().open(url) as link:
+        await link.write(b"hello")
+        return await link.read()
+
+
+async def test_a_peer_with_a_certificate_that_we_trust_is_talked_to(certificates: Path) -> None:
+    async with tls_echo(certificates) as port:
+        assert await _say_hello(f"tls://localhost:{port}?ca={certificates}/server.pem") == b"hello"
+
+
+async def test_a_peer_with_a_foreign_certificate_is_the_wrong_device(certificates: Path) -> None:
+    async with tls_echo(certificates) as port:
+        with pytest.raises(ProtocolViolation, match="certificate is not good"):
+            await _say_hello(f"tls://localhost:{port}?ca={certificates}/client.pem")
+
+
+async def test_a_peer_with_another_name_is_the_wrong_device(certificates: Path) -> None:
+    async with tls_echo(certificates) as port:
+        with pytest.raises(ProtocolViolation, match="certificate is not good"):
+            await _say_hello(f"tls://127.0.0.1:{port}?ca={certificates}/server.pem")
+
+
+async def test_without_a_ca_the_systems_authorities_decide(certificates: Path) -> None:
+    async with tls_echo(certificates) as port:
+        with pytest.raises(ProtocolViolation, match="certificate is not good"):
+            await _say_hello(f"tls://localhost:{port}")
+
+
+async def test_a_peer_that_asks_for_our_certificate_gets_it(certificates: Path) -> None:
+    ours = f"cert={certificates}/client.pem&key={certificates}/client.key"
+    async with tls_echo(certificates, ask=True) as port:
+        assert await _say_hello(f"tls://localhost:{port}?ca={certificates}/server.pem&{ours}") == b"hello"
+
+
+def _turn_away(listener: socket.socket, context: ssl.SSLContext) -> None:
+    """Serve one client with plain sockets: unlike asyncio's, they send the alert that says why."""
+    client, _ = listener.accept()
+    with client, suppress(OSError):
+        context.wrap_socket(client, server_side=True).close()
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=["1.2", "1.3"])
+async def test_a_peer_that_refuses_our_certificate_is_told_apart_from_a_lost_link(
+    certificates: Path, version: ssl.TLSVersion
+) -> None:
+    context = _server_context(certificates)
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(certificates / "client.pem")
+    context.minimum_version = context.maximum_version = version
+    ours = f"cert={certificates}/server.pem&key={certificates}/server.key"
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(5)
+        serving = asyncio.ensure_future(asyncio.to_thread(_turn_away, listener, context))
+        port = listener.getsockname()[1]
+        with pytest.raises(CredentialsRefused):
+            await _say_hello(f"tls://localhost:{port}?ca={certificates}/server.pem&{ours}")
+        await serving
+
+
+def test_nothing_older_than_tls_1_2_is_spoken() -> None:
+    context = _tls_context(TlsAddress("localhost", 1))
+    assert context is not None
+    assert context.minimum_version is ssl.TLSVersion.TLSv1_2
+    assert context.check_hostname
+    assert context.verify_mode is ssl.CERT_REQUIRED
+
+
+async def test_a_peer_without_tls_is_the_wrong_device(certificates: Path) -> None:
+    async def shout(link: object) -> None:
+        await link.write(b"GB,000382\r\n")  # type: ignore[attr-defined]
+        await asyncio.sleep(1)
+
+    async with serve_tcp("127.0.0.1", 0, shout) as port:
+        with pytest.raises(ProtocolViolation, match="TLS: "):
+            await _say_hello(f"tls://localhost:{port}?ca={certificates}/server.pem")
+
+
+async def test_files_that_cannot_be_used_are_named_as_the_cause(certificates: Path) -> None:
+    for query in (
+        "ca=/no/such/file.pem",
+        f"ca={certificates}/server.key",
+        f"cert={certificates}/client.pem&key={certificates}/server.key",
+        f"cert={certificates}/client.pem&key={certificates}/locked.key",
+    ):
+        with pytest.raises(LinkLost, match="ca, cert or key cannot be used"):
+            await _say_hello(f"tls://localhost:1?{query}")
