@@ -1,0 +1,277 @@
+"""The portal's lines become typed events; bad lines are doubts, silence is noticed, stored captures are counted."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+from driver_bench import Notebook, in_session
+from hypothesis import given
+from hypothesis import strategies as st
+
+from drivers.rpm_rapiscan import RapiscanPortal
+from drivers.rpm_rapiscan_codec import LINE_LIMIT, LineCodec, read_line, without_stamp
+from lanecontrol.errors import LinkLost
+from lanecontrol.events import (
+    GammaBackground,
+    GammaCounts,
+    Identity,
+    Level,
+    NeutronBackground,
+    NeutronCounts,
+    OccupancyEnded,
+    PortalExtra,
+    PortalSetup,
+    PortalSpeed,
+    PortalTamper,
+)
+from lanecontrol.framing import Doubt
+from lanecontrol.links import Link
+
+LINES: list[tuple[str, Any]] = [
+    ("GB,000382,000381,000426,000367", GammaBackground((382, 381, 426, 367))),
+    ("GH,000382,000381,000426,000367", GammaBackground((382, 381, 426, 367), Level.HIGH)),
+    ("GL,000002,000001,000006,000007", GammaBackground((2, 1, 6, 7), Level.LOW)),
+    ("NB,000003,000000,000002,000000", NeutronBackground((3.0, 0.0, 2.0, 0.0))),
+    ("NH,000030,000000,000020,000000", NeutronBackground((30.0, 0.0, 20.0, 0.0), Level.HIGH)),
+    (
+        "NB1,3.58333373,0.00000000,2.65000033,0.00000000",
+        NeutronBackground((3.58333373, 0.0, 2.65000033, 0.0), exact=True),
+    ),
+    ("GS,000077,000077,000067,000069", GammaCounts((77, 77, 67, 69), alarm=False)),
+    ("GA,000369,000091,000374,000093", GammaCounts((369, 91, 374, 93), alarm=True)),
+    ("NS,000005,000000,000006,000000", NeutronCounts((5, 0, 6, 0), alarm=False)),
+    ("NA,000050,000000,000060,000000", NeutronCounts((50, 0, 60, 0), alarm=True)),
+    ("SP,0.0023,99.999,160.93,000000", PortalSpeed(None)),
+    ("SP,0.0000,00.000,000.00,000000", PortalSpeed(None)),
+    ("GX,000017,006683,000000,000000", OccupancyEnded(17, 6.683)),
+    ("TT,000000,000000,000000,000000", PortalTamper(active=True)),
+    ("TC,111111,111111,111111,111111", PortalTamper(active=False)),
+    ("TT", PortalTamper(active=True)),
+    (
+        "SG1,002000,000100,05,10,07.5,P",
+        PortalSetup("SG1", ("002000", "000100", "05", "10", "07.5", "P")),
+    ),
+    ("SG2,1111,0.069,5.060,03,1010,A", PortalSetup("SG2", ("1111", "0.069", "5.060", "03", "1010", "A"))),
+    ("SG3,0.069,5.060,020,000,1.2.3", PortalSetup("SG3", ("0.069", "5.060", "020", "000", "1.2.3"))),
+    ("SN1,000100,03,0047,0500,03,120", PortalSetup("SN1", ("000100", "03", "0047", "0500", "03", "120"))),
+    ("SN2,0.500,5.060,0.500,5.060,PP", PortalSetup("SN2", ("0.500", "5.060", "0.500", "5.060", "PP"))),
+    ("NC,-5.56666610,0.63818818", PortalExtra("NC", ("-5.56666610", "0.63818818"))),
+    ("AA,000001,000001,000001,11111A", PortalExtra("AA", ("000001", "000001", "000001", "11111A"))),
+    (
+        "AX,  0.2758, -0.1417, -1.4988,  0.4574,  0.8690",
+        PortalExtra("AX", ("  0.2758", " -0.1417", " -1.4988", "  0.4574", "  0.8690")),
+    ),
+    ("ZZ9,anything,1.0", PortalExtra("ZZ9", ("anything", "1.0"))),
+]
+
+BAD_LINES = [
+    "",
+    "GS",
+    "GS,000077",
+    "GS,000077,000077,000067,00006",
+    "GS,000077,000077,000067,000069,",
+    "GS,******,000077,000067,000069",
+    "GS,00x077,000077,000067,000069",
+    "GS, 00077,000077,000067,000069",
+    "GS,+00077,000077,000067,000069",
+    "GS,0_0077,000077,000067,000069",
+    "GX,000017",
+    "NB1,3.5,0.0,2.6",
+    "NB1,***,0.0,2.6,0.0",
+    "SP,0.1336,05.103,008.21",
+    "SG1,002000,000100",
+    "TT,***",
+    "hello",
+    "x,1",
+    "\x00\x01\x02",
+    "GS,000077,000077,000067,000069 \xff",
+]
+
+
+@pytest.mark.parametrize(("line", "event"), LINES, ids=[line for line, _ in LINES])
+def test_each_line_of_the_protocol_becomes_its_event(line: str, event: Any) -> None:
+    assert LineCodec().feed(line.encode() + b"\r\n") == [event]
+    assert LineCodec().feed(line.encode() + b"\n") == [event], "a bare LF ends a line too"
+
+
+def test_speed_is_metres_per_second() -> None:
+    event = read_line("SP,0.1336,05.103,008.21,000000")
+    assert isinstance(event, PortalSpeed)
+    assert event.speed_mps == pytest.approx(2.2813, abs=1e-4)
+
+
+@pytest.mark.parametrize("line", BAD_LINES)
+def test_a_malformed_line_is_a_doubt_with_its_bytes_and_the_next_line_is_read(line: str) -> None:
+    raw = line.encode("latin-1")
+    first, second = LineCodec().feed(raw + b"\r\nGS,000077,000077,000067,000069\r\n")
+    assert isinstance(first, Doubt)
+    assert first.raw == raw
+    assert second == GammaCounts((77, 77, 67, 69), alarm=False)
+
+
+def test_an_endless_line_is_one_doubt_and_does_not_grow() -> None:
+    codec = LineCodec()
+    found = [item for _ in range(1000) for item in codec.feed(b"GS," * 100)]
+    found += codec.feed(b"\nGS,000077,000077,000067,000069\n")
+    assert [type(item) for item in found] == [Doubt, GammaCounts]
+    assert isinstance(found[0], Doubt)
+    assert len(found[0].raw) <= LINE_LIMIT
+
+
+noise = st.binary(max_size=400)
+stream = st.lists(
+    st.one_of(
+        st.sampled_from([line.encode("latin-1") + b"\r\n" for line, _ in LINES]),
+        st.sampled_from([line.encode("latin-1") + b"\n" for line in BAD_LINES]),
+        noise,
+    ),
+    max_size=30,
+).map(b"".join)
+
+
+@given(stream, st.lists(st.integers(0, 2000), max_size=12))
+def test_wherever_the_bytes_are_split_the_events_are_the_same(data: bytes, cuts: list[int]) -> None:
+    edges = [0, *sorted(cut for cut in cuts if cut < len(data)), len(data)]
+    codec = LineCodec()
+    pieces = [item for start, end in zip(edges, edges[1:], strict=False) for item in codec.feed(data[start:end])]
+    assert pieces == LineCodec().feed(data)
+
+
+@given(st.sampled_from(LINES), st.data())
+def test_a_damaged_line_is_read_or_doubted_and_never_raises(case: tuple[str, Any], data: st.DataObject) -> None:
+    raw = bytearray(case[0].encode())
+    for _ in range(data.draw(st.integers(1, 3))):
+        raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
+    *_, last = LineCodec().feed(bytes(raw) + b"\nGS,000077,000077,000067,000069\n")
+    assert last == GammaCounts((77, 77, 67, 69), alarm=False)
+
+
+# --- session ---------------------------------------------------------------------------------------------------------
+
+VACANT = b"NB,000003,000000,000002,000000\r\nGB,000382,000381,000426,000367\r\n"
+
+
+async def test_the_first_good_line_brings_the_portal_online_and_is_reported() -> None:
+    async def portal(link: Link) -> None:
+        await link.write(b"***\r\n" + VACANT)
+        await asyncio.sleep(60)
+
+    async with in_session(RapiscanPortal, portal) as (_, bench):
+        await asyncio.sleep(1)
+        assert bench.notebook.identities == [Identity()]
+        assert [type(event) for event in bench.notebook.events] == [NeutronBackground, GammaBackground]
+        assert [raw for raw, _ in bench.notebook.doubts] == [b"***"]
+
+
+async def test_the_firmware_is_told_when_a_setup_line_names_it() -> None:
+    async def portal(link: Link) -> None:
+        await link.write(VACANT + b"SG3,0.069,5.060,020,000,1.2.3\r\n")
+        await asyncio.sleep(60)
+
+    async with in_session(RapiscanPortal, portal) as (_, bench):
+        await asyncio.sleep(1)
+        assert bench.notebook.identities == [Identity(), Identity(firmware="1.2.3")]
+
+
+async def test_a_portal_that_goes_quiet_is_noticed_within_12_s() -> None:
+    async def portal(link: Link) -> None:
+        await asyncio.sleep(5)
+        await link.write(VACANT)
+        await asyncio.sleep(600)
+
+    async with in_session(RapiscanPortal, portal) as (_, bench):
+        failure = await bench.failure()
+        assert isinstance(failure, LinkLost)
+        assert bench.notebook.clock.now().mono_s == pytest.approx(17.0, abs=0.1)
+
+
+async def test_a_portal_that_only_sends_nonsense_counts_as_quiet_and_never_as_online() -> None:
+    async def portal(link: Link) -> None:
+        for _ in range(600):
+            await link.write(b"#\r\n")
+            await asyncio.sleep(1)
+
+    async with in_session(RapiscanPortal, portal) as (_, bench):
+        assert isinstance(await bench.failure(), LinkLost)
+        assert bench.notebook.identities == []
+        assert len(bench.notebook.doubts) == 12
+
+
+async def test_the_driver_never_sends_a_byte() -> None:
+    heard = []
+
+    async def portal(link: Link) -> None:
+        await link.write(VACANT)
+        heard.append(await link.read())
+
+    async with in_session(RapiscanPortal, portal, Notebook()):
+        await asyncio.sleep(5)
+    assert heard == []
+
+
+# --- stored captures -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "stamp", ["", ",2016-05-31 09:30:00.899 -07", ",09-30-00.899", ",2016-05-31 09:30:00.899 +05:30"]
+)
+def test_both_stored_forms_of_the_time_stamp_and_none_are_understood(stamp: str) -> None:
+    for line, event in LINES:
+        assert read_line(without_stamp(line + stamp)) == event
+
+
+OCCUPANCY = (
+    "GB,000382,000381,000426,000367\nNS,000005,000000,000006,000000\nGS,000077,000077,000067,000069\n"
+    "GA,000377,000077,000067,000069\nGS,000077,000077,000067,000069\n"
+)
+END = "GX,000017,006683,000000,000000\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "occupancies", "gamma", "neutron"),
+    [
+        (OCCUPANCY + END, 1, 1, 0),
+        (OCCUPANCY, 1, 1, 0),
+        (OCCUPANCY * 2 + END, 2, 2, 0),
+        (OCCUPANCY + END + "NS,000005,000000,000006,000000\nGB,000382,000381,000426,000367\n", 1, 1, 0),
+        (OCCUPANCY + END + "NA,000005,000000,000006,000000\n" + END, 2, 1, 1),
+        (END, 1, 0, 0),
+        (OCCUPANCY.replace("GA", "GS") + END, 1, 0, 0),
+        ("", 0, 0, 0),
+    ],
+    ids=["plain", "no end", "end lost", "straggler", "neutron only", "no body", "no alarm", "empty"],
+)
+def test_occupancies_are_counted_also_where_lines_are_missing(
+    text: str, occupancies: int, gamma: int, neutron: int
+) -> None:
+    found = RapiscanPortal.summarise(text.encode(), {})
+    assert (found["occupancies"], found["gamma_alarms"], found["neutron_alarms"]) == (occupancies, gamma, neutron)
+    assert found["lines"] == text.count("\n")
+    assert found["unknown_lines"] == 0
+
+
+def test_lines_that_are_malformed_or_of_an_unknown_tag_are_counted_as_unknown() -> None:
+    found = RapiscanPortal.summarise(b"GS,1\r\nQQ,000001\r\nAA,000001,000001,000001,11111A\r\n\r\n", {})
+    assert (found["lines"], found["unknown_lines"]) == (4, 3)
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(
+    ("name", "lines", "alarms"),
+    [("eyamamoto_S2-C0-NONE.csv", 12_229, 0), ("eyamamoto_S2-C3-NORM2.csv", 13_857, 25)],
+)
+def test_every_line_of_the_recordings_is_understood_or_named(
+    shared_data: Path, name: str, lines: int, alarms: int
+) -> None:
+    raw = (shared_data / "rpm" / name).read_bytes()
+    assert RapiscanPortal.summarise(raw, {}) == {
+        "lines": lines,
+        "unknown_lines": 0,
+        "occupancies": 25,
+        "gamma_alarms": alarms,
+        "neutron_alarms": 0,
+    }
+    assert sum(1 for _ in RapiscanPortal.decode(raw, {})) == lines
