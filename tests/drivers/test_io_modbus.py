@@ -1,0 +1,380 @@
+"""A module in session: edges and not polls, staleness, commands between polls, the module's own watchdog."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from driver_bench import Bench, Notebook, in_session, make, session_of
+from modbus_module import Module
+
+from drivers.io_modbus import ModbusConfig, ModbusModule
+from drivers.io_modbus_profile import load, shipped
+from lanecontrol.commands import ClearWatchdog, Outcome, Result, WriteOutputs
+from lanecontrol.driver import Driver
+from lanecontrol.errors import CommandError, LinkLost, ProtocolViolation
+from lanecontrol.events import (
+    Identity,
+    InputChanged,
+    InputsFresh,
+    InputsStale,
+    ModuleWatchdogTripped,
+    OutputsRead,
+)
+from lanecontrol.links import MemoryNet
+
+POINTS: dict[str, Any] = {
+    "inputs": {"loop_approach": 0, "loop_booth": 1, "gate_closed": 5},
+    "outputs": {"signal_green": 0, "signal_red": 1, "gate_open": 3},
+}
+
+
+@asynccontextmanager
+async def serving(
+    module: Module, notebook: Notebook | None = None, **settings: Any
+) -> AsyncIterator[tuple[Driver, Bench, Notebook]]:
+    notebook = notebook or Notebook()
+    async with in_session(ModbusModule, module.serve, notebook, **{**POINTS, **settings}) as (driver, bench):
+        await asyncio.sleep(0.5)
+        yield driver, bench, notebook
+
+
+# --- inputs ----------------------------------------------------------------------------------------------------------
+
+
+async def test_every_named_input_is_reported_once_and_then_only_its_edges() -> None:
+    module = Module()
+    module.contacts[5] = True
+    async with serving(module) as (_, _, notebook):
+        first = [InputChanged("loop_approach", False), InputChanged("loop_booth", False)]
+        assert notebook.of(InputChanged) == [*first, InputChanged("gate_closed", True)]
+        assert notebook.identities == [Identity(model="generic Modbus/TCP module")]
+        notebook.events.clear()
+        await asyncio.sleep(60)
+        assert notebook.events == []
+        module.contacts[0] = True
+        module.contacts[3] = True
+        await asyncio.sleep(0.1)
+        module.contacts[0] = False
+        await asyncio.sleep(0.1)
+        assert notebook.events == [InputChanged("loop_approach", True), InputChanged("loop_approach", False)]
+
+
+async def test_the_inputs_are_read_twenty_times_a_second() -> None:
+    module = Module()
+    async with serving(module):
+        module.requests.clear()
+        await asyncio.sleep(10)
+        assert module.requests.count((2, 0)) == pytest.approx(200, abs=2)
+
+
+async def test_inverted_points_are_turned_over_in_both_directions() -> None:
+    module = Module()
+    module.coils[1] = True
+    async with serving(module, invert=["gate_closed", "signal_red"]) as (driver, _, notebook):
+        assert notebook.of(InputChanged)[2] == InputChanged("gate_closed", True)
+        assert notebook.of(OutputsRead)[0].points[1] == ("signal_red", False)
+        await driver.perform(WriteOutputs((("signal_red", True),)))
+        assert module.coils[1] is False
+
+
+async def test_a_missed_answer_is_no_edge_and_no_fault() -> None:
+    module = Module()
+    async with serving(module) as (_, bench, notebook):
+        notebook.events.clear()
+        module.mute = True
+        await asyncio.sleep(0.06)
+        module.mute = False
+        await asyncio.sleep(5)
+        assert notebook.events == []
+        assert not bench.session.done()
+
+
+async def test_inputs_older_than_250_ms_are_stale_and_fresh_again_after_the_edges_since() -> None:
+    module = Module()
+    async with serving(module) as (_, _, notebook):
+        notebook.events.clear()
+        notebook.times.clear()
+        began_s = notebook.clock.now().mono_s
+        module.mute = True
+        await asyncio.sleep(0.6)
+        (stale,) = notebook.events
+        assert isinstance(stale, InputsStale)
+        assert stale.age_s == pytest.approx(0.25, abs=0.01)
+        assert notebook.times[0] - began_s <= 0.26
+        module.contacts[1] = True
+        module.mute = False
+        await asyncio.sleep(0.2)
+        assert notebook.events[1:] == [InputChanged("loop_booth", True), InputsFresh()]
+        module.mute = True
+        await asyncio.sleep(0.4)
+        assert isinstance(notebook.events[-1], InputsStale), "it is watched again"
+
+
+async def test_a_session_that_ended_stale_is_followed_by_one_that_says_fresh() -> None:
+    module, net, notebook = Module(), MemoryNet(), Notebook()
+    net.listen("device", module.serve)
+    driver = make(ModbusModule, net, **POINTS)
+    async with session_of(driver, notebook) as bench:
+        await asyncio.sleep(0.5)
+        module.mute = True
+        assert isinstance(await bench.failure(), LinkLost)
+    assert notebook.of(InputsStale)
+    module.mute = False
+    async with session_of(driver, notebook):
+        await asyncio.sleep(0.2)
+        assert len(notebook.of(InputsFresh)) == 1
+    await net.unlisten_and_wait("device")
+
+
+# --- answers that do not come, or should not -------------------------------------------------------------------------
+
+
+async def test_a_module_that_stops_answering_is_lost_after_a_second() -> None:
+    module = Module()
+    async with serving(module) as (_, bench, notebook):
+        began_s = notebook.clock.now().mono_s
+        module.mute = True
+        failure = await bench.failure()
+        assert isinstance(failure, LinkLost)
+        assert failure.why == "no answer for 1 s"
+        assert notebook.clock.now().mono_s - began_s <= 1.2
+
+
+async def test_a_module_that_never_answers_is_never_online() -> None:
+    module = Module()
+    module.mute = True
+    async with in_session(ModbusModule, module.serve, **POINTS) as (_, bench):
+        assert isinstance(await bench.failure(), LinkLost)
+        assert bench.notebook.identities == []
+
+
+async def test_late_answers_are_doubted_and_never_taken_for_the_next_ones() -> None:
+    module = Module()
+    async with serving(module) as (_, bench, notebook):
+        notebook.events.clear()
+        module.delay_s = 0.1
+        module.contacts[0] = True
+        await asyncio.sleep(0.5)
+        assert notebook.of(InputChanged) == []
+        assert notebook.doubts
+        module.delay_s = 0.0
+        await asyncio.sleep(1)
+        assert notebook.of(InputChanged) == [InputChanged("loop_approach", True)]
+        assert not bench.session.done()
+
+
+async def test_foreign_answers_are_doubted_and_the_session_goes_on() -> None:
+    module = Module()
+    async with serving(module) as (_, bench, notebook):
+        foreign = bytes.fromhex("7b01 0000 0004 01 02 01 ff")
+        module.before_answer = lambda answer: foreign + answer
+        await asyncio.sleep(1)
+        assert {raw for raw, _ in notebook.doubts} == {foreign}
+        assert not any(event.on for event in notebook.of(InputChanged))
+        assert not bench.session.done()
+
+
+async def test_a_stream_that_breaks_while_online_ends_the_session_as_a_lost_link() -> None:
+    module = Module()
+    async with serving(module) as (_, bench, notebook):
+        module.before_answer = lambda answer: b"HTTP/1.1 400 Bad Request\r\n\r\n"
+        assert isinstance(await bench.failure(), LinkLost)
+        assert notebook.doubts
+
+
+async def test_a_peer_that_never_spoke_modbus_is_the_wrong_device() -> None:
+    module = Module()
+    module.before_answer = lambda answer: b"HTTP/1.1 400 Bad Request\r\n\r\n"
+    async with in_session(ModbusModule, module.serve, **POINTS) as (_, bench):
+        assert isinstance(await bench.failure(), ProtocolViolation)
+
+
+async def test_an_address_that_the_module_does_not_have_is_a_fault_that_names_it() -> None:
+    module = Module()
+    module.refuse = lambda function, address: 2 if function == 2 else 0
+    async with in_session(ModbusModule, module.serve, **POINTS) as (_, bench):
+        failure = await bench.failure()
+        assert isinstance(failure, ProtocolViolation)
+        assert str(failure) == "read inputs: the module answers exception 2 (illegal data address)"
+
+
+async def test_a_busy_module_is_waited_for_but_not_for_ever() -> None:
+    module = Module()
+    async with serving(module) as (_, bench, _):
+        module.refuse = lambda function, address: 6
+        await asyncio.sleep(0.5)
+        assert not bench.session.done()
+        failure = await bench.failure()
+        assert isinstance(failure, LinkLost)
+        assert failure.why == "the module answers exception 6 (device busy)"
+
+
+# --- outputs ---------------------------------------------------------------------------------------------------------
+
+
+async def test_the_outputs_are_read_back_at_the_start_and_whenever_they_are_not_what_was_written() -> None:
+    module = Module()
+    module.coils[3] = True
+    async with serving(module) as (driver, _, notebook):
+        before = OutputsRead((("signal_green", False), ("signal_red", False), ("gate_open", True)))
+        assert notebook.of(OutputsRead) == [before]
+        assert await driver.perform(WriteOutputs((("gate_open", False),))) == Outcome(Result.DONE)
+        await asyncio.sleep(5)
+        assert notebook.of(OutputsRead) == [before], "as written, so there is nothing to tell"
+        module.coils[0] = True
+        module.coils[2] = True
+        await asyncio.sleep(5)
+        after = OutputsRead((("signal_green", True), ("signal_red", False), ("gate_open", False)))
+        assert notebook.of(OutputsRead) == [before, after]
+
+
+async def test_neighbouring_outputs_are_written_in_one_deed_and_what_goes_off_goes_first() -> None:
+    module = Module()
+    async with serving(module) as (driver, _, _):
+        module.writes.clear()
+        await driver.perform(WriteOutputs((("signal_green", True), ("signal_red", False))))
+        assert module.writes == [(15, 0, bytes.fromhex("0002 01 01"))]
+        module.writes.clear()
+        await driver.perform(WriteOutputs((("gate_open", False), ("signal_green", True))))
+        assert module.writes == [(5, 3, b"\x00\x00"), (5, 0, b"\xff\x00")]
+
+
+async def test_a_command_without_an_answer_is_unknown_and_not_repeated_and_the_outputs_are_read_again() -> None:
+    module = Module()
+    async with serving(module) as (driver, _, notebook):
+        module.mute = True
+        outcome = await driver.perform(WriteOutputs((("signal_red", True),)))
+        assert outcome.result is Result.UNKNOWN
+        module.mute = False
+        await asyncio.sleep(0.3)
+        assert [write[:2] for write in module.writes] == [(5, 1)]
+        assert notebook.of(OutputsRead)[-1].points[1] == ("signal_red", True)
+
+
+async def test_a_refused_write_and_an_unknown_output_are_command_errors() -> None:
+    module = Module()
+    async with serving(module) as (driver, _, _):
+        module.refuse = lambda function, address: 4 if function == 5 else 0
+        with pytest.raises(CommandError, match=re.escape("exception 4 (device failure)")):
+            await driver.perform(WriteOutputs((("signal_red", True),)))
+        with pytest.raises(CommandError, match="no output is named 'siren'"):
+            await driver.perform(WriteOutputs((("siren", True),)))
+
+
+async def test_a_command_before_the_session_is_refused() -> None:
+    driver = make(ModbusModule, MemoryNet(), **POINTS)
+    assert (await driver.perform(WriteOutputs((("signal_red", True),)))).result is Result.REFUSED
+
+
+# --- the module's watchdog -------------------------------------------------------------------------------------------
+
+E1214: dict[str, Any] = {"profile": "iologik_e1214"}
+FLAG = 4144
+
+
+async def test_a_tripped_watchdog_is_told_after_connecting_and_cleared_only_on_command() -> None:
+    module = Module()
+    module.coils[FLAG] = True
+    async with serving(module, **E1214) as (driver, _, notebook):
+        assert notebook.events[0] == ModuleWatchdogTripped()
+        await asyncio.sleep(10)
+        assert module.coils[FLAG] is True
+        assert len(notebook.of(ModuleWatchdogTripped)) == 1
+        await driver.perform(WriteOutputs((("signal_red", True),)))
+        assert module.coils[FLAG] is True, "driving outputs is not clearing"
+
+        def clear(function: int, address: int) -> int:
+            module.coils[FLAG] = module.coils[FLAG] and (function, address) != (5, FLAG)
+            return 0
+
+        module.refuse = clear
+        assert await driver.perform(ClearWatchdog()) == Outcome(Result.DONE)
+        assert (5, FLAG, b"\xff\x00") in module.writes
+        module.refuse = lambda function, address: 0
+        module.coils[FLAG] = False
+        await asyncio.sleep(2)
+        module.coils[FLAG] = True
+        await asyncio.sleep(2)
+        assert len(notebook.of(ModuleWatchdogTripped)) == 2, "tripped again in the same session"
+
+
+async def test_a_module_without_a_flag_refuses_to_clear_it() -> None:
+    async with serving(Module()) as (driver, _, _):
+        assert (await driver.perform(ClearWatchdog())).result is Result.REFUSED
+
+
+async def test_the_heartbeat_alternates_and_stops_while_the_lane_is_not_healthy() -> None:
+    module, notebook = Module(), Notebook()
+    async with serving(module, notebook, profile="wago750") as (_, bench, _):
+        await asyncio.sleep(5)
+        beats = [value for function, address, value in module.writes if (function, address) == (6, 0x1003)]
+        assert len(beats) == pytest.approx(11, abs=1)
+        assert set(beats) == {b"\x00\x01", b"\x00\x02"}
+        assert all(one != other for one, other in zip(beats, beats[1:], strict=False))
+        notebook.healthy = False
+        module.writes.clear()
+        await asyncio.sleep(5)
+        assert module.writes == []
+        assert not bench.session.done(), "it goes on reading"
+        notebook.healthy = True
+        await asyncio.sleep(1)
+        assert module.writes
+
+
+async def test_where_any_request_feeds_the_watchdog_nothing_is_asked_until_it_must_have_tripped() -> None:
+    module, notebook = Module(), Notebook()
+    async with serving(module, notebook, **E1214) as (driver, bench, _):
+        notebook.healthy = False
+        await asyncio.sleep(0.1)
+        module.requests.clear()
+        await asyncio.sleep(2.5)
+        assert module.requests == []
+        outcome = await driver.perform(WriteOutputs((("signal_red", True),)))
+        assert outcome == Outcome(Result.DONE), "what withdraws permission still goes out"
+        await asyncio.sleep(2)
+        assert module.requests.count((2, 0)) > 10, "then it reads again, or it would never become healthy"
+        assert not bench.session.done()
+
+
+# --- configuration ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_every_shipped_profile_is_valid(name: str) -> None:
+    profile = load(name)
+    assert profile.inputs or profile.outputs
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"profile": "acme"}, "no such profile"),
+        ({}, "at least one input or output"),
+        ({"inputs": {"loop": 16}}, "the module has 16 inputs"),
+        ({"inputs": {"loop": 0, "door": 0}}, "share a channel"),
+        ({"inputs": {"lamp": 0}, "outputs": {"lamp": 0}}, "both an input and an output"),
+        ({"inputs": {"Loop 1": 0}}, "lower-case"),
+        ({"inputs": {"loop": 0}, "invert": ["lop"]}, "which is no point"),
+        ({"inputs": {"loop": 0}, "poll_ms": 200, "request_timeout_ms": 70}, "stale_limit_ms must exceed"),
+        ({"inputs": {"loop": 0}, "poll_ms": 10}, "greater than or equal to 20"),
+    ],
+)
+def test_a_wrong_stanza_is_refused_with_the_reason(settings: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        ModbusConfig.model_validate({"id": "io1", "url": "mem://x", **settings})
+
+
+async def test_a_profile_written_in_the_lane_file_is_used() -> None:
+    module = Module(unit=7)
+    module.registers[10] = 0b10
+    profile = {"title": "odd one", "unit": 7, "inputs": {"area": "input_registers", "base": 10, "count": 32}}
+    notebook = Notebook()
+    settings: dict[str, Any] = {"module": profile, "inputs": {"loop": 1, "door": 17}}
+    async with in_session(ModbusModule, module.serve, notebook, **settings):
+        await asyncio.sleep(0.2)
+        assert notebook.events == [InputChanged("loop", True), InputChanged("door", False)]
