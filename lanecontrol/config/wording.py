@@ -8,15 +8,34 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from lanecontrol.config.document import Leaf, Tree, find
+from lanecontrol.config.document import Items, Leaf, Table, Tree, find
 from lanecontrol.config.lenient import sections_in
 from lanecontrol.errors import Problem
 
 _HUSH = re.compile(r"password|secret|token|key$")
+
+
+def hushed(root: Tree) -> Any:
+    """The file as plain values for other people's eyes: secrets by name, nothing under a key that sounds like one."""
+    match root:
+        case Leaf():
+            return f"!secret {root.secret}" if root.secret else root.value
+        case Items():
+            return [hushed(node) for node in root.nodes]
+        case Table():
+            return {
+                key: "(not shown)" if _HUSH.search(key) and not _is_secret(entry.node) else hushed(entry.node)
+                for key, entry in root.entries.items()
+            }
+
+
+def _is_secret(node: Tree) -> bool:
+    return isinstance(node, Leaf) and bool(node.secret)
 
 
 def problems_of(error: ValidationError, root: Tree, model: type[BaseModel]) -> list[Problem]:

@@ -1,0 +1,39 @@
+"""`lanecontrol replay FILE`: feed a recording to the lane core of this version and compare every decision.
+
+No device is opened and nothing is sent. Exit 1 when a decision differs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from lanecontrol.cli import FAILED, GOOD, arguments, output
+
+
+def main(argv: list[str]) -> int:
+    parser = arguments.parser("replay", "Feed a recording back and compare the decisions with those recorded.")
+    parser.add_argument("file", type=Path, help="what `record` wrote, or a recorder's folder")
+    arguments.add_json(parser)
+    options = parser.parse_args(argv)
+
+    from pydantic import ValidationError
+
+    from lanecontrol.recorder.replay import replay
+
+    try:
+        report = replay(options.file)
+    except ValidationError as error:
+        output.note(f"lanecontrol replay: recorded by a version with another state ({error.error_count()} differences)")
+        return FAILED
+    facts = {"identical": report.identical, **dataclasses.asdict(report)}
+    if options.json:
+        output.json_line(facts)
+    else:
+        differences = facts.pop("differences")
+        output.pairs(facts)
+        for difference in differences:
+            print(f"  input {difference['number']} at {difference['at']}: {difference['what']}")
+    if report.inputs == 0:
+        output.note("lanecontrol replay: the recording holds no input that could be replayed")
+    return GOOD if report.identical and report.inputs else FAILED

@@ -1,0 +1,40 @@
+"""`lanecontrol run CONFIG`: the daemon of one lane, until SIGTERM or SIGINT."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING
+
+from lanecontrol.cli import arguments
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lanecontrol.config import Loaded
+
+
+def main(argv: list[str]) -> int:
+    parser = arguments.parser("run", "The daemon of one lane. Bad configuration exits with 78 and opens nothing.")
+    parser.add_argument("config", help="the lane file")
+    options = parser.parse_args(argv)
+
+    from lanecontrol.config import load
+    from lanecontrol.service.logging import configure_logging
+
+    loaded = load(options.config)
+    configure_logging(level=loaded.log.level, style=loaded.log.format, stream=sys.stdout, hash_key=loaded.hash_key)
+
+    from lanecontrol import app
+
+    with asyncio.Runner(loop_factory=_loop(loaded)) as runner:
+        return runner.run(app.serve(loaded))
+
+
+def _loop(loaded: Loaded) -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """A simulated lane may ask for faster time; `load` refuses that for a real one."""
+    if loaded.clock.scale == 1:
+        return None
+    from lanecontrol.scaled_loop import ScaledLoop
+
+    return lambda: ScaledLoop(loaded.clock.scale)

@@ -1,0 +1,95 @@
+"""`lanecontrol watch`: the events of lanes as they are published.
+
+With --json each event is the payload as it came; a terminal gets words, in which card numbers and plates are hashed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any
+
+from lanecontrol.cli import GOOD, USAGE, arguments, output
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lanecontrol.port.central import Arrival
+
+
+def main(argv: list[str]) -> int:
+    parser = arguments.parser("watch", "The events of lanes as they are published.")
+    parser.add_argument("--lane", default="", help="only this lane: PORT/LANE or sim/PORT/LANE")
+    parser.add_argument("--all", action="store_true", help="statuses and device states too")
+    parser.add_argument("--count", type=int, default=0, metavar="N", help="end after N lines")
+    parser.add_argument("--seconds", type=float, default=0.0, metavar="S", help="end after this time")
+    arguments.add_broker(parser)
+    arguments.add_json(parser)
+    options = parser.parse_args(argv)
+    try:
+        return asyncio.run(_watch(options))
+    except ValueError as error:
+        output.note(f"lanecontrol watch: {error}")
+        return USAGE
+
+
+async def _watch(options: argparse.Namespace) -> int:
+    from lanecontrol.cli.port_tools import lane_address, port_client
+    from lanecontrol.port.central import EVERYTHING
+
+    address = lane_address(options.lane) if options.lane else None
+    if options.lane and address is None:
+        raise ValueError("--lane wants PORT/LANE or sim/PORT/LANE")
+    show = _show_json if options.json else _in_words()
+    shown = 0
+    try:
+        async with asyncio.timeout(options.seconds or None), port_client(options, "watch") as port:
+            await port.subscribe([f"{address.root}/#"] if address else EVERYTHING)
+            async for arrival in port.events():
+                if arrival.event is None and not options.all:
+                    continue
+                show(arrival)
+                shown += 1
+                if shown == options.count:
+                    break
+    except TimeoutError:
+        pass
+    return GOOD
+
+
+def _show_json(arrival: Arrival) -> None:
+    if arrival.event is not None:
+        print(arrival.raw.decode(), flush=True)
+    else:
+        output.json_line({"topic": arrival.topic, "retained": arrival.retained, "document": _document(arrival.raw)})
+
+
+def _document(raw: bytes) -> Any:
+    try:
+        return json.loads(raw)
+    except (ValueError, RecursionError):
+        return raw.decode(errors="backslashreplace")
+
+
+def _in_words() -> Callable[[Arrival], None]:
+    import secrets
+
+    from lanecontrol.clock import utc_text
+    from lanecontrol.service.logging import Redaction
+
+    redaction = Redaction(secrets.token_bytes(32))
+
+    def show(arrival: Arrival) -> None:
+        event = arrival.event
+        if event is None:
+            text = f"{len(arrival.raw)} bytes" if arrival.raw else "removed"
+            print(f"{arrival.at.iso()} {arrival.topic} {text}", flush=True)
+            return
+        announcement = event.announcement()
+        # Of a type this version does not know, nothing is shown: it may carry numbers.
+        told = output.words(redaction.safe(announcement)) if announcement is not None else event.type
+        flags = " (again)" * arrival.duplicate + " (backlog)" * arrival.backlog
+        print(f"{utc_text(event.utc_s)} {event.source} {event.id} {told}{flags}", flush=True)
+
+    return show
