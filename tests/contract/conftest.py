@@ -19,15 +19,25 @@ def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.Abstrac
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "kind" in metafunc.fixturenames:
-        from contract_case import kinds
+    from contract_case import kinds, performing_kinds
 
+    if "performing_kind" in metafunc.fixturenames:
+        metafunc.parametrize("performing_kind", performing_kinds(), indirect=True)
+    elif "kind" in metafunc.fixturenames:
         metafunc.parametrize("kind", kinds(), indirect=True)
 
 
 @pytest.fixture
 def kind(request: pytest.FixtureRequest) -> object:
     """One installed kind of device: driver, fake and case."""
+    from contract_case import load
+
+    return load(request.param)
+
+
+@pytest.fixture
+def performing_kind(request: pytest.FixtureRequest) -> object:
+    """One installed kind that carries out commands."""
     from contract_case import load
 
     return load(request.param)

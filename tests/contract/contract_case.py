@@ -67,6 +67,18 @@ def kinds() -> list[str]:
     return [EXAMPLE, *sorted(with_fake & drivers.installed().keys())]
 
 
+def performing_kinds() -> list[str]:
+    """Those among them that carry out commands. One that cannot even be imported stays in, so that its tests fail."""
+
+    def performs(name: str) -> bool:
+        try:
+            return name == EXAMPLE or bool(drivers.load(name).performs)
+        except ImportError:
+            return True
+
+    return [name for name in kinds() if performs(name)]
+
+
 def load(name: str) -> Kind:
     """The kind with its case. Fails the test when somebody installed a kind without one."""
     if name == EXAMPLE:
