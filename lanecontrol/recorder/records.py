@@ -1,0 +1,123 @@
+"""What a recording is made of: one JSON object per line, as dataclasses and back. Pure; reading never raises."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from lanecontrol import forms
+from lanecontrol.clock import Instant
+from lanecontrol.events import Input
+
+VERSION = 1
+
+Way = Literal["rx", "tx"]
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """First record of a file. `continues`: the same run of the daemon wrote the file before."""
+
+    number: int
+    continues: bool
+    version: int = VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """The lane before its next input: `state` and `setup` as JSON. `inputs` counts those taken in so far."""
+
+    inputs: int
+    setup: bytes = field(repr=False)
+    state: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class TakenIn:
+    """An input that the lane was given, and the digest of what came of it, empty where nothing did."""
+
+    number: int
+    given: Input
+    effects: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """Bytes that came from a device (`rx`) or went to it (`tx`)."""
+
+    device: str
+    way: Way
+    data: bytes
+    at: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """So many wire records and inputs were not recorded. After lost inputs only a checkpoint lets a replay go on."""
+
+    wire: int
+    inputs: int
+    why: str
+
+
+Record = Segment | Checkpoint | TakenIn | Wire | Gap
+
+
+def _line(**fields: Any) -> bytes:
+    return json.dumps(fields, separators=(",", ":")).encode() + b"\n"
+
+
+def encode_segment(number: int, continues: bool) -> bytes:
+    return _line(k="segment", number=number, continues=continues, version=VERSION)
+
+
+def encode_checkpoint(inputs: int, setup: bytes, state: bytes) -> bytes:
+    return b'{"k":"checkpoint","inputs":%d,"setup":%b,"state":%b}\n' % (inputs, setup, state)
+
+
+def encode_input(number: int, given: Input, effects: str) -> bytes:
+    return b'{"k":"input","n":%d,"effects":"%b","given":%b}\n' % (number, effects.encode(), forms.to_json(given))
+
+
+def encode_wire(device: str, way: Way, data: bytes, at: Instant) -> bytes:
+    """Lines of text stay readable; anything else is written as hex."""
+    form = "text" if data.translate(None, b"\r\n").decode("latin-1").isprintable() and data.isascii() else "hex"
+    content = data.decode("ascii") if form == "text" else data.hex()
+    moment = [at.mono_s, at.utc_s, at.synchronised]
+    return _line(k="wire", device=device, way=way, at=moment, **{form: content})
+
+
+def encode_gap(gap: Gap) -> bytes:
+    return _line(k="gap", wire=gap.wire, inputs=gap.inputs, why=gap.why)
+
+
+def decode(line: bytes) -> Record | None:
+    """The record in a line; None when it makes no sense. Never raises."""
+    try:
+        return _decoded(json.loads(line))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+
+
+def _decoded(plain: Any) -> Record | None:
+    match plain["k"]:
+        case "segment":
+            return Segment(int(plain["number"]), bool(plain["continues"]), int(plain["version"]))
+        case "checkpoint":
+            return Checkpoint(int(plain["inputs"]), _json(plain["setup"]), _json(plain["state"]))
+        case "input":
+            return TakenIn(int(plain["n"]), forms.from_json(Input, _json(plain["given"])), str(plain["effects"]))
+        case "wire":
+            data = plain["text"].encode("ascii") if "text" in plain else bytes.fromhex(plain["hex"])
+            mono_s, utc_s, synchronised = plain["at"]
+            way: Way = "rx" if plain["way"] == "rx" else "tx"
+            return Wire(str(plain["device"]), way, data, Instant(float(mono_s), float(utc_s), bool(synchronised)))
+        case "gap":
+            return Gap(int(plain["wire"]), int(plain["inputs"]), str(plain["why"]))
+        case _:
+            return None
+
+
+def _json(plain: Any) -> bytes:
+    return json.dumps(plain, separators=(",", ":"), ensure_ascii=False).encode()
