@@ -29,12 +29,12 @@ from lanecontrol.lane.runner import LaneRunner
 from lanecontrol.lane.state import LaneState
 from lanecontrol.lane.step import initial
 from lanecontrol.ledger.ledger import Ledger
-from lanecontrol.ledger.records import Entry, Position, Row
+from lanecontrol.ledger.records import Entry
 from lanecontrol.links import LinkOpener, MemoryNet
 from lanecontrol.port.mqtt_client import MqttConnector
 from lanecontrol.port.orders import Orders
 from lanecontrol.port.payloads import EVENT_TYPES, event_bytes
-from lanecontrol.port.relay import Relay
+from lanecontrol.port.relay import DeadLetter, Relay
 from lanecontrol.port.session import Birth, PortSession, PortStatus
 from lanecontrol.port.topics import LaneAddress, class_of
 from lanecontrol.port.transport import Connect
@@ -63,6 +63,8 @@ class Surroundings:
     salt: Callable[[int], bytes] = os.urandom
     connect: Connect | None = None
     """The MQTT client; the daemon's own if not given."""
+    recorded: Callable[[int], object] = lambda seq: None
+    """Told of each sequence number as it is given to an event: for measuring."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +129,7 @@ class Lane:
                     await self.runner.stop("the lane controller stops")
             with suppress(TimeoutError):
                 async with asyncio.timeout(FAREWELL_LIMIT_S):
-                    await self._relay.wait_quiet()
+                    await self._relay.wait_delivered()
             for task in (port, lane, lag):
                 task.cancel()
 
@@ -186,7 +188,7 @@ class Lane:
 
     def _build(self, state: LaneState) -> None:
         around, loaded = self._around, self.loaded
-        self._relay = Relay(_LedgerOutbox(self._ledger), self.address, on_dead=self._dead_letter)
+        self._relay = Relay(self._ledger, self.address, on_dead=self._dead_letter)
         self.orders = Orders(
             self.address, clock=around.clock, emit=self._emit, rejected=self._rejected, work=around.work
         )
@@ -202,7 +204,7 @@ class Lane:
             emit=self._emit,
             devices=[device.id for device in loaded.devices],
         )
-        self._journal = _Journal(self._ledger, self.address, self._relay.committed, self._session.device_changed)
+        self._journal = _Journal(self._ledger, self.address, self._session.device_changed, around.recorded)
         self._supervisors = self._make_supervisors()
         self.runner = LaneRunner(
             self.setup,
@@ -260,8 +262,13 @@ class Lane:
         if not self._ledger.writable:
             self._emit("store", StoreChanged(False, "the store came up without taking writes"))
 
-    def _dead_letter(self, row: Row, why: str) -> None:
-        self._log.error("event refused by the broker", event=f"{row.epoch}-{row.seq}", kind=row.kind, reason=why)
+    def _dead_letter(self, letter: DeadLetter) -> None:
+        self._log.error("event refused by the broker", event=f"{letter.epoch}-{letter.seq}", reason=letter.why)
+
+    @property
+    def delivered(self) -> int:
+        """How many events the broker has taken so far."""
+        return self._relay.counts.delivered if self.ready.is_set() else 0
 
     def snapshot(self) -> Snapshot:
         """The lane now. Call it only after `ready`."""
@@ -282,13 +289,13 @@ class _Journal:
         self,
         ledger: Ledger,
         address: LaneAddress,
-        committed: Callable[[], None],
         device_changed: Callable[[DeviceStateChanged], None],
+        told_of: Callable[[int], object],
     ) -> None:
         self._ledger = ledger
         self._address = address
-        self._committed = committed
         self._device_changed = device_changed
+        self._told_of = told_of
         self.recorded = 0
 
     def write(
@@ -297,8 +304,9 @@ class _Journal:
         first = self._ledger.next_seq
         entries = [self._entry(told, first + n, at) for n, told in enumerate(announcements)]
         written = self._ledger.append(entries, checkpoint)
-        written.add_done_callback(self._settled)
         self.recorded += self._ledger.next_seq - first
+        for seq in range(first, self._ledger.next_seq):
+            self._told_of(seq)
         for told in announcements:
             if isinstance(told, DeviceStateChanged):
                 self._device_changed(told)
@@ -307,27 +315,3 @@ class _Journal:
     def _entry(self, told: Announcement, seq: int, at: Instant) -> Entry:
         body = event_bytes(told, epoch=self._ledger.epoch, seq=seq, instant=at, source_lane=self._address)
         return Entry(seq, class_of(told), EVENT_TYPES[type(told)], at.utc_s, body)
-
-    def _settled(self, written: asyncio.Future[None]) -> None:
-        if not written.cancelled() and written.exception() is None:
-            self._committed()
-
-
-class _LedgerOutbox:
-    """The relay's view of the ledger."""
-
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
-
-    async def undelivered(self, after: Position, limit: int) -> Sequence[Row]:
-        return await self._ledger.undelivered(after, limit)
-
-    async def mark_delivered(self, positions: Sequence[Position]) -> None:
-        self._ledger.mark_delivered(positions)
-
-    async def mark_dead(self, position: Position, code: int, why: str) -> None:
-        await self._ledger.put(f"dead/{position}", f"{code} {why}".encode())
-        self._ledger.mark_delivered([position])
-
-    async def last_position(self) -> Position:
-        return self._ledger.head.position

@@ -27,6 +27,8 @@ class Manner:
     mean_s: float = 6.0
     spread_s: float = 1.5
     least_s: float = 2.5
+    wrong_share: float = 0.0
+    """Share of decisions that do not follow the recommendation."""
 
 
 class AutomaticOfficer:
@@ -72,16 +74,23 @@ class AutomaticOfficer:
         if people is not None:
             await self._ask(self.lane, "occupants", {"passage": passage, "count": people})
         while (assessed := self._assessed.get(passage)) is not None:
-            decision = self.decide(assessed)
+            decision = self._contrary(decide(assessed))
             if await self._ask(self.lane, "disposition", {"passage": passage, **decision}) == "done":
                 self.decided[passage] = decision["disposition"]
                 return
             await asyncio.sleep(RETRY_S)
 
-    @staticmethod
-    def decide(assessed: Mapping[str, Any]) -> dict[str, Any]:
-        """The disposition that follows the lane's recommendation."""
-        if assessed["referral"] in ("mandatory", "recommended"):
-            reasons = [f["code"] for f in assessed["findings"] if f["referral"] in ("mandatory", "recommended")]
-            return {"disposition": "REFER_SECONDARY", "reasons": reasons}
-        return {"disposition": "RELEASED"}
+    def _contrary(self, decision: dict[str, Any]) -> dict[str, Any]:
+        """Now and then the other way round; releasing against a mandatory referral the lane will refuse."""
+        if self._rng.random() >= self._manner.wrong_share:
+            return decision
+        released = decision["disposition"] == "RELEASED"
+        return {"disposition": "REFER_SECONDARY", "reasons": ["officer"]} if released else {"disposition": "RELEASED"}
+
+
+def decide(assessed: Mapping[str, Any]) -> dict[str, Any]:
+    """The disposition that follows the lane's recommendation, as fields of an order."""
+    if assessed["referral"] in ("mandatory", "recommended"):
+        reasons = [f["code"] for f in assessed["findings"] if f["referral"] in ("mandatory", "recommended")]
+        return {"disposition": "REFER_SECONDARY", "reasons": reasons}
+    return {"disposition": "RELEASED"}

@@ -87,14 +87,22 @@ class Stage:
 
         return handle
 
-    async def play(self, stop: Callable[[], bool] = lambda: False) -> None:
-        """Let the world run by the loop's time until it is done (or `stop()`), and hand its readings to the fakes."""
+    async def play(self) -> None:
+        """Let the world run by the loop's time until it is done, and hand its readings to the fakes."""
+        await self._play_while(lambda: not self.world.done)
+
+    async def play_on(self, until_s: float) -> None:
+        """Let it run on until a moment of the loop's time: a world that is done still has sensors."""
+        loop = asyncio.get_running_loop()
+        await self._play_while(lambda: loop.time() < until_s)
+
+    async def _play_while(self, going: Callable[[], bool]) -> None:
         loop = asyncio.get_running_loop()
         next_s = loop.time()
-        while not self.world.done and not stop():
-            self.tick()
+        while going():
             next_s += TICK_S
             await asyncio.sleep(max(0.0, next_s - loop.time()))
+            self.tick()
 
     def tick(self) -> None:
         """One step of the world."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Protocol
 
 from lanecontrol import forms
 from lanecontrol.announcements import Announcement
@@ -43,7 +43,7 @@ class Trace(Protocol):
     def taken_in(self, given: Input, state: LaneState, effects: tuple[Effect, ...]) -> None: ...
 
 
-Perform = Callable[[str, Command, float], "asyncio.Future[Outcome] | asyncio.Task[Outcome]"]
+Perform = Callable[[str, Command, float], Coroutine[Any, Any, Outcome]]
 """Carry out a command at a device within a time; answers its outcome and never raises but for cancellation."""
 
 Reply = Callable[[str, Outcome], None]

@@ -1,0 +1,114 @@
+"""The port's side in a simulation: hears every event the lanes publish, and gives the automatic officers' orders.
+
+An ordinary client of the broker, like a central system would be: it sees nothing but what arrives.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from lanecontrol.clock import Clock, RealWork
+from lanecontrol.commands import Actor, Role
+from lanecontrol.errors import DeviceError
+from lanecontrol.port.central import Arrival, PortClient
+from lanecontrol.port.topics import LaneAddress
+from lanecontrol.port.transport import Broker, Connect
+from sim.officer import AutomaticOfficer
+
+AGAIN_S = 0.5
+"""After a lost connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """An event as it arrived, with the wall time of its arrival (a monotonic reading, in seconds)."""
+
+    arrival: Arrival
+    wall_s: float
+
+
+@dataclass(slots=True)
+class LaneDesk:
+    """What the desk keeps of one lane."""
+
+    address: LaneAddress
+    officer: AutomaticOfficer | None = None
+    heard: list[Heard] = field(default_factory=list)
+    ids: set[str] = field(default_factory=set)
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def has_heard(self, events: int) -> None:
+        """Wait until so many different events have arrived; the caller bounds the wait."""
+        while len(self.ids) < events:
+            self.news.clear()
+            await self.news.wait()
+
+
+class PortDesk:
+    """One connection for all lanes of a simulation."""
+
+    def __init__(
+        self, connect: Connect, broker: Broker, *, clock: Clock, new_key: Callable[[], str], work: RealWork, name: str
+    ) -> None:
+        self._connect = connect
+        self._broker = broker
+        self._clock = clock
+        self._new_key = new_key
+        self._work = work
+        self._actor = Actor(name, Role.OFFICER, simulated=True)
+        self._client: PortClient | None = None
+        self.lanes: dict[str, LaneDesk] = {}
+        self.listening = asyncio.Event()
+
+    def watch(self, address: LaneAddress) -> LaneDesk:
+        """Hear this lane; before `run` begins."""
+        desk = self.lanes[address.root] = LaneDesk(address)
+        return desk
+
+    async def run(self) -> None:
+        """Connected for ever."""
+        while True:
+            try:
+                await self._one_connection()
+            except DeviceError:
+                self._client = None
+                await asyncio.sleep(AGAIN_S)
+
+    async def _one_connection(self) -> None:
+        client = PortClient(self._connect, self._broker, clock=self._clock, new_key=self._new_key, work=self._work)
+        async with client:
+            await client.subscribe([f"{root}/event/#" for root in self.lanes])
+            self._client = client
+            self.listening.set()
+            async for arrival in client.events():
+                self._hear(arrival)
+
+    def _hear(self, arrival: Arrival) -> None:
+        event = arrival.event
+        if event is None or (desk := self.lanes.get(event.source)) is None:
+            return
+        desk.heard.append(Heard(arrival, time.perf_counter()))
+        first = event.id not in desk.ids
+        desk.ids.add(event.id)
+        desk.news.set()
+        if first and desk.officer is not None:
+            desk.officer.hear(short_name(event.type), event.data)
+
+    async def ask(self, address: LaneAddress, verb: str, fields: Mapping[str, Any]) -> str:
+        """Give an order as the automatic officer; answers how it ended."""
+        if self._client is None:
+            return "unknown"
+        try:
+            reply = await self._client.command(address, verb, dict(fields), actor=self._actor)
+        except DeviceError:
+            return "unknown"
+        return reply.result.value
+
+
+def short_name(event_type: str) -> str:
+    """`passage_closed` of `lanecontrol.passage_closed.v1`."""
+    return event_type.split(".")[1] if event_type.count(".") == 2 else event_type

@@ -1,0 +1,276 @@
+"""One simulation, whole: world, fakes, broker, the unchanged daemon, an officer, and the score at the end.
+
+Everything in one process and on one event loop, whose clock is virtual (`speed` None), scaled or real.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from lanecontrol.app import Lane, Surroundings
+from lanecontrol.clock import AnchoredClock, Clock, LoopClock, RealWork
+from lanecontrol.config.load import load
+from lanecontrol.links import LinkOpener, MemoryNet, serve_memory
+from lanecontrol.port.mqtt_client import MqttConnector
+from lanecontrol.port.topics import LaneAddress
+from lanecontrol.port.transport import Broker
+from lanecontrol.scaled_loop import ScaledLoop, scaled_utc
+from sim.broker import MemoryBroker, iotcore_broker
+from sim.lanefile import Replaced, lane_file
+from sim.mischief import Mischief
+from sim.officer import AutomaticOfficer, Manner
+from sim.port_desk import LaneDesk, PortDesk
+from sim.simfile import Simulation
+from sim.stage import Stage, Wiring
+from sim.virtual_clock import VirtualLoop
+from sim.world.scenario import Scenario
+from sim.world.truth import Truth
+from sim.world.world import World
+
+EPOCH_UTC_S = 1_767_254_400.0
+"""2026-01-01 08:00 UTC: where virtual time begins, so that the same seed gives the same stamps."""
+SETTLE_S = 60.0
+"""Lane time after the last vehicle: orphans are told 30 s after their last read, the gate closes, occupancies end."""
+WIND_UP_S = 20.0
+"""Loop time that the last events may take to the port; on a virtual clock they take none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What is simulated, and how."""
+
+    simulation: Simulation
+    scenario: Scenario
+    seed: int = 7
+    lanes: int = 1
+    speed: float | None = None
+    """Lane seconds per real second; None is as fast as it goes, on a virtual clock."""
+    links: str = "tcp"
+    """`tcp` for real sockets, `mem` for links within the process, which make a run repeatable byte by byte."""
+    broker: str = ""
+    """URL of a broker to use; empty brings one."""
+    state: Path | None = None
+    """Where the lanes' stores are kept; a temporary folder if not given."""
+    mischief: tuple[Mischief, ...] = ()
+
+
+@dataclass(slots=True)
+class Run:
+    """One lane of a simulation, at work or finished."""
+
+    stage: Stage
+    lane: Lane
+    desk: LaneDesk
+    started_utc_s: float = 0.0
+    recorded_wall_s: dict[int, float] = field(default_factory=dict)
+
+    @property
+    def truth(self) -> Truth:
+        return self.stage.world.truth
+
+
+@dataclass(slots=True)
+class Report:
+    """What a simulation leaves: for scoring, for tests."""
+
+    runs: list[Run]
+    lane_s: float
+    wall_s: float
+
+
+Watch = Callable[[list[Run], Callable[[], float]], Awaitable[None]]
+"""Looks on while the lanes run (the terminal, JSON lines); gets the lane time so far. Cancelled at the end."""
+
+
+def simulate(options: Options, watch: Watch | None = None) -> Report:
+    """Run it. Raises ConfigError for a lane file that is wrong, OSError when there can be no broker or store."""
+    with ExitStack() as stack:
+        folder = options.state or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lanecontrol-sim-")))
+        broker = options.broker or stack.enter_context(_own_broker(options))
+        work = RealWork()
+        loop, clock = _time(options, work)
+        with asyncio.Runner(loop_factory=lambda: loop) as runner:
+            return runner.run(_Simulating(options, folder, broker, work, clock, loop).all(watch))
+
+
+@contextmanager
+def _own_broker(options: Options) -> Iterator[str]:
+    if options.links == "mem":
+        yield "mem://broker"
+    else:
+        with iotcore_broker() as port:
+            yield f"mqtt://127.0.0.1:{port}"
+
+
+def _time(options: Options, work: RealWork) -> tuple[asyncio.AbstractEventLoop, Clock]:
+    if options.speed is None:
+        return VirtualLoop(work), AnchoredClock(EPOCH_UTC_S)
+    anchor_utc_s = time.time()
+    return ScaledLoop(options.speed), LoopClock(scaled_utc(options.speed, anchor_utc_s))
+
+
+class _Simulating:
+    """A simulation under way."""
+
+    def __init__(
+        self,
+        options: Options,
+        folder: Path,
+        broker: str,
+        work: RealWork,
+        clock: Clock,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self.options = options
+        self.folder = folder
+        self.broker = broker
+        self.work = work
+        self.clock = clock
+        self.loop = loop
+        self.net = MemoryNet() if options.links == "mem" else None
+        self.rng = random.Random(f"simulation/{options.seed}")
+        self.connect = MqttConnector(LinkOpener(self.net), work)
+
+    async def all(self, watch: Watch | None) -> Report:
+        began = time.perf_counter()
+        stop = asyncio.Event()
+        async with AsyncExitStack() as stack:
+            if self.net is not None:
+                await stack.enter_async_context(serve_memory(self.net, "broker", MemoryBroker().serve))
+            desk = self._make_desk()
+            runs = [await self._make_run(stack, desk, number) for number in range(self.options.lanes)]
+            self._hold_for_deliveries(runs)
+            async with asyncio.TaskGroup() as side:
+                helpers = [side.create_task(desk.run(), name="port desk")]
+                await desk.listening.wait()
+                lane_s = await self._run_lanes(runs, stop, helpers, side, watch)
+                for helper in helpers:
+                    helper.cancel()
+        return Report(runs, lane_s, time.perf_counter() - began)
+
+    async def _run_lanes(
+        self,
+        runs: list[Run],
+        stop: asyncio.Event,
+        helpers: list[asyncio.Task[None]],
+        side: asyncio.TaskGroup,
+        watch: Watch | None,
+    ) -> float:
+        started_s = self.loop.time()
+        async with asyncio.TaskGroup() as lanes:
+            for run in runs:
+                run.started_utc_s = self.clock.now().utc_s
+                lanes.create_task(run.lane.run(stop), name=run.lane.setup.lane)
+                if run.desk.officer is not None:
+                    helpers.append(side.create_task(run.desk.officer.work(), name="officer"))
+            if watch is not None:
+                helpers.append(side.create_task(_shown(watch, runs, lambda: self.loop.time() - started_s)))
+            await self._play(runs)
+            lane_s = self.loop.time() - started_s
+            stop.set()
+        await self._wind_up(runs)
+        return lane_s
+
+    async def _play(self, runs: list[Run]) -> None:
+        """Until every world is done, and some time more for what is still to be told."""
+        async with asyncio.TaskGroup() as plays:
+            for run in runs:
+                plays.create_task(run.stage.play())
+        until_s = self.loop.time() + SETTLE_S
+        async with asyncio.TaskGroup() as plays:
+            for run in runs:
+                plays.create_task(run.stage.play_on(until_s))
+
+    async def _wind_up(self, runs: list[Run]) -> None:
+        """Until the port has heard everything that was recorded; a broker that is gone must not hold us for ever."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(WIND_UP_S):
+                for run in runs:
+                    await run.desk.has_heard(len(run.recorded_wall_s))
+
+    # --- parts -------------------------------------------------------------------------------------------------------
+
+    def _make_desk(self) -> PortDesk:
+        keys = (f"sim-{self.options.seed}-{number:08d}" for number in range(10**8))
+        broker = Broker(self.broker, f"lanecontrol-sim-port-{self.options.seed}")
+        return PortDesk(
+            self.connect,
+            broker,
+            clock=self.clock,
+            new_key=partial(next, keys),
+            work=self.work,
+            name=self.options.simulation.officer,
+        )
+
+    async def _make_run(self, stack: AsyncExitStack, desk: PortDesk, number: int) -> Run:
+        options = self.options
+        seed = options.seed + number
+        world = World(options.simulation.scene, options.scenario, seed)
+        stage = Stage(
+            world, options.simulation.make_fake, options.simulation.devices, mischief=options.mischief, seed=seed
+        )
+        prefix = f"lane{number}-"
+        urls = await stack.enter_async_context(stage.serve(Wiring(options.links, self.net, prefix)))
+        recorded: dict[int, float] = {}
+        lane = self._make_lane(number, urls, recorded)
+        heard = desk.watch(lane.address)
+        heard.officer = self._make_officer(desk, lane.address, world, seed)
+        return Run(stage, lane, heard, recorded_wall_s=recorded)
+
+    def _make_lane(self, number: int, urls: Mapping[str, str], recorded: dict[int, float]) -> Lane:
+        name = f"{7 + number:02d}"
+        path = self.folder / f"lane-{name}.yaml"
+        own = Replaced(name, urls, self.broker, self.folder / f"store-{name}")
+        path.write_text(lane_file(self.options.simulation.lane, own), encoding="utf-8")
+        salts = random.Random(self.rng.random())
+        virtual = self.options.speed is None
+        around = Surroundings(
+            clock=self.clock,
+            rng=random.Random(self.rng.random()),
+            boot="simulated" if virtual else f"{time.time():.0f}",
+            memory=self.net,
+            work=self.work,
+            inline_store=virtual and self.net is not None,
+            salt=salts.randbytes,
+            recorded=lambda seq: recorded.setdefault(seq, time.perf_counter()),
+        )
+        return Lane(load(path), around)
+
+    def _make_officer(self, desk: PortDesk, address: LaneAddress, world: World, seed: int) -> AutomaticOfficer | None:
+        officer = self.options.scenario.officer
+        if not officer.present:
+            return None
+
+        async def ask(_: str, verb: str, fields: Mapping[str, Any]) -> str:
+            return await desk.ask(address, verb, fields)
+
+        manner = Manner(
+            officer.service_time_s, officer.service_time_sd_s, officer.service_time_least_s, officer.wrong_share
+        )
+        return AutomaticOfficer(
+            address.lane, manner, random.Random(f"officer/{seed}"), ask, lambda: _people_at_booth(world)
+        )
+
+    def _hold_for_deliveries(self, runs: list[Run]) -> None:
+        """On a virtual clock: no jump while the broker still has events that the port has not heard."""
+        if isinstance(self.loop, VirtualLoop):
+            for run in runs:
+                self.loop.hold_while(lambda run=run: run.lane.delivered > len(run.desk.heard))  # type: ignore[misc]
+
+
+def _people_at_booth(world: World) -> int | None:
+    there = world.at_booth
+    return there.persons if there is not None else None
+
+
+async def _shown(watch: Watch, runs: list[Run], lane_s: Callable[[], float]) -> None:
+    await watch(runs, lane_s)
