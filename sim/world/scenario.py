@@ -71,16 +71,16 @@ class Traffic(Section):
     """Speed a driver wants in the free lane."""
     portal_speed_mps: Span = (1.8, 3.2)
     """Speed a driver wants through the portal."""
-    acceleration_mps2: Span = (1.2, 2.2)
+    acceleration_mps2: Span = (1.5, 2.5)
     """Acceleration of a car; buses and trucks reach 0.6 of it."""
     time_gap_s: Span = (1.0, 1.6)
     """Time gap a driver keeps to the vehicle ahead while moving."""
     standstill_gap_m: Span = (1.5, 2.5)
     """Distance a driver keeps to the vehicle ahead while standing."""
-    start_delay_s: Span = (0.8, 1.5)
+    start_delay_s: Span = (0.7, 1.2)
     """Reaction from the vehicle ahead moving off, or from the signal, to moving off."""
     undisciplined_share: Share = 0.0
-    """Share of drivers who stop in the portal when there is no room behind it."""
+    """Share of drivers who stop in the portal when there is no room behind it, and crowd into the booth zone."""
 
 
 class Behaviour(Section):
@@ -190,11 +190,11 @@ class Officer(Section):
 
     present: bool = True
     """False: nobody opens the lane and nobody decides."""
-    service_time_s: NotNegative = 3.0
+    service_time_s: NotNegative = 2.0
     """From the lane's assessment to the decision, mean."""
-    service_time_sd_s: NotNegative = 1.0
+    service_time_sd_s: NotNegative = 0.6
     """Its standard deviation."""
-    service_time_least_s: NotNegative = 1.0
+    service_time_least_s: NotNegative = 0.8
     """Never faster than this."""
     wrong_share: Share = 0.0
     """Share of decisions that do not follow the recommendation."""

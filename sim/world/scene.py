@@ -116,7 +116,7 @@ class GateSite(Part):
     """Limit switch: fully open."""
     closed_input: str = "gate_closed"
     """Limit switch: fully closed."""
-    travel_time_s: float = Field(default=1.5, gt=0)
+    travel_time_s: float = Field(default=1.0, gt=0)
     """From one end to the other."""
 
 

@@ -23,6 +23,8 @@ WALL_TIME_S = 0.45
 """How cautiously drivers creep up to a line."""
 START_FROM_M = 0.6
 """A standing driver moves up only when there is room for at least this."""
+CREEP_MPS, CREEP_M = 0.3, 0.25
+"""A driver who creeps this slowly, this close to where to stop, just stops."""
 STANDING_MPS = 0.05
 BODY_GAP_M = 0.2
 """Two bodies never come closer than this."""
@@ -120,6 +122,8 @@ class Traffic:
         self._portal_wall_m = portal.start_m - portal.keep_clear_m if portal else -math.inf
         self._clear_m = portal.end_m + CLEAR_BEHIND_M if portal else -math.inf
         self._slow_m = (portal.start_m - 4.0, portal.end_m + 1.0) if portal else (math.inf, math.inf)
+        self._booth_wall_m = scene.booth.start_m - 0.5
+        self._booth_free_m = scene.booth.end_m + 1.0
         self._gate_wall_m = scene.gate.at_m - 0.6 if scene.gate else math.inf
         self._committed: set[int] = set()
 
@@ -212,7 +216,10 @@ class Traffic:
         plan = vehicle.plan
         wall_m = self._wall_m(vehicle, leader)
         gap_m = math.inf if leader is None else leader.rear_m - vehicle.front_m
-        if vehicle.speed_mps < STANDING_MPS and self._stays(vehicle, min(wall_m, gap_m - plan.standstill_gap_m), now_s):
+        room_m = min(wall_m, gap_m - plan.standstill_gap_m)
+        if vehicle.speed_mps < CREEP_MPS and room_m < CREEP_M:
+            vehicle.speed_mps = 0.0
+        if vehicle.speed_mps < STANDING_MPS and self._stays(vehicle, room_m, now_s):
             vehicle.speed_mps = 0.0
             return
         vehicle.stood_since_s = None
@@ -272,11 +279,17 @@ class Traffic:
         wall_m = math.inf if vehicle.released else vehicle.stop_at_m - front_m
         if front_m <= self._portal_wall_m and not self._may_enter_portal(vehicle, leader):
             wall_m = min(wall_m, self._portal_wall_m - front_m)
+        if front_m <= self._booth_wall_m and self._waits_its_turn(vehicle, leader):
+            wall_m = min(wall_m, self._booth_wall_m - front_m)
         if vehicle.released and front_m <= self._gate_wall_m and not self._barrier.passable and self._can_stop(vehicle):
             wall_m = min(wall_m, self._gate_wall_m - front_m)
         if vehicle.manoeuvring:
             wall_m = min(wall_m, self._turning_point_m(vehicle) - front_m)
         return wall_m
+
+    def _waits_its_turn(self, vehicle: Vehicle, leader: Vehicle | None) -> bool:
+        """One vehicle at the booth at a time: the next driver lets it go first."""
+        return leader is not None and vehicle.plan.disciplined and leader.rear_m < self._booth_free_m
 
     def _can_stop(self, vehicle: Vehicle) -> bool:
         if vehicle.plan.conduct is Conduct.RUNS:
@@ -340,7 +353,7 @@ class Traffic:
         """One step of a back-out or reversal; False while the vehicle still drives ahead as usual."""
         match vehicle.manoeuvre:
             case 0:
-                if vehicle.speed_mps < STANDING_MPS and self._turning_point_m(vehicle) - vehicle.front_m < 0.1:
+                if vehicle.speed_mps < STANDING_MPS and self._turning_point_m(vehicle) - vehicle.front_m < CREEP_M:
                     vehicle.manoeuvre, vehicle.pause_until_s = 1, now_s + 1.0 + vehicle.plan.where
                 return False
             case 1:

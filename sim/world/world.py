@@ -90,7 +90,7 @@ class World:
     def done(self) -> bool:
         """All vehicles are through; or the arrivals are over and nobody is there who would let the rest pass."""
         ended_s = self._traffic.arrivals_ended_s
-        if ended_s is None:
+        if ended_s is None or self.now_s < (self.scenario.duration_s or 0.0) - EPSILON_S:
             return False
         patience_s = self.scenario.drain_limit_s if self.scenario.officer.present else 0.0
         return self._traffic.empty or self.now_s >= ended_s + patience_s
