@@ -44,10 +44,12 @@ class AutomaticOfficer:
         self._counts_people = counts_people
         self._assessed: dict[str, Mapping[str, Any]] = {}
         self._news: asyncio.Queue[str] = asyncio.Queue()
+        self._lane_there = asyncio.Event()
         self.decided: dict[str, str] = {}
 
     def hear(self, kind: str, data: Mapping[str, Any]) -> None:
         """An event of this lane: its type's short name and its data."""
+        self._lane_there.set()
         if kind == "passage_assessed":
             passage = data["passage"]
             if passage not in self._assessed:
@@ -57,7 +59,8 @@ class AutomaticOfficer:
             self._assessed.pop(data["passage"], None)
 
     async def work(self) -> None:
-        """Open the lane, then serve vehicle by vehicle, for ever."""
+        """Once the lane is heard of: open it, then serve vehicle by vehicle, for ever."""
+        await self._lane_there.wait()
         await self._open()
         while True:
             await self._serve(await self._news.get())

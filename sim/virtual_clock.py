@@ -48,7 +48,6 @@ class _JumpingSelector(selectors.BaseSelector):
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         ready = self._real.select(0)
         if ready or timeout == 0:
-            self._held_since = None
             return ready
         if timeout is None:
             return self._real.select(HOLD_CHECK_S if self._loop.held() else None)
@@ -66,7 +65,7 @@ class _JumpingSelector(selectors.BaseSelector):
         if self._held_since is None:
             self._held_since = began
         ready = self._real.select(HOLD_CHECK_S)
-        if not ready and began - self._held_since > HOLD_GRACE_S:
+        if began - self._held_since > HOLD_GRACE_S:
             self._loop.advance(min(timeout, time.monotonic() - began))
         return ready
 
