@@ -3,44 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from fake_bench import client_of, virtual
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pymodbus.client import AsyncModbusTcpClient
 
 from lanecontrol.errors import LinkLost
-from lanecontrol.links import Link, MemoryLink, serve_tcp
+from lanecontrol.links import MemoryLink, serve_tcp
 from sim.io_modbus import FakeModule, ModuleConfig
 from sim.io_modbus_wire import Framer, parse
 from sim.readings import Contact, Deed, OutputSet, Tamper
-from sim.virtual_clock import VirtualLoop
 
 BOOTH = {
     "inputs": {"points": ("approach", "booth", "exit", "gate_open", "", "gate_closed")},
     "outputs": {"points": ("green", "red", "gate")},
     "watchdog": {"time_s": 1.0, "safe": {"red": True}},
 }
-
-
-def virtual(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
-    """Run a test on a loop whose time jumps."""
-
-    @functools.wraps(test)
-    def run(*args: Any, **kwargs: Any) -> None:
-        with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-            runner.run(_await(test(*args, **kwargs)))
-
-    return run
-
-
-async def _await(work: Awaitable[None]) -> None:
-    await work
 
 
 class Bench:
@@ -66,19 +50,8 @@ class Bench:
 async def bench(**config: Any) -> AsyncIterator[Bench]:
     deeds: list[Deed] = []
     module = FakeModule(ModuleConfig.model_validate(config or BOOTH), deeds.append)
-    server, client = MemoryLink.pair()
-    serving = asyncio.create_task(_serve(module, server))
-    try:
+    async with client_of(module.serve) as client:
         yield Bench(client, module, deeds)
-    finally:
-        await client.close()
-        await serving
-
-
-async def _serve(module: FakeModule, link: Link) -> None:
-    with suppress(LinkLost):
-        await module.serve(link)
-    await link.close()
 
 
 # --- the wire --------------------------------------------------------------------------------------------------------
@@ -253,13 +226,9 @@ async def test_inverted_points_are_inverse_on_the_wire_only() -> None:
 @virtual
 async def test_all_clients_see_one_module() -> None:
     async with bench() as lane:
-        server, other = MemoryLink.pair()
-        serving = asyncio.create_task(_serve(lane.module, server))
         await lane.ask("050000ff00")
-        second = Bench(other, lane.module, lane.deeds)
-        assert await second.ask("0100000003") == "010101"
-        await other.close()
-        await serving
+        async with client_of(lane.module.serve) as other:
+            assert await Bench(other, lane.module, lane.deeds).ask("0100000003") == "010101"
 
 
 # --- watchdog --------------------------------------------------------------------------------------------------------

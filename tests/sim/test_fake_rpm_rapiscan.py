@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import math
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fake_bench import client_of, received, virtual
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lanecontrol.errors import LinkLost
-from lanecontrol.links import Link, MemoryLink
-from sim.fake import Fake
 from sim.readings import (
     Contact,
     GammaInterval,
@@ -29,57 +25,13 @@ from sim.readings import (
 )
 from sim.rpm_rapiscan import FakePortal, NeutronTest, PortalConfig, speed_line
 from sim.rpm_rapiscan_recording import RecordedOccupancy, RecordingConfig, RecordingPortal, parse_recording
-from sim.virtual_clock import VirtualLoop
 
 VACANT = Vacant((380.4, 383.0, 403.0, 361.0), (3.99166703, 0.0, 2.69166684, 0.0))
 OCCUPIED_TAGS = (b"GS", b"GA", b"NS", b"NA")
 
 
-def virtual(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
-    """Run a test on a loop whose time jumps."""
-
-    @functools.wraps(test)
-    def run(*args: Any, **kwargs: Any) -> None:
-        with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-            runner.run(_await(test(*args, **kwargs)))
-
-    return run
-
-
-async def _await(work: Awaitable[None]) -> None:
-    await work
-
-
-@asynccontextmanager
-async def client_of(fake: Fake) -> AsyncIterator[MemoryLink]:
-    server, client = MemoryLink.pair()
-    serving = asyncio.create_task(_serve(fake, server))
-    await asyncio.sleep(0.001)
-    try:
-        yield client
-    finally:
-        await client.close()
-        await serving
-
-
-async def _serve(fake: Fake, link: Link) -> None:
-    with suppress(LinkLost):
-        await fake.serve(link)
-    await link.close()
-
-
-async def received(link: Link, quiet_s: float = 0.01) -> bytes:
-    """Everything that arrives until nothing does for a while."""
-    data = b""
-    with suppress(TimeoutError, LinkLost):
-        while True:
-            async with asyncio.timeout(quiet_s):
-                data += await link.read()
-    return data
-
-
 async def lines_for(fake: FakePortal, *readings: Reading) -> list[str]:
-    async with client_of(fake) as client:
+    async with client_of(fake.serve) as client:
         for reading in readings:
             fake.sense(reading)
         return (await received(client)).decode("ascii").split("\r\n")[:-1]
@@ -146,7 +98,7 @@ async def test_the_setup_block_comes_again_after_24_hours_and_never_on_connectin
 @virtual
 async def test_a_restart_drops_the_clients_and_brings_the_setup_block_again() -> None:
     fake = portal()
-    async with client_of(fake) as client:
+    async with client_of(fake.serve) as client:
         fake.sense(VACANT)
         await received(client)
         fake.restart()
@@ -238,7 +190,7 @@ async def test_the_neutron_score_is_sent_before_its_count_and_starts_over_after_
 @virtual
 async def test_several_clients_get_the_same_lines() -> None:
     fake = portal()
-    async with client_of(fake) as one, client_of(fake) as other:
+    async with client_of(fake.serve) as one, client_of(fake.serve) as other:
         fake.sense(VACANT)
         assert await received(one) == await received(other) != b""
 
@@ -246,7 +198,7 @@ async def test_several_clients_get_the_same_lines() -> None:
 @virtual
 async def test_a_client_that_does_not_read_is_dropped_and_the_others_lose_nothing() -> None:
     fake = portal(outbox_bytes=5_000)
-    async with client_of(fake) as deaf, client_of(fake) as other:
+    async with client_of(fake.serve) as deaf, client_of(fake.serve) as other:
         heard = b""
         for _ in range(4_000):
             fake.sense(GammaInterval((77, 77, 67, 69), alarm=False))
@@ -263,7 +215,7 @@ def test_nothing_a_client_sends_disturbs_the_portal(junk: list[bytes]) -> None:
     @virtual
     async def check() -> None:
         fake = portal(extended=False)
-        async with client_of(fake) as client:
+        async with client_of(fake.serve) as client:
             for data in junk:
                 await client.write(data)
             fake.sense(GammaInterval((1, 2, 3, 4), alarm=False))
@@ -338,8 +290,8 @@ def test_a_recording_is_repeated_byte_for_byte_at_its_pace(shared_data: Path, na
         assert not any(each.neutron_alarm for each in occupancies)
         assert all(10 < each.end_s - each.start_s < 12.5 for each in occupancies)
         began_s = asyncio.get_running_loop().time()
-        async with client_of(fake) as client:
-            sent = await received(client, quiet_s=10)
+        async with client_of(fake.serve) as client:
+            sent = await received(client, quiet_s=10.0)
             assert fake.done.is_set()
             assert asyncio.get_running_loop().time() - began_s == pytest.approx(fake.duration_s + 10, abs=0.1)
         rows = file.read_bytes().splitlines()
@@ -383,7 +335,7 @@ async def test_a_recording_can_be_played_faster(tmp_path_factory: pytest.TempPat
     fake = RecordingPortal(RecordingConfig(file=file, speed=4), act=lambda deed: None)
     assert fake.duration_s == 5.0
     loop = asyncio.get_running_loop()
-    async with client_of(fake) as client:
+    async with client_of(fake.serve) as client:
         async with asyncio.timeout(6):
             await fake.done.wait()
         assert fake.started_s is not None
