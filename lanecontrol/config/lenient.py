@@ -37,7 +37,7 @@ def _plain(field: FieldInfo, present: bool, value: Any) -> Any:
     if not present and not field.is_required():
         return field.get_default(call_default_factory=True)
     try:
-        kind: Any = Annotated[field.annotation, *field.metadata]
+        kind: Any = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
         adapter: TypeAdapter[Any] = TypeAdapter(kind)
         return adapter.validate_python(value)
     except ValidationError:

@@ -151,7 +151,9 @@ def _zones(lane: LaneFile) -> Iterator[Finding]:
     for location, zone_name in _zone_mentions(lane):
         if zone_name is not None and zone_name not in names:
             yield Finding(location, f"there is no zone '{zone_name}'", close_to(zone_name, names))
-    if lane.lane.booth_zone in names and lane.loops and lane.lane.booth_zone not in {loop.zone for loop in lane.loops}:
+    watched = {loop.zone for loop in lane.loops}
+    # A misspelt zone of a loop has been told above, and is probably this one.
+    if lane.lane.booth_zone in names and watched and watched <= {*names} - {lane.lane.booth_zone}:
         yield Finding(("loops",), f"no loop watches the booth zone '{lane.lane.booth_zone}'", "add one")
 
 

@@ -90,6 +90,8 @@ def _label(name: str, node: Tree) -> str:
 def _remedy(kind: str, detail: ErrorDetails, node: Tree) -> str:
     context = detail.get("ctx", {})
     match kind:
+        case "too_short" | "too_long" if isinstance(node, Leaf):
+            return _KINDS[f"string_{kind}"].format(**context)
         case "string_type" if isinstance(node, Leaf) and node.value is not None:
             return f'a text was expected: quote it, "{node.text}"'
         case "string_type":

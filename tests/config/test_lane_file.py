@@ -1,0 +1,413 @@
+"""The lane file: what is right loads, what is wrong is told at its place, all of it at once."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import string
+from collections.abc import Callable
+from pathlib import Path
+
+import jsonschema
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lanecontrol.config import Loaded, load, load_text
+from lanecontrol.config.model import LaneFile, LimitsSection
+from lanecontrol.config.schema import lane_schema, lane_schema_text, own_kinds
+from lanecontrol.config.secrets import find_secret, stand_in
+from lanecontrol.errors import ConfigError, Problem
+from lanecontrol.lane import setup
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+
+LANE = """\
+port: SYS
+lane: {id: "07", type: SENTRI}
+zones:
+  - {name: approach, start_m: 20, end_m: 22}
+  - {name: booth, start_m: 25, end_m: 29}
+loops:
+  - {name: booth, device: io1, point: loop_booth, zone: booth}
+signal: {device: io1, green: signal_green, red: signal_red}
+devices:
+  - kind: io.modbus
+    id: io1
+    url: tcp://192.0.2.21:502
+    inputs: {loop_booth: 0, button: 1}
+    outputs: {signal_green: 0, signal_red: 1}
+brokers:
+  - url: mqtt://192.0.2.10:1883
+store: {path: state}
+"""
+
+
+def problems(text: str, secret: Callable[[str], str | None] = find_secret) -> list[Problem]:
+    with pytest.raises(ConfigError) as raised:
+        load_text(text, "lane.yaml", secret=secret)
+    return list(raised.value.problems)
+
+
+def the_problem(text: str) -> str:
+    found = problems(text)
+    assert len(found) == 1, "\n".join(map(str, found))
+    return str(found[0])
+
+
+def with_line(old: str, new: str) -> str:
+    assert old in LANE
+    return LANE.replace(old, new)
+
+
+# --- what is right ---------------------------------------------------------------------------------------------------
+
+
+def test_the_shipped_sentri_lane_loads_with_its_port_file() -> None:
+    loaded = load(CONFIGS / "sentri.yaml")
+    assert loaded.setup.port == "SYS"
+    assert loaded.setup.lane == "07"
+    assert [zone.name for zone in loaded.setup.zones] == ["portal", "approach", "booth", "exit"]
+    assert [device.kind for device in loaded.devices] == ["io.modbus", "rpm.rapiscan", "rfid.llrp"]
+    assert loaded.brokers[0].client_id == "lanecontrol-SYS-07"
+    assert not loaded.simulated
+
+
+def test_a_minimal_lane_has_the_defaults_of_the_lane_core() -> None:
+    loaded = load_text(LANE)
+    assert loaded.setup.limits == setup.Limits()
+    assert loaded.setup.gate is None
+    assert loaded.setup.device_kinds == (("io1", "io.modbus"),)
+    assert loaded.store.path == Path("state")
+
+
+@pytest.mark.parametrize(
+    ("section", "plain"),
+    [
+        ("zones", setup.Zone),
+        ("loops", setup.Loop),
+        ("portals", setup.Portal),
+        ("antennas", setup.Antenna),
+        ("cameras", setup.Camera),
+        ("signal", setup.Signal),
+        ("gate", setup.Gate),
+        ("booth_button", setup.BoothButton),
+        ("tags", setup.TagRule),
+    ],
+)
+def test_every_section_says_exactly_what_the_lane_core_takes(section: str, plain: type) -> None:
+    from lanecontrol.config.lenient import sections_in
+
+    (model,) = sections_in(LaneFile.model_fields[section].annotation)
+    wanted = {field.name: field.default for field in dataclasses.fields(plain)}
+    assert model.model_fields.keys() == wanted.keys()
+    for name, field in model.model_fields.items():
+        if not field.is_required():
+            assert field.default == wanted[name]
+
+
+def test_every_limit_of_the_lane_core_can_be_set() -> None:
+    assert LimitsSection.model_fields.keys() == {field.name for field in dataclasses.fields(setup.Limits)}
+    assert load_text(LANE + "limits: {assess_after_s: 3.5}\n").setup.limits.assess_after_s == 3.5
+
+
+def test_the_same_file_has_the_same_hash_and_a_comment_does_not_change_it() -> None:
+    assert load_text(LANE).config_hash == load_text("# a remark\n" + LANE).config_hash
+    assert load_text(LANE).config_hash != load_text(LANE.replace("end_m: 29", "end_m: 30")).config_hash
+
+
+def test_the_rules_have_a_hash_that_an_address_does_not_change() -> None:
+    other_address = load_text(LANE.replace("192.0.2.21", "192.0.2.22"))
+    other_rule = load_text(LANE + "limits: {assess_after_s: 3}\n")
+    assert other_address.setup.rules_hash == load_text(LANE).setup.rules_hash
+    assert other_rule.setup.rules_hash != load_text(LANE).setup.rules_hash
+
+
+def test_a_simulated_lane_has_a_client_id_that_cannot_throw_a_real_one_out() -> None:
+    assert load_text(LANE + "simulated: true\n").brokers[0].client_id == "sim-lanecontrol-SYS-07"
+
+
+def test_without_a_key_of_the_site_the_hash_key_is_new_in_each_run() -> None:
+    assert load_text(LANE).hash_key != load_text(LANE).hash_key
+
+
+# --- port file and lane overlay --------------------------------------------------------------------------------------
+
+
+def overlay(folder: Path, port: str, lane: str) -> Loaded:
+    (folder / "port.yaml").write_text(port)
+    (folder / "lane.yaml").write_text(lane)
+    return load(folder / "lane.yaml")
+
+
+def test_a_lane_file_changes_one_key_of_a_device_in_the_port_file(tmp_path: Path) -> None:
+    lane = 'extends: port.yaml\ndevices:\n  - {id: io1, url: "tcp://192.0.2.99:502"}\n'
+    loaded = overlay(tmp_path, LANE, lane)
+    assert [device.url for device in loaded.devices] == ["tcp://192.0.2.99:502"]
+    assert loaded.devices[0].inputs == {"loop_booth": 0, "button": 1}  # type: ignore[attr-defined]
+
+
+def test_a_lane_file_adds_devices_and_replaces_other_lists(tmp_path: Path) -> None:
+    lane = """\
+extends: port.yaml
+devices: [{kind: rpm.rapiscan, id: rpm1, url: "tcp://192.0.2.31:1600"}]
+brokers: [{url: "mqtt://192.0.2.11:1883"}]
+"""
+    loaded = overlay(tmp_path, LANE, lane)
+    assert [device.id for device in loaded.devices] == ["io1", "rpm1"]
+    assert [broker.url for broker in loaded.brokers] == ["mqtt://192.0.2.11:1883"]
+
+
+def test_a_problem_is_told_in_the_file_it_comes_from(tmp_path: Path) -> None:
+    port = LANE.replace("end_m: 29}", "end_m: wide}")
+    with pytest.raises(ConfigError) as raised:
+        overlay(tmp_path, port, "extends: port.yaml\nlane: {id: 07}\n")
+    told = [(Path(problem.file).name, problem.line) for problem in raised.value.problems]
+    assert told == [("lane.yaml", 2), ("port.yaml", 5)]
+
+
+def test_a_file_that_extends_itself_in_the_end_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="extends itself in the end"):
+        overlay(tmp_path, "extends: lane.yaml\n" + LANE, "extends: port.yaml\n")
+
+
+def test_a_missing_port_file_is_told_where_it_is_named(tmp_path: Path) -> None:
+    (tmp_path / "lane.yaml").write_text("extends: prot.yaml\n" + LANE)
+    with pytest.raises(ConfigError, match=r"lane\.yaml:1:10: there is no file .*prot\.yaml"):
+        load(tmp_path / "lane.yaml")
+
+
+# --- what is wrong ---------------------------------------------------------------------------------------------------
+
+
+def test_every_problem_of_a_file_is_told_at_once() -> None:
+    text = """\
+port: SYS
+lane: {id: 07, type: SENTRY, direction: inbound}
+zones:
+  - {name: approach, start_m: 20, end_m: 22}
+  - {name: booth, start_m: 21, end_m: 29}
+loops:
+  - {name: booth, device: io2, point: loop_booth, zone: boot}
+  - {name: exit, device: io1, point: loop_exit, zone: approach}
+signal: {device: io1, green: signal_green, red: signal_green}
+colour: blue
+devices:
+  - kind: io.modbuss
+    id: x9
+    url: tcp://192.0.2.21:502
+  - kind: io.modbus
+    id: io1
+    url: tpc://192.0.2.21:502
+    poll: 50
+    poll_ms: fast
+    inputs: {loop_booth: 0}
+    outputs: {signal_green: 0}
+brokers: [{url: "http://192.0.2.10"}]
+store: {path: state}
+store: {path: elsewhere}
+"""
+    told = [str(problem).removeprefix("lane.yaml:") for problem in problems(text)]
+    assert told == [
+        """2:12: 'id: 07' is not right, a text was expected: quote it, "07\"""",
+        "2:22: 'type: SENTRY' is not right, did you mean 'SENTRI'?",
+        "5:28: zone 'booth' overlaps 'approach', begin at 22 m or later",
+        "7:27: there is no device 'io2', did you mean 'io1'?",
+        "7:57: there is no zone 'boot', did you mean 'booth'?",
+        "8:37: 'loop_exit' is not among the inputs of 'io1', known here: loop_booth",
+        "9:49: green and red are the same output, give each lamp its own",
+        "10:1: unknown key 'colour', known here: " + ", ".join(sorted(LaneFile.model_fields)),
+        "12:11: no driver for 'io.modbuss' is installed, did you mean 'io.modbus'? installed: "
+        + ", ".join(_installed()),
+        "17:10: the scheme 'tpc' is unknown, did you mean tcp://host:port?",
+        "18:5: unknown key 'poll', did you mean 'poll_ms'?",
+        "19:14: 'poll_ms: fast' is not right, a whole number was expected",
+        "22:17: 'url: http://192.0.2.10' is not right, mqtt://host:port or mqtts://host:port",
+        "24:1: the key 'store' is given twice, first on line 23",
+    ]
+
+
+def _installed() -> list[str]:
+    from lanecontrol import driver
+
+    return list(driver.installed())
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ('id: "07"', "id: 07", """2:12: 'id: 07' is not right, a text was expected: quote it, "07\""""),
+        ("point: loop_booth, zone: booth", "point: loop_booth, zone: approach", "7:3: no loop watches the booth zone"),
+        ("store: {path: state}\n", "", "1:1: the key 'store' is missing, add it"),
+        ("kind: io.modbus\n    ", "", "10:5: a device without a kind, installed: "),
+        ("start_m: 25, end_m: 29", "start_m: 29, end_m: 25", "5:39: zone 'booth' ends before it begins"),
+        ("start_m: 20, end_m: 22", "start_m: 40, end_m: 42", "5:28: zone 'booth' begins before 'approach'"),
+        ("green: signal_green", "green: signal_gren", "8:30: 'signal_gren' is not among the outputs of 'io1', did you"),
+        ("url: tcp://192.0.2.21:502", "url: mem://io1", "12:10: a mem:// device is a fake"),
+        ("url: tcp://192.0.2.21:502", "url: tcp://192.0.2.21", "12:10: the port is missing, write tcp://host:port"),
+        ("outputs: {signal", "uotputs: {signal", "14:5: unknown key 'uotputs', did you mean 'outputs'?"),
+        ("path: state", "path: [a, b]", "17:15: the value of 'path' is not right, a text was expected"),
+        ("id: io1", "id: IO1", "11:9: 'id: IO1' is not right, a device id is lower-case"),
+        ("start_m: 25", "start_m: .nan", "5:28: "),
+    ],
+)
+def test_a_mistake_is_told_with_its_place_and_what_would_be_right(old: str, new: str, told: str) -> None:
+    assert any(str(problem).startswith(f"lane.yaml:{told}") for problem in problems(with_line(old, new))), problems(
+        with_line(old, new)
+    )
+
+
+@pytest.mark.parametrize(
+    ("addition", "told"),
+    [
+        ("clock: {scale: 10}\n", "18:16: a real lane's clock cannot be scaled"),
+        ("gate: {device: io1, open_output: x, opened_input: a, closed_input: a}\n", "18:68: both limit switches"),
+        ("booth_button: {device: io1, point: loop_booth, officer: X}\n", "18:36: the input 'loop_booth' of 'io1' has"),
+        ("antennas: [{device: io1, number: 1, zone: booth}]\n", "18:21: device 'io1' (io.modbus) reports no tags"),
+        ('tags: [{prefix: "xyz", kind: person}]\n', "18:17: 'prefix: xyz' is not right, a prefix is hexadecimal"),
+        ("log: {level: loud}\n", "18:14: 'level: loud' is not right, one of debug, info, warning, error"),
+        ("lane: {}\n", "18:1: the key 'lane' is given twice, first on line 2"),
+        (
+            "privacy: {hash_key: short}\n",
+            "18:21: the value of 'hash_key' is not right, at least 16 characters were expected",
+        ),
+    ],
+)
+def test_a_wrong_addition_is_told(addition: str, told: str) -> None:
+    found = [str(problem) for problem in problems(LANE + addition)]
+    assert any(problem.startswith(f"lane.yaml:{told}") for problem in found), found
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("port: SYS\nlane:\n\tid: x\n", "lane.yaml:3:1: a tab in the indentation, indent with spaces"),
+        ("port: [SYS\nlane: x\n", "lane.yaml:2:5: a list opened with [ is not closed, close it with ]"),
+        ("port: a: b\n", "lane.yaml:1:8: a `:` where none may stand"),
+        ("port: *nowhere\n", "lane.yaml:1:7: an alias (*name) without its anchor"),
+        ("port: \x00\n", "lane.yaml:1:7: a control character"),
+        ("- a\n- b\n", "lane.yaml:1:1: the file is not a mapping"),
+    ],
+)
+def test_a_file_that_is_no_yaml_is_told_with_the_place(text: str, told: str) -> None:
+    assert the_problem(text).startswith(told)
+
+
+def test_tags_merge_keys_and_circles_are_told_instead_of_obeyed() -> None:
+    text = LANE + "x: !!python/object:os.system {}\n<<: {a: 1}\ny: &y [*y]\n"
+    told = "\n".join(map(str, problems(text)))
+    assert "the tag" in told
+    assert "only plain keys" in told
+    assert "an alias that contains itself" in told
+
+
+def test_aliases_that_multiply_are_stopped() -> None:
+    lines = ["a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
+    assert any("more than" in problem.what for problem in problems("\n".join(lines) + "\n"))
+
+
+def test_a_missing_file_is_a_problem_not_a_trace(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read: No such file"):
+        load(tmp_path / "none.yaml")
+
+
+def test_a_file_in_another_encoding_is_told_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "lane.yaml").write_bytes(b"port: SYS\n# caf\xe9\n")
+    with pytest.raises(ConfigError, match=r"lane\.yaml:2:1: not UTF-8"):
+        load(tmp_path / "lane.yaml")
+
+
+def test_a_kind_whose_driver_is_broken_is_told_and_the_rest_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    from lanecontrol import driver
+
+    def broken(kind: str) -> type[driver.Driver]:
+        raise ImportError("no module named serial_thing")
+
+    monkeypatch.setattr(driver, "load", broken)
+    told = [str(problem) for problem in problems(LANE + "colour: blue\n")]
+    assert any("the driver 'io.modbus' cannot be loaded: no module named serial_thing" in line for line in told)
+    assert any("unknown key 'colour'" in line for line in told)
+    assert len(told) == 2, told
+
+
+def test_only_the_drivers_that_the_file_names_are_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    from lanecontrol import driver
+
+    asked: list[str] = []
+    real = driver.load
+
+    def load(kind: str) -> type[driver.Driver]:
+        asked.append(kind)
+        return real(kind)
+
+    monkeypatch.setattr(driver, "load", load)
+    load_text(LANE)
+    assert set(asked) == {"io.modbus"}
+
+
+@given(st.text(alphabet=string.printable, max_size=60), st.integers(min_value=0, max_value=len(LANE)))
+def test_whatever_is_typed_into_a_file_it_loads_or_tells_its_problems(typed: str, at: int) -> None:
+    try:
+        load_text(LANE[:at] + typed + LANE[at:])
+    except ConfigError as error:
+        assert error.problems
+        assert all(problem.line >= 1 and problem.column >= 1 for problem in error.problems)
+
+
+# --- secrets ---------------------------------------------------------------------------------------------------------
+
+WITH_SECRET = LANE.replace("mqtt://192.0.2.10:1883", "mqtt://192.0.2.10:1883\n    password: !secret mqtt-password")
+
+
+def test_a_secret_comes_from_the_credentials_before_the_environment(tmp_path: Path) -> None:
+    (tmp_path / "mqtt-password").write_text("from systemd\n")
+    environ = {"CREDENTIALS_DIRECTORY": str(tmp_path), "LANECONTROL_SECRET_MQTT_PASSWORD": "from the environment"}
+    assert find_secret("mqtt-password", environ) == "from systemd"
+    del environ["CREDENTIALS_DIRECTORY"]
+    assert find_secret("mqtt-password", environ) == "from the environment"
+    assert find_secret("../mqtt-password", environ) is None
+
+
+def test_a_secret_reaches_the_broker_settings_and_no_text() -> None:
+    loaded = load_text(WITH_SECRET, secret=lambda name: f"value of {name}")
+    assert loaded.brokers[0].password == "value of mqtt-password"
+    assert load_text(WITH_SECRET, secret=stand_in).config_hash == loaded.config_hash
+
+
+def test_an_unknown_secret_is_a_problem_that_names_where_it_may_be_given() -> None:
+    (problem,) = problems(WITH_SECRET, secret=lambda name: None)
+    assert "LANECONTROL_SECRET_MQTT_PASSWORD" in problem.remedy
+
+
+def test_a_wrong_secret_or_password_is_told_without_its_value() -> None:
+    text = LANE + "privacy: {hash_key: hunter2}\n"
+    text = text.replace("1883\n", "1883\n    password: {hunter3: 1}\n    passwrd: hunter4\n")
+    told = "\n".join(map(str, problems(text)))
+    assert "hash_key" in told
+    assert "hunter" not in told
+
+
+# --- the schema for editors ------------------------------------------------------------------------------------------
+
+
+def test_the_shipped_schema_is_fresh() -> None:
+    assert (CONFIGS / "lane.schema.json").read_text() == lane_schema_text(own_kinds()), "run ./lane generate"
+
+
+def plain_file(path: Path) -> object:
+    from lanecontrol.config.document import plain, read
+
+    return plain(read(path.read_text(), str(path), []), lambda leaf: leaf.secret)
+
+
+@pytest.mark.parametrize("name", ["port.yaml", "sentri.yaml"])
+def test_the_shipped_files_fit_the_schema(name: str) -> None:
+    jsonschema.Draft202012Validator(lane_schema()).validate(plain_file(CONFIGS / name))
+
+
+def test_the_schema_finds_a_misspelt_key_of_a_device() -> None:
+    document = json.loads(json.dumps(plain_file(CONFIGS / "sentri.yaml")))
+    document["devices"][0]["pol_ms"] = 5
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.Draft202012Validator(lane_schema()).validate(document)
