@@ -7,10 +7,9 @@ table. A vehicle that backed out with an alarm answers to nobody, so its alarm w
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from lanecontrol.announcements import AlarmAcknowledged, AlarmEnded, AlarmKind, AlarmRaised
 from lanecontrol.commands import Actor
+from lanecontrol.lane.record import replace
 from lanecontrol.lane.state import MAX_ALARMS, Alarm
 from lanecontrol.lane.turn import Turn
 

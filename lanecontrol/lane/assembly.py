@@ -11,7 +11,6 @@ Called by the reader and camera events in `lane.step` and by `lane.passages` whe
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
 from math import exp
 
 from lanecontrol.announcements import (
@@ -25,8 +24,9 @@ from lanecontrol.announcements import (
 from lanecontrol.events import PlateRead, TagRead
 from lanecontrol.identifier import Identifier
 from lanecontrol.lane.plan import BEFORE, NOWHERE
+from lanecontrol.lane.record import replace
 from lanecontrol.lane.setup import LaneSetup
-from lanecontrol.lane.state import Passage, Reading, Seen, Vote, What
+from lanecontrol.lane.state import Assembly, Passage, Reading, Seen, Vote, What
 from lanecontrol.lane.turn import EARLY_S, Turn
 
 ONE_VOTE_S = 0.9
@@ -53,7 +53,8 @@ def tag_read(t: Turn, read: TagRead) -> bool:
         return False
     place, zone = _antenna(t, read.antenna)
     rssi = read.rssi_dbm if read.rssi_dbm is not None and -200.0 < read.rssi_dbm < 100.0 else None
-    before = _find(t, What.TAG, read.epc)
+    at = _find(t, What.TAG, read.epc)
+    before = t.assembly.readings[at] if at >= 0 else None
     if before is None:
         kind = tag_kind(t.setup, read.epc)
         seen = Seen(What.TAG, read.epc, kind, t.given.source, zone, t.now_s, t.utc_s, _short(read.tid))
@@ -64,8 +65,8 @@ def tag_read(t: Turn, read: TagRead) -> bool:
     if announce:
         seen = reading.seen
         t.tell(TagSighted(seen.number, seen.kind, t.given.source, zone, read.antenna, t.utc_s, rssi))
-    counts = before is None or t.now_s - reading.counted_s >= ONE_VOTE_S - EARLY_S
-    votes = _voted(t, reading.votes, place, strength(rssi)) if counts and place != NOWHERE else reading.votes
+    counts = place != NOWHERE and (reading.counted == 0 or t.now_s - reading.counted_s >= ONE_VOTE_S - EARLY_S)
+    votes = _voted(t, reading.votes, place, strength(rssi)) if counts else reading.votes
     after = Reading(
         reading.seen,
         reading.reads + 1,
@@ -81,7 +82,7 @@ def tag_read(t: Turn, read: TagRead) -> bool:
         reading.late_reads + (1 if reading.owner else 0),
         reading.tids_differ or (read.tid is not None and reading.seen.tid not in (None, read.tid)),
     )
-    _keep(t, before, after)
+    _keep(t, at, after)
     return before is None or after.tids_differ is not reading.tids_differ or (counts and after.counted == 2)
 
 
@@ -92,7 +93,8 @@ def plate_read(t: Turn, read: PlateRead) -> bool:
     confidence = read.confidence if 0.0 <= read.confidence <= 1.0 else 0.0
     place, zone = _camera(t)
     jurisdiction, picture = read.jurisdiction[:16], read.picture[:256]
-    before = _find(t, What.PLATE, read.text)
+    at = _find(t, What.PLATE, read.text)
+    before = t.assembly.readings[at] if at >= 0 else None
     reading = before
     if reading is None:
         seen = Seen(What.PLATE, read.text, TagKind.UNKNOWN, t.given.source, zone, t.now_s, t.utc_s, None, jurisdiction)
@@ -103,7 +105,7 @@ def plate_read(t: Turn, read: PlateRead) -> bool:
     after = replace(
         reading,
         reads=reading.reads + 1,
-        counted=reading.counted + 1,
+        counted=reading.counted + (place != NOWHERE),
         last_s=t.now_s,
         last_utc_s=t.utc_s,
         counted_s=t.now_s,
@@ -112,7 +114,7 @@ def plate_read(t: Turn, read: PlateRead) -> bool:
         confidence=max(reading.confidence, confidence),
         late_reads=reading.late_reads + (1 if reading.owner else 0),
     )
-    _keep(t, before, after)
+    _keep(t, at, after)
     return before is None
 
 
@@ -151,11 +153,12 @@ def _camera(t: Turn) -> tuple[int, str]:
     return NOWHERE, ""
 
 
-def _find(t: Turn, what: What, number: Identifier) -> Reading | None:
-    for reading in t.assembly.readings:
+def _find(t: Turn, what: What, number: Identifier) -> int:
+    """Where the reading of this number stands in the list; -1 when it is new."""
+    for at, reading in enumerate(t.assembly.readings):
         if reading.seen.number == number and reading.seen.what is what:
-            return reading
-    return None
+            return at
+    return -1
 
 
 def _sighted(t: Turn, sighted: tuple[tuple[str, float], ...], zone: str) -> tuple[tuple[tuple[str, float], ...], bool]:
@@ -169,10 +172,10 @@ def _sighted(t: Turn, sighted: tuple[tuple[str, float], ...], zone: str) -> tupl
     return (*others, (zone, t.now_s))[-8:], True
 
 
-def _keep(t: Turn, before: Reading | None, after: Reading) -> None:
+def _keep(t: Turn, at: int, after: Reading) -> None:
     readings = t.assembly.readings
-    if before is not None:
-        readings = tuple(after if reading is before else reading for reading in readings)
+    if at >= 0:
+        readings = (*readings[:at], after, *readings[at + 1 :])
     else:
         if len(readings) >= max(1, t.setup.limits.max_tags):
             readings = _make_room(t, readings)
@@ -180,7 +183,7 @@ def _keep(t: Turn, before: Reading | None, after: Reading) -> None:
     sweep_s = t.assembly.sweep_s
     if sweep_s is None:
         sweep_s = after.last_s + t.setup.limits.orphan_after_s
-    t.assembly = replace(t.assembly, readings=readings, sweep_s=sweep_s)
+    t.assembly = Assembly(readings, sweep_s)
 
 
 def _make_room(t: Turn, readings: tuple[Reading, ...]) -> tuple[Reading, ...]:

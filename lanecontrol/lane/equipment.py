@@ -7,8 +7,6 @@ value. Called by `lane.step` for what I/O modules and the supervisor report.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from lanecontrol.announcements import CommandCompleted, DeviceFaultChanged, DeviceStateChanged, GateMoved, GateState
 from lanecontrol.commands import ClearWatchdog, Outcome, Result
 from lanecontrol.events import (
@@ -24,6 +22,7 @@ from lanecontrol.events import (
     OutputsRead,
 )
 from lanecontrol.lane import interlock, orders, tracking
+from lanecontrol.lane.record import replace
 from lanecontrol.lane.setup import Gate, Signal
 from lanecontrol.lane.state import MAX_DEVICES, Contact, DeviceNote, Equipment
 from lanecontrol.lane.turn import Turn

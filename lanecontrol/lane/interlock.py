@@ -8,11 +8,10 @@ under the arm: the loop behind it is known to be clear, freshly read, and no pas
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from lanecontrol.announcements import EquipmentFault, LaneLife, SignalAspect, SignalShown
 from lanecontrol.commands import WriteOutputs
 from lanecontrol.lane.effects import Drive
+from lanecontrol.lane.record import replace
 from lanecontrol.lane.setup import Signal
 from lanecontrol.lane.state import MAX_FAULTS, Passage, Permission
 from lanecontrol.lane.turn import Turn

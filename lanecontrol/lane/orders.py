@@ -6,8 +6,6 @@ only thing that releases a vehicle. Called by `lane.step` for orders and by `lan
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from lanecontrol.announcements import (
     DisposedBy,
     DispositionRecorded,
@@ -37,6 +35,7 @@ from lanecontrol.commands import (
 )
 from lanecontrol.lane import alarms, interlock
 from lanecontrol.lane.passages import GOING, assess, close, gone, judged, may_leave, reassess
+from lanecontrol.lane.record import replace
 from lanecontrol.lane.state import MAX_KEYS, Passage
 from lanecontrol.lane.tracking import next_vehicle, reconcile
 from lanecontrol.lane.turn import Turn

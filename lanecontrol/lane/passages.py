@@ -5,8 +5,6 @@ Called by `lane.tracking` when a vehicle moves, by `lane.orders` when somebody d
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from lanecontrol.announcements import (
     AlarmKind,
     BoundOccupancy,
@@ -24,6 +22,7 @@ from lanecontrol.announcements import (
 from lanecontrol.commands import Disposition
 from lanecontrol.lane import alarms, assembly, interlock, policy
 from lanecontrol.lane.plan import BEFORE
+from lanecontrol.lane.record import replace
 from lanecontrol.lane.state import Passage
 from lanecontrol.lane.turn import Turn
 

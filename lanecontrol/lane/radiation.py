@@ -8,7 +8,6 @@ open a passage where the portal stands before the first loop. Called by `lane.st
 
 from __future__ import annotations
 
-from dataclasses import replace
 from math import sqrt
 
 from lanecontrol.announcements import AlarmKind, OccupancyRecorded
@@ -25,6 +24,7 @@ from lanecontrol.events import (
 )
 from lanecontrol.lane import alarms, tracking
 from lanecontrol.lane.passages import attach, blame_portal
+from lanecontrol.lane.record import replace
 from lanecontrol.lane.setup import LaneSetup, Portal
 from lanecontrol.lane.state import (
     MAX_PANELS,
@@ -43,6 +43,8 @@ TRAILING_S = 0.3
 """A neutron line so soon after the end belongs to the occupancy that has just ended: lines come in any order."""
 EARLY_SPEED_S = 2.0
 """A speed line may come this long before the first count of its occupancy."""
+_GROUPS = (0, 1, 2)
+_GROUP_NAMES = ("SUM", "VERTICAL_1", "VERTICAL_2")
 _MOST_COUNTS = 10**9
 
 
@@ -96,7 +98,10 @@ def neutron_background(t: Turn, event: NeutronBackground) -> None:
 
 def _sound(counts: tuple[int, ...] | tuple[float, ...]) -> bool:
     """Numbers that can be reckoned with: not too many, none negative, absurd or NaN."""
-    return len(counts) <= MAX_PANELS and all(0 <= count <= _MOST_COUNTS for count in counts)
+    if not 0 < len(counts) <= MAX_PANELS:
+        return False
+    total = sum(counts)
+    return total == total and min(counts) >= 0 and max(counts) <= _MOST_COUNTS
 
 
 # --- counts ----------------------------------------------------------------------------------------------------------
@@ -111,17 +116,21 @@ def gamma_counts(t: Turn, event: GammaCounts) -> None:
     if occupancy is None or counting is None:
         return
     sums = _groups(event.counts)
-    window = (*counting.window, sums)[-portal.intervals :]
+    window, total = _slide(counting, sums, portal.intervals)
     sigma, group = counting.sigma_max, counting.sigma_group
     if len(window) == portal.intervals and len(occupancy.background.gamma_cps) == len(event.counts):
-        found = _sigma(window, _groups(occupancy.background.gamma_cps), portal.intervals)
-        if found is not None and (sigma is None or found[0] > sigma):
-            sigma, group = found
+        for place in _GROUPS:
+            expected = occupancy.expected[place] * portal.intervals
+            if expected > 0.0:
+                s = (total[place] - expected) / sqrt(expected)
+                if sigma is None or s > sigma:
+                    sigma, group = s, _GROUP_NAMES[place]
     first_alarm = event.alarm and not counting.gamma_alarm
     counting = Counting(
         t.now_s,
         counting.intervals + 1,
         window,
+        total,
         sums[0] if sums[0] > counting.gamma_max else counting.gamma_max,
         sigma,
         group,
@@ -185,19 +194,17 @@ def _groups(counts: tuple[int, ...]) -> tuple[int, int, int]:
     return sum(counts), sum(counts[:half]), sum(counts[half:])
 
 
-def _sigma(
-    window: tuple[tuple[int, int, int], ...], background: tuple[int, int, int], intervals: int
-) -> tuple[float, str] | None:
-    """The highest S of the active groups, and which one it was."""
-    best: tuple[float, str] | None = None
-    span_s = intervals * INTERVAL_S
-    for place, name in ((0, "SUM"), (1, "VERTICAL_1"), (2, "VERTICAL_2")):
-        expected = background[place] * span_s
-        if expected > 0:
-            s = (sum(row[place] for row in window) - expected) / sqrt(expected)
-            if best is None or s > best[0]:
-                best = (s, name)
-    return best
+def _slide(
+    counting: Counting, sums: tuple[int, int, int], intervals: int
+) -> tuple[tuple[tuple[int, int, int], ...], tuple[int, int, int]]:
+    """The window with one more interval, and its sum; the oldest intervals fall out."""
+    window = (*counting.window, sums)
+    a, b, c = counting.total
+    a, b, c = a + sums[0], b + sums[1], c + sums[2]
+    while len(window) > intervals:
+        a, b, c = a - window[0][0], b - window[0][1], c - window[0][2]
+        window = window[1:]
+    return window, (a, b, c)
 
 
 # --- occupancies -----------------------------------------------------------------------------------------------------
@@ -217,8 +224,17 @@ def _occupied(t: Turn, index: int) -> PortalState:
     passages = _candidates(t, site)
     early = portal.early_speed
     speed_mps = early[0] if early is not None and t.now_s - early[1] <= EARLY_SPEED_S else None
+    sums = _groups(background.gamma_cps)
     occupancy = Occupancy(
-        name, t.now_s, t.utc_s, background, stale, passages, speed_mps=speed_mps, tamper=portal.tamper
+        id=name,
+        started_s=t.now_s,
+        started_utc_s=t.utc_s,
+        background=background,
+        background_stale=stale,
+        expected=(sums[0] * INTERVAL_S, sums[1] * INTERVAL_S, sums[2] * INTERVAL_S),
+        passages=passages,
+        speed_mps=speed_mps,
+        tamper=portal.tamper,
     )
     portal = replace(t.radiation[index], occupancy=occupancy, counting=Counting(t.now_s))
     _put(t, index, portal)

@@ -6,13 +6,12 @@ interrupted, never silently dropped. Called by `lane.step` for the first input o
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from lanecontrol.announcements import PassageEnd
 from lanecontrol.events import Input, Started
 from lanecontrol.lane import alarms, equipment, interlock, radiation, tracking
 from lanecontrol.lane.passages import close, close_gone, may_leave
 from lanecontrol.lane.plan import BEFORE, make_plan
+from lanecontrol.lane.record import replace
 from lanecontrol.lane.setup import LaneSetup
 from lanecontrol.lane.state import Contact, LaneState, Passage
 from lanecontrol.lane.turn import Turn

@@ -7,7 +7,7 @@ and hands it back after a restart. Every moment in here is *lane time*: the mono
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 from lanecontrol.announcements import (
@@ -23,6 +23,7 @@ from lanecontrol.announcements import (
 from lanecontrol.events import DeviceState, Identity, Level
 from lanecontrol.identifier import Identifier
 from lanecontrol.lane.plan import BEFORE, Plan
+from lanecontrol.lane.record import quick
 
 MAX_KEYS = 256
 MAX_ALARMS = 32
@@ -35,6 +36,7 @@ MAX_WINDOW = 50
 # --- radiation -------------------------------------------------------------------------------------------------------
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Background:
     """What the portal measured while vacant, and when it last said so."""
@@ -47,6 +49,7 @@ class Background:
     neutron_s: float | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Counting:
     """The part of an occupancy that every count renews."""
@@ -54,7 +57,8 @@ class Counting:
     last_s: float
     intervals: int = 0
     window: tuple[tuple[int, int, int], ...] = ()
-    """The last gamma intervals as (all panels, first pair, second pair)."""
+    """The last gamma intervals as (all panels, first pair, second pair), and their sum below."""
+    total: tuple[int, int, int] = (0, 0, 0)
     gamma_max: int = 0
     sigma_max: float | None = None
     sigma_group: str = ""
@@ -63,6 +67,7 @@ class Counting:
     neutron_alarm: bool = False
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Occupancy:
     """A vehicle in the portal. `another_after_s`: counts after this moment must be a further vehicle's."""
@@ -72,12 +77,15 @@ class Occupancy:
     started_utc_s: float
     background: Background
     background_stale: bool
+    expected: tuple[float, float, float]
+    """Background counts in one interval, in the same three groups."""
     passages: tuple[str, ...]
     another_after_s: float | None = None
     speed_mps: float | None = None
     tamper: bool = False
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class PastOccupancy:
     """The occupancy before: a vehicle found without one of its own may have been in it."""
@@ -89,6 +97,7 @@ class PastOccupancy:
     faulty: bool
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class PortalState:
     """One portal. `n_sigma`, `intervals` and `hold_in_s` follow the portal's setup lines once they were seen."""
@@ -108,6 +117,7 @@ class PortalState:
 # --- tracking --------------------------------------------------------------------------------------------------------
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Passage:
     """One vehicle's way through the lane. It covers the stations from `tail` to `head`.
@@ -144,6 +154,7 @@ class Passage:
     quality: Quality = Quality.GOOD
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Tracking:
     """Open passages, the foremost first."""
@@ -159,6 +170,7 @@ class What(StrEnum):
     PLATE = "plate"
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Vote:
     """What speaks for one passage: the sum of weights, and at how many counted reads it was within reach."""
@@ -168,6 +180,7 @@ class Vote:
     reads: int
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Seen:
     """What does not change about a reading."""
@@ -183,6 +196,7 @@ class Seen:
     jurisdiction: str = ""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Reading:
     """A number that was read, and all that speaks for whose it is. `owner` is set when a closed passage took it."""
@@ -203,6 +217,7 @@ class Reading:
     tids_differ: bool = False
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Assembly:
     """Readings that no passage has taken for good yet. `sweep_s`: when to look for orphans."""
@@ -214,6 +229,7 @@ class Assembly:
 # --- equipment -------------------------------------------------------------------------------------------------------
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Contact:
     """A contact as last read; `on` is None until it was read in this session. `edges` since `window_s`."""
@@ -226,6 +242,7 @@ class Contact:
     edges: int = 0
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class DeviceNote:
     """How a device is doing."""
@@ -238,6 +255,7 @@ class DeviceNote:
     stale: bool = False
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Pending:
     """A command that was given to a device and has not come back."""
@@ -247,6 +265,7 @@ class Pending:
     grants: bool
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Equipment:
     """Contacts, devices, and what signal and gate were told."""
@@ -268,6 +287,7 @@ class Equipment:
 # --- the desk: life, permission, alarms, orders ----------------------------------------------------------------------
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Permission:
     """One vehicle may leave the booth. It stands until it is used, withdrawn or out of time."""
@@ -278,6 +298,7 @@ class Permission:
     commands: tuple[str, ...]
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Alarm:
     """An alarm that has not ended."""
@@ -291,6 +312,7 @@ class Alarm:
     acknowledged: bool = False
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Doubt:
     """Why the mapping of readings to vehicles cannot be fully trusted, until when (None: until it is cleared)."""
@@ -299,6 +321,7 @@ class Doubt:
     until_s: float | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Desk:
     """Everything people decide, and what stands between them and the equipment."""
@@ -314,6 +337,7 @@ class Desk:
     stopping: bool = False
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Counters:
     """Numbers from which ids are made. At any time `passages` = open + `closed`."""
@@ -326,6 +350,7 @@ class Counters:
     presses: int = 0
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class LaneState:
     """The whole state. `wake_s` is the next moment, in lane time, at which something is due."""
@@ -339,6 +364,6 @@ class LaneState:
     radiation: tuple[PortalState, ...] = ()
     tracking: Tracking = Tracking()
     assembly: Assembly = Assembly()
-    equipment: Equipment = field(default_factory=Equipment)
-    desk: Desk = field(default_factory=Desk)
-    counters: Counters = field(default_factory=Counters)
+    equipment: Equipment = Equipment()
+    desk: Desk = Desk()
+    counters: Counters = Counters()

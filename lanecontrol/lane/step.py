@@ -9,7 +9,6 @@ before it performs a command that grants.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from lanecontrol.announcements import CentralReach, InputsDropped, LaneLife, LaneStarted
@@ -44,6 +43,7 @@ from lanecontrol.lane import assembly, equipment, interlock, orders, radiation, 
 from lanecontrol.lane.effects import Drive, Effect, Publish
 from lanecontrol.lane.passages import assess, reassess
 from lanecontrol.lane.plan import make_plan
+from lanecontrol.lane.record import replace
 from lanecontrol.lane.setup import LaneSetup
 from lanecontrol.lane.state import Desk, LaneState
 from lanecontrol.lane.tracking import wake
@@ -117,6 +117,19 @@ def _wake_passage(t: Turn, name: str) -> None:
         passage = assess(t, passage)
     if passage is not None and t.due(passage.wake_s):
         wake(t, passage)
+
+
+def _calm(t: Turn, state: LaneState) -> bool:
+    """Whether nothing can have become due earlier, so that the old moment serves: at worst it comes too early."""
+    return (
+        state.wake_s is not None
+        and state.wake_s > t.now_s
+        and t.tracking is state.tracking
+        and t.equipment is state.equipment
+        and t.desk is state.desk
+        and t.assembly.sweep_s == state.assembly.sweep_s
+        and t.counters is state.counters
+    )
 
 
 def _wake_s(t: Turn) -> float | None:
@@ -238,7 +251,7 @@ def _finished(t: Turn, state: LaneState) -> LaneState:
         state.offset_s,
         t.now_s,
         t.utc_s,
-        _wake_s(t),
+        state.wake_s if _calm(t, state) else _wake_s(t),
         t.radiation,
         t.tracking,
         t.assembly,

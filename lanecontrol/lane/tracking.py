@@ -11,8 +11,6 @@ Called by `lane.equipment` when a station changes, by `lane.radiation` when the 
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from lanecontrol.announcements import AlarmKind, LaneType, PassageEnd
 from lanecontrol.lane import alarms, assembly
 from lanecontrol.lane.passages import (
@@ -29,6 +27,7 @@ from lanecontrol.lane.passages import (
     open_passage,
 )
 from lanecontrol.lane.plan import BEFORE
+from lanecontrol.lane.record import replace
 from lanecontrol.lane.state import Passage
 from lanecontrol.lane.turn import Turn
 

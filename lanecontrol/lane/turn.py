@@ -7,12 +7,12 @@ but the new state and the effects. It must never be kept, shared or reached from
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from lanecontrol.announcements import Announcement, Quality, QualityChanged
 from lanecontrol.commands import Command, Outcome
 from lanecontrol.events import DeviceState, Input
 from lanecontrol.lane.effects import Answer, Drive, Effect, Publish
+from lanecontrol.lane.record import replace
 from lanecontrol.lane.setup import LaneSetup
 from lanecontrol.lane.state import (
     MAX_PENDING,
@@ -137,11 +137,14 @@ class Turn:
     def level(self, station: int) -> bool | None:
         """Whether a station is taken; None while a loop that could tell has not been read."""
         known: bool | None = False
-        for contact in self.loops(station):
-            if contact.on:
-                return True
-            if contact.on is None:
-                known = None
+        contacts = self.equipment.contacts
+        for index, where in enumerate(self.plan.loop_station):
+            if where == station and index < len(contacts):
+                on = contacts[index].on
+                if on:
+                    return True
+                if on is None:
+                    known = None
         return known
 
     def changed_s(self, station: int) -> float:
