@@ -17,6 +17,8 @@ from lanecontrol.config.document import Items, Leaf, Table, Tree, find
 from lanecontrol.config.lenient import sections_in
 from lanecontrol.errors import Problem
 
+_CLOSE = 0.7
+"""How alike two words must be to suggest one for the other: `loop_exit` is not meant by `loop_booth` (0.63)."""
 _HUSH = re.compile(r"password|secret|token|key$")
 
 
@@ -46,7 +48,7 @@ def problems_of(error: ValidationError, root: Tree, model: type[BaseModel]) -> l
 def close_to(word: str, known: Iterable[str]) -> str:
     """A suggestion for a misspelt word, or what is known."""
     words = sorted(known)
-    near = difflib.get_close_matches(word, words, n=1)
+    near = difflib.get_close_matches(word, words, n=1, cutoff=_CLOSE)
     if near:
         return f"did you mean '{near[0]}'?"
     return f"known here: {', '.join(words)}" if words else ""

@@ -212,9 +212,9 @@ store: {path: elsewhere}
         """2:12: 'id: 07' is not right, a text was expected: quote it, "07\"""",
         "2:22: 'type: SENTRY' is not right, did you mean 'SENTRI'?",
         "5:28: zone 'booth' overlaps 'approach', begin at 22 m or later",
-        "7:27: there is no device 'io2', did you mean 'io1'?",
+        "7:27: there is no device 'io2', known here: io1, x9",
         "7:57: there is no zone 'boot', did you mean 'booth'?",
-        "8:37: 'loop_exit' is not among the inputs of 'io1', known here: loop_booth",
+        "8:38: 'loop_exit' is not among the inputs of 'io1', known here: loop_booth",
         "9:49: green and red are the same output, give each lamp its own",
         "10:1: unknown key 'colour', known here: " + ", ".join(sorted(LaneFile.model_fields)),
         "12:11: no driver for 'io.modbuss' is installed, did you mean 'io.modbus'? installed: "
