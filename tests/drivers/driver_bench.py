@@ -1,4 +1,4 @@
-"""A notebook that stands in for the supervisor, and a wire in memory between a driver and a peer written in the test."""
+"""A notebook that stands in for the supervisor, and a wire in memory between a driver and a peer of the test."""
 
 from __future__ import annotations
 

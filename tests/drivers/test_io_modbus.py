@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -315,7 +316,7 @@ async def test_the_heartbeat_alternates_and_stops_while_the_lane_is_not_healthy(
         beats = [value for function, address, value in module.writes if (function, address) == (6, 0x1003)]
         assert len(beats) == pytest.approx(11, abs=1)
         assert set(beats) == {b"\x00\x01", b"\x00\x02"}
-        assert all(one != other for one, other in zip(beats, beats[1:], strict=False))
+        assert all(one != other for one, other in itertools.pairwise(beats))
         notebook.healthy = False
         module.writes.clear()
         await asyncio.sleep(5)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -86,7 +88,7 @@ def test_an_answer_to_something_else_is_never_taken(request_: Request, wire: str
 )
 def test_what_the_protocol_cannot_carry_cannot_be_asked(make: object) -> None:
     assert callable(make)
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"at most|65535"):
         make()
 
 
@@ -115,7 +117,7 @@ def test_wherever_the_stream_is_split_the_frames_are_the_same_and_little_is_kept
     edges = [0, *sorted(cut for cut in cuts if cut < len(data)), len(data)]
     framer = answer_framer()
     pieces = []
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in itertools.pairwise(edges):
         pieces += framer.feed(data[start:end])
         assert framer.pending <= FRAME_LIMIT
     assert pieces == answer_framer().feed(data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,7 @@ BAD_LINES = [
     "GS,+00077,000077,000067,000069",
     "GS,0_0077,000077,000067,000069",
     "GX,000017",
+    "GS,000077,000077,000067,,000069",
     "NB1,3.5,0.0,2.6",
     "NB1,***,0.0,2.6,0.0",
     "SP,0.1336,05.103,008.21",
@@ -136,7 +138,7 @@ stream = st.lists(
 def test_wherever_the_bytes_are_split_the_events_are_the_same(data: bytes, cuts: list[int]) -> None:
     edges = [0, *sorted(cut for cut in cuts if cut < len(data)), len(data)]
     codec = LineCodec()
-    pieces = [item for start, end in zip(edges, edges[1:], strict=False) for item in codec.feed(data[start:end])]
+    pieces = [item for start, end in itertools.pairwise(edges) for item in codec.feed(data[start:end])]
     assert pieces == LineCodec().feed(data)
 
 

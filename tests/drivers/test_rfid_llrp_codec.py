@@ -1,0 +1,391 @@
+"""LLRP frames to typed messages and back: the same bytes again, whatever they are, and no exception."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from llrp_reader import Reader, event, frame, greeting, report
+
+from drivers import rfid_llrp_requests as ask
+from drivers.rfid_llrp import LlrpReader
+from drivers.rfid_llrp_codec import (
+    FRAME_LIMIT,
+    LEFTOVER,
+    Frames,
+    Message,
+    Parameter,
+    decode,
+    encode,
+)
+from drivers.rfid_llrp_layouts import MESSAGES, PARAMETERS, SHORT_PARAMETERS
+from drivers.rfid_llrp_reports import ReportReader, tag_reads
+from lanecontrol.events import TagRead
+from lanecontrol.framing import Doubt, Violation
+from lanecontrol.identifier import Identifier
+
+EPC = "f0000000000000000000beef"
+REPORT = bytes.fromhex(
+    "043d000000350000000700f0002b8df0000000000000000000beef81000186cd82000647484620400084000647484620400088 0001"
+)
+LONG_REPORT = bytes.fromhex(
+    "043d0000003e0000000700f0003400f100160080f000000000000000000000000000beef81000186cd"
+    "82000647484620400084000647484620400088 0001"
+)
+
+REQUESTS = [
+    ask.get_capabilities(),
+    ask.get_configuration(),
+    ask.set_configuration(5000, (1, 2)),
+    ask.delete_rospecs(),
+    ask.add_rospec(1, (1, 2), {1: (1, 0, 81)}),
+    ask.enable_rospec(1),
+    ask.start_rospec(1),
+    ask.disable_rospec(1),
+    ask.delete_accessspecs(),
+    ask.add_tid_read(),
+    ask.enable_tid_read(),
+    ask.enable_events_and_reports(),
+    ask.keepalive_ack(8),
+    ask.close_connection(),
+]
+
+FRAMES = [
+    REPORT,
+    LONG_REPORT,
+    report(EPC, 3),
+    greeting(),
+    event(bytes.fromhex("00fc 000c 0006 504120686f74")),
+    frame(11, 1, Reader().bodies[1]),
+    frame(12, 1, Reader().bodies[2]),
+    *map(encode, REQUESTS),
+]
+
+
+@pytest.mark.parametrize("raw", FRAMES, ids=lambda raw: raw[:12].hex())
+def test_a_frame_encodes_to_itself_from_its_typed_form(raw: bytes) -> None:
+    message = decode(raw)
+    assert isinstance(message, Message)
+    assert message.name in {name for name, _ in MESSAGES.values()}
+    assert encode(message) == raw
+
+
+def test_fields_are_found_by_their_names() -> None:
+    message = decode(frame(11, 1, Reader().bodies[1]))
+    assert isinstance(message, Message)
+    (general,) = message.find(137)
+    assert (general["antennas"], general["has_utc_clock"], general["firmware"]) == (4, 1, "5.12.10")
+    (regulatory,) = message.find(143)
+    (band,) = regulatory.find(144)
+    assert [(entry["index"], entry["centi_dbm"]) for entry in band.find(145)] == [(1, 1000), (2, 2100), (3, 3000)]
+
+
+def test_a_read_has_epc_antenna_rssi_count_and_time() -> None:
+    wanted = TagRead(1, Identifier(EPC), -51.0, 1, None, 1767225600.0)
+    assert list(LlrpReader.decode(REPORT, {})) == [wanted]
+    (long,) = LlrpReader.decode(LONG_REPORT, {})
+    assert long == dataclasses.replace(wanted, epc=Identifier("f000000000000000000000000000beef"))
+
+
+def test_what_a_report_leaves_out_is_left_out() -> None:
+    (read,) = LlrpReader.decode(frame(61, 1, bytes.fromhex("00f0 0011 8d" + EPC)), {})
+    assert read == TagRead(0, Identifier(EPC), None, 1, None, None)
+
+
+def test_parameters_that_nobody_knows_are_kept_byte_for_byte_and_do_not_hide_the_tag() -> None:
+    unknown = "03e7 0007 aabbcc" + "03ff 000e 000065ba 00000001 beef" + "8d" + EPC + "ee 0102"
+    body = bytes.fromhex(unknown)
+    raw = frame(61, 1, bytes.fromhex(f"00f0 {4 + len(body):04x}") + body)
+    message = decode(raw)
+    assert isinstance(message, Message)
+    kinds = [part.type for part in message.parameters[0].parameters]
+    assert kinds == [999, 1023, 13, LEFTOVER]
+    assert encode(message) == raw
+    assert [read.epc for read in tag_reads(message)] == [EPC]
+
+
+def test_what_would_alter_a_tag_has_no_typed_form() -> None:
+    assert not {342, 343, 344, 345, 346, 347} & PARAMETERS.keys()
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"\x04\x3d",
+        frame(61, 1, bytes.fromhex("00f0 00ff 8d")),
+        frame(61, 1, bytes.fromhex("00f0 0005 8d")),
+        frame(61, 1, bytes.fromhex("00f0 0003")),
+        frame(61, 1, bytes.fromhex("0005 0004")),
+        frame(21, 1, bytes.fromhex("0001")),
+        frame(61, 1, b"\x00\xf0\x00\x04" + b"\x00"),
+        frame(61, 1)[:-1] + b"\x00\x00",
+    ],
+)
+def test_a_frame_that_does_not_fit_is_a_doubt(raw: bytes) -> None:
+    found = decode(raw)
+    assert isinstance(found, Doubt)
+    assert found.raw == raw
+
+
+def test_parameters_nested_without_end_are_a_doubt() -> None:
+    body = b""
+    for _ in range(8000):
+        body = bytes.fromhex(f"00f0 {4 + len(body):04x}") + body
+    assert isinstance(decode(frame(61, 1, body)), Doubt)
+
+
+# --- the short way ---------------------------------------------------------------------------------------------------
+
+
+def _both_ways(reader: ReportReader, raw: bytes) -> tuple[list[Any], list[Any]]:
+    found, message = reader.read(raw), decode(raw)
+    short = [found] if isinstance(found, TagRead) else list(tag_reads(found)) if isinstance(found, Message) else []
+    return short, list(tag_reads(message)) if isinstance(message, Message) else []
+
+
+def test_a_report_of_a_form_seen_before_is_read_without_the_tables() -> None:
+    reader = ReportReader()
+    assert isinstance(reader.read(REPORT), Message)
+    assert isinstance(reader.read(report("e" * 24, 4, -70)), TagRead)
+    assert isinstance(reader.read(LONG_REPORT), Message)
+    assert isinstance(reader.read(LONG_REPORT), TagRead)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([REPORT, LONG_REPORT]),
+            st.lists(st.tuples(st.integers(0, 61), st.integers(0, 255)), max_size=3),
+        ),
+        max_size=20,
+    )
+)
+def test_the_short_way_never_reads_anything_else_than_the_tables_do(
+    cases: list[tuple[bytes, list[tuple[int, int]]]],
+) -> None:
+    reader = ReportReader()
+    for raw, changes in cases:
+        changed = bytearray(raw)
+        for at, value in changes:
+            changed[at % len(changed)] = value
+        short, long = _both_ways(reader, bytes(changed))
+        assert short == long
+
+
+# --- hostile bytes ---------------------------------------------------------------------------------------------------
+
+
+@given(st.integers(0, 1023), st.binary(max_size=200))
+def test_no_body_of_any_message_raises_and_what_decodes_encodes_to_itself(kind: int, body: bytes) -> None:
+    raw = frame(kind, 1, body)
+    message = decode(raw)
+    if isinstance(message, Message):
+        assert encode(message) == raw
+
+
+@given(st.sampled_from(FRAMES), st.data())
+def test_a_damaged_frame_is_a_message_or_a_doubt(raw: bytes, data: st.DataObject) -> None:
+    changed = bytearray(raw)
+    for _ in range(data.draw(st.integers(1, 4))):
+        changed[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
+    message = decode(bytes(changed))
+    if isinstance(message, Message):
+        assert encode(message) == changed
+        list(tag_reads(message))
+
+
+@given(
+    st.lists(st.one_of(st.sampled_from(FRAMES), st.binary(max_size=30)), max_size=12).map(b"".join),
+    st.lists(st.integers(0, 3000), max_size=8),
+)
+def test_wherever_the_stream_is_split_the_frames_are_the_same(data: bytes, cuts: list[int]) -> None:
+    edges = [0, *sorted(cut for cut in cuts if cut < len(data)), len(data)]
+    frames = Frames()
+    pieces = []
+    for start, end in itertools.pairwise(edges):
+        pieces += frames.feed(data[start:end])
+        assert frames.pending <= FRAME_LIMIT
+    assert pieces == Frames().feed(data)
+
+
+def test_an_absurd_length_ends_the_stream_and_nothing_is_kept() -> None:
+    frames = Frames()
+    *good, last = frames.feed(REPORT * 3 + bytes.fromhex("043d 00100001 00000001"))
+    assert good == [REPORT] * 3
+    assert isinstance(last, Violation)
+    assert frames.feed(REPORT) == []
+    assert frames.pending == 0
+
+
+def test_a_frame_that_never_ends_keeps_no_more_than_the_limit() -> None:
+    frames = Frames(4096)
+    assert frames.feed(bytes.fromhex("043d 00001000 00000001")) == []
+    assert frames.feed(bytes(4000)) == []
+    assert frames.pending <= 4096
+
+
+# --- golden frames ---------------------------------------------------------------------------------------------------
+
+
+def _vectors(shared_data: Path) -> dict[str, bytes]:
+    lines = (shared_data / "llrp" / "session_vectors.txt").read_text().splitlines()
+    rows = [line.split("\t") for line in lines if line and not line.startswith("#")]
+    return {name: bytes.fromhex(raw) for _, name, raw in rows}
+
+
+@pytest.mark.data
+def test_every_session_vector_decodes_and_encodes_to_itself(shared_data: Path) -> None:
+    vectors = _vectors(shared_data)
+    assert len(vectors) == 36
+    for name, raw in vectors.items():
+        message = decode(raw)
+        assert isinstance(message, Message), name
+        assert encode(message) == raw, name
+        assert name.startswith(message.name), name
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(
+    ("message", "name"),
+    [
+        (dataclasses.replace(ask.get_capabilities(), id=1), "GET_READER_CAPABILITIES all"),
+        (
+            dataclasses.replace(ask.set_configuration(5000, ()), id=2),
+            "SET_READER_CONFIG events GPI,ROSpec,buffer,exception,antenna on + keepalive 5000 + hold=1",
+        ),
+        (dataclasses.replace(ask.delete_rospecs(), id=3), "DELETE_ROSPEC 0 (all)"),
+        (dataclasses.replace(ask.add_rospec(1, (), {}), id=4), "ADD_ROSPEC 1"),
+        (dataclasses.replace(ask.enable_rospec(1), id=5), "ENABLE_ROSPEC 1"),
+        (dataclasses.replace(ask.start_rospec(1), id=6), "START_ROSPEC 1"),
+        (
+            dataclasses.replace(ask.add_tid_read(), id=10),
+            "ADD_ACCESSSPEC 1 read TID bank 2 words 0..5 [one encoder]",
+        ),
+        (dataclasses.replace(ask.enable_tid_read(), id=11), "ENABLE_ACCESSSPEC 1"),
+        (ask.keepalive_ack(8), "KEEPALIVE_ACK"),
+        (dataclasses.replace(ask.enable_events_and_reports(), id=12), "ENABLE_EVENTS_AND_REPORTS (no answer)"),
+        (dataclasses.replace(ask.close_connection(), id=9), "CLOSE_CONNECTION"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_the_driver_asks_has_the_bytes_of_the_vectors(shared_data: Path, message: Message, name: str) -> None:
+    assert encode(message) == _vectors(shared_data)[name]
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(
+    ("name", "frames", "tags"),
+    [("dx101_a", 934, 130), ("dx101_b", 24, 132), ("dx101_e", 750, 237), ("dx101_f", 934, 130)],
+)
+def test_golden_frames_encode_identically(shared_data: Path, name: str, frames: int, tags: int) -> None:
+    raw = (shared_data / "llrp" / "dx101" / f"{name}.bin").read_bytes()
+    assert LlrpReader.summarise(raw, {}) == {"frames": frames, "identical": frames, "tags": tags}
+    assert sum(1 for _ in LlrpReader.decode(raw, {})) == tags
+
+
+@pytest.mark.data
+@pytest.mark.slow
+def test_golden_frames_beyond_a_mebibyte_encode_identically(shared_data: Path) -> None:
+    raw = (shared_data / "llrp" / "dx101" / "dx101_c.bin").read_bytes()
+    assert LlrpReader.summarise(raw, {}) == {"frames": 11, "identical": 11, "tags": 32_704}
+
+
+# --- the same frames as XML ------------------------------------------------------------------------------------------
+
+_EMPTY = {"ReportBufferOverflowErrorEvent", "ConnectionCloseEvent"}
+"""Parameters without any content, which look like fields in the XML."""
+_NAMES = {number: name for number, (name, _) in (SHORT_PARAMETERS | PARAMETERS).items()}
+_LAYOUTS = {number: layout for number, (_, layout) in (SHORT_PARAMETERS | PARAMETERS).items()}
+
+
+def _tag(element: ET.Element) -> str:
+    return element.tag.rpartition("}")[2]
+
+
+def _is_parameter(element: ET.Element) -> bool:
+    return len(element) > 0 or _tag(element) in _EMPTY
+
+
+def _named(node: Message | Parameter) -> Iterator[Any]:
+    """Values of a message or parameter without the reserved ones."""
+    layout = (MESSAGES[node.type][1] if isinstance(node, Message) else _LAYOUTS[node.type]).split()
+    values = iter(node.values)
+    at = 0
+    while at < len(layout):
+        value = next(values)
+        if layout[at][0] == "r" and layout[at][1:].isdigit():
+            at += 1
+        else:
+            yield value
+            at += 2
+
+
+def _agree(value: Any, text: str) -> bool:
+    """Whether a value of ours is the one that the XML writes as `text`; names of enumerations are taken on trust."""
+    match value:
+        case int() if text.lstrip("-").isdigit():
+            return value == int(text)
+        case int() if text in ("true", "false"):
+            return bool(value) == (text == "true")
+        case int() if "T" in text and text.endswith("Z"):
+            return value == _microseconds(text)
+        case int():
+            return text == "" or text[0].isalpha() or value == int(text, 16)
+        case str():
+            return value == text
+        case bytes():
+            return value == bytes.fromhex(text)
+        case (int(), bytes() as raw):
+            return raw == bytes.fromhex(text)
+        case tuple() if text and not text.replace(" ", "").isdigit():
+            return text.replace(" ", "").isalnum()
+        case tuple():
+            return list(value) == [int(item) for item in text.split()] or bytes(value) == bytes.fromhex(text)
+    return False
+
+
+def _microseconds(text: str) -> int:
+    moment = datetime.fromisoformat(text)
+    return int(moment.replace(microsecond=0).timestamp()) * 1_000_000 + moment.microsecond
+
+
+def _compare(node: Message | Parameter, element: ET.Element) -> None:
+    fields = [child for child in element if not _is_parameter(child)]
+    values = list(_named(node))
+    assert len(values) == len(fields), _tag(element)
+    for value, field in zip(values, fields, strict=True):
+        assert _agree(value, (field.text or "").strip()), f"{_tag(element)}.{_tag(field)}: {value} is not {field.text}"
+    inner = [child for child in element if _is_parameter(child)]
+    assert len(node.parameters) == len(inner), _tag(element)
+    for parameter, child in zip(node.parameters, inner, strict=True):
+        if parameter.type in _NAMES:
+            assert _NAMES[parameter.type] == _tag(child)
+            _compare(parameter, child)
+        else:
+            assert (parameter.type, _tag(child)) == (342, "C1G2Write"), "the only one that is opaque on purpose"
+
+
+@pytest.mark.data
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["dx101_a", "dx101_b", "dx101_e"])
+def test_golden_frames_agree_with_their_xml_twins(shared_data: Path, name: str) -> None:
+    folder = shared_data / "llrp" / "dx101"
+    root = ET.parse(folder / f"{name}.xml").getroot()
+    frames = Frames(1 << 24).feed((folder / f"{name}.bin").read_bytes())
+    assert len(frames) == len(root)
+    for raw, element in zip(frames, root, strict=True):
+        assert isinstance(raw, bytes)
+        message = decode(raw)
+        assert isinstance(message, Message)
+        assert message.name == _tag(element)
+        assert message.id == int(element.attrib["MessageID"])
+        _compare(message, element)
