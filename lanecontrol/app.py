@@ -10,9 +10,11 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import time
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
+from signal import SIGINT, SIGTERM
 from typing import Any
 
 import structlog
@@ -20,11 +22,11 @@ from pydantic import ValidationError
 
 from lanecontrol import __version__, driver, forms
 from lanecontrol.announcements import Announcement, DeviceStateChanged, OrderRejected
-from lanecontrol.clock import Clock, Instant, RealWork
+from lanecontrol.clock import Clock, Instant, LoopClock, RealWork
 from lanecontrol.commands import Command, Outcome, Result, WriteOutputs
 from lanecontrol.config.load import Loaded
 from lanecontrol.errors import StorageUnavailable
-from lanecontrol.events import Event, Started, StoreChanged
+from lanecontrol.events import DeviceState, Event, Started, StoreChanged
 from lanecontrol.lane.runner import LaneRunner
 from lanecontrol.lane.state import LaneState
 from lanecontrol.lane.step import initial
@@ -39,7 +41,10 @@ from lanecontrol.port.session import Birth, PortSession, PortStatus
 from lanecontrol.port.topics import LaneAddress, class_of
 from lanecontrol.port.transport import Connect
 from lanecontrol.recorder import Recorder
+from lanecontrol.scaled_loop import scaled_utc
+from lanecontrol.service.boot import ClockDiscipline, boot_id
 from lanecontrol.service.health import Health
+from lanecontrol.service.notify import Notifier
 from lanecontrol.supervisor import DeviceStatus, Supervisor
 
 SAFE_STATE_LIMIT_S = 1.0
@@ -47,6 +52,9 @@ SAFE_STATE_LIMIT_S = 1.0
 FAREWELL_LIMIT_S = 0.5
 """Telling the port that we stop, and what is on its way to it."""
 STORE_RETRY_S = 2.0
+INPUT_AGE_LIMIT_S = 0.25
+"""An input that waits longer is as stale as an input module's (fail-safe rule 4 of the lane's I/O)."""
+STATUS_EVERY_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +181,7 @@ class Lane:
             setup=self.setup,
             limit_bytes=self.loaded.store.recorder_mib * 1024 * 1024,
             inline=self._around.inline_store,
+            work=self._around.work,
             on_fault=lambda why: self._log.error("flight recorder", reason=why),
         )
 
@@ -215,6 +224,7 @@ class Lane:
             perform=self._perform,
             reply=self.orders.answer,
         )
+        self.health.check("lane", self._lane_keeps_up)
 
     def _make_supervisors(self) -> dict[str, Supervisor]:
         around = self._around
@@ -246,6 +256,10 @@ class Lane:
             return Outcome(Result.REFUSED, f"there is no device {device}")
         return await supervisor.perform(command, timeout_s)
 
+    def _lane_keeps_up(self) -> str:
+        waiting_s = self.runner.waiting_s()
+        return f"inputs wait for {waiting_s:.2f} s" if waiting_s > INPUT_AGE_LIMIT_S else ""
+
     def _rejected(self, rejection: OrderRejected) -> None:
         self._journal.write((rejection,), self._around.clock.now(), None)
 
@@ -269,6 +283,14 @@ class Lane:
     def delivered(self) -> int:
         """How many events the broker has taken so far."""
         return self._relay.counts.delivered if self.ready.is_set() else 0
+
+    def status_line(self) -> str:
+        """The lane in a line, for `systemctl status`. Call it only after `ready`."""
+        now = self.snapshot()
+        away = [f"{d.device} {d.state.value}" for d in now.devices if d.state is not DeviceState.ONLINE]
+        port = "port connected" if now.port.connected else f"port away: {now.port.reason}"
+        devices = ", ".join(away) if away else "all devices online"
+        return f"{now.state.desk.life.value}; {devices}; {port}; {now.undelivered} events undelivered"
 
     def snapshot(self) -> Snapshot:
         """The lane now. Call it only after `ready`."""
@@ -315,3 +337,42 @@ class _Journal:
     def _entry(self, told: Announcement, seq: int, at: Instant) -> Entry:
         body = event_bytes(told, epoch=self._ledger.epoch, seq=seq, instant=at, source_lane=self._address)
         return Entry(seq, class_of(told), EVENT_TYPES[type(told)], at.utc_s, body)
+
+
+# --- as a service ----------------------------------------------------------------------------------------------------
+
+
+async def serve(loaded: Loaded) -> int:
+    """One lane as a service, until SIGTERM or SIGINT; answers the exit code. Raises what the lane fails with."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signal in (SIGTERM, SIGINT):
+        with suppress(NotImplementedError):  # not on every system; there an interrupt cancels, which is as safe
+            loop.add_signal_handler(signal, stop.set)
+    scale = loaded.clock
+    utc = time.time if scale.scale == 1 else scaled_utc(scale.scale, scale.anchor_utc_s)
+    clock = LoopClock(utc, ClockDiscipline())
+    lane = Lane(loaded, Surroundings(clock=clock, rng=random.SystemRandom(), boot=boot_id()))
+    notifier = Notifier.from_environment()
+    async with asyncio.TaskGroup() as tasks:
+        telling = [
+            tasks.create_task(_tell_systemd(lane, notifier, stop), name="systemd"),
+            tasks.create_task(lane.health.feed(notifier), name="watchdog"),
+        ]
+        await lane.run(stop)
+        for task in telling:
+            task.cancel()
+    return 0
+
+
+async def _tell_systemd(lane: Lane, notifier: Notifier, stop: asyncio.Event) -> None:
+    """READY when the lane is at work, a status line now and then, STOPPING at once."""
+    await lane.ready.wait()
+    notifier.ready(lane.status_line())
+    while not stop.is_set():
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STATUS_EVERY_S):
+                await stop.wait()
+        if not stop.is_set():
+            notifier.status(lane.status_line())
+    notifier.stopping("withdrawing every permission")

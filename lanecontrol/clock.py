@@ -64,6 +64,11 @@ class AnchoredClock:
         return Instant(mono_s, self.utc_at_zero_s + mono_s)
 
 
+def stopwatch_s() -> float:
+    """Real time for measuring how long something took, whatever clock the lane runs on."""
+    return time.perf_counter()
+
+
 class RealWork:
     """Counts what is under way in the real world: commits, publishes awaiting a PUBACK, executor calls.
 

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from lanecontrol import forms
 from lanecontrol.announcements import Announcement
-from lanecontrol.clock import Clock, Instant
+from lanecontrol.clock import Clock, Instant, stopwatch_s
 from lanecontrol.commands import Command, Outcome, Result
 from lanecontrol.errors import StorageError
 from lanecontrol.events import CommandEnded, Event, Input, InputsLost, Stopping, Tick
@@ -25,6 +25,9 @@ from lanecontrol.lane.step import deadline, step, still_granted
 
 INBOX_LIMIT = 4096
 """Inputs that may wait: 20 s of the busiest lane measured. More means that the lane cannot keep up: a fault."""
+
+
+DECISIONS_KEPT = 4096
 
 
 class Journal(Protocol):
@@ -63,7 +66,6 @@ class LaneRunner:
         trace: Trace,
         perform: Perform,
         reply: Reply,
-        progress: Callable[[], None] = lambda: None,
     ) -> None:
         self.setup = setup
         self.state = state
@@ -72,8 +74,7 @@ class LaneRunner:
         self._trace = trace
         self._perform = perform
         self._reply = reply
-        self._progress = progress
-        self._inbox: deque[Input] = deque()
+        self._inbox: deque[tuple[Input, float]] = deque()
         self._lost = 0
         self._wake = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
@@ -82,14 +83,23 @@ class LaneRunner:
         self._withdrawals: set[asyncio.Task[None]] = set()
         self._drives = _Drives(perform)
         self.steps = 0
+        self.decision_ms: deque[float] = deque(maxlen=DECISIONS_KEPT)
+        """Real time from taking an input in to having its effects under way, of the latest inputs that had any."""
 
     def take(self, source: str, event: Event) -> None:
         """Take an event in, now. Never blocks; when the inbox is full the loss is counted and told to the lane."""
         if len(self._inbox) >= INBOX_LIMIT:
             self._lost += 1
         else:
-            self._inbox.append(Input(self._clock.now(), source, event))
+            self._put(source, event)
+
+    def _put(self, source: str, event: Event) -> None:
+        self._inbox.append((Input(self._clock.now(), source, event), stopwatch_s()))
         self._wake.set()
+
+    def waiting_s(self) -> float:
+        """How long the oldest input has been waiting, in real seconds: a lane that does not keep up shows here."""
+        return stopwatch_s() - self._inbox[0][1] if self._inbox else 0.0
 
     async def run(self) -> None:
         """Take inputs one by one, for ever."""
@@ -101,20 +111,20 @@ class LaneRunner:
 
     def _drain(self) -> None:
         while self._inbox:
-            self._handle(self._inbox.popleft())
+            self._handle(*self._inbox.popleft())
             if self._lost and not self._inbox:
                 lost, self._lost = self._lost, 0
-                self._inbox.append(Input(self._clock.now(), "lane", InputsLost(lost)))
+                self._put("lane", InputsLost(lost))
         self._arm()
-        self._progress()
 
-    def _handle(self, given: Input) -> None:
+    def _handle(self, given: Input, taken_s: float) -> None:
         before = self.state
         self.state, effects = step(self.setup, before, given)
         self.steps += 1
         self._trace.taken_in(given, before, effects)
         if effects:
             self._do(effects, given.at)
+            self.decision_ms.append((stopwatch_s() - taken_s) * 1000)
 
     def _do(self, effects: tuple[Effect, ...], at: Instant) -> None:
         announced: list[Announcement] = []
