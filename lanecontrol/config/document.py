@@ -75,7 +75,7 @@ def read(text: str, file: str, problems: list[Problem]) -> Table:
     """The tree of one file. What is wrong is added to `problems`; an unreadable file gives an empty table."""
     empty = Table(Place(file, 1, 1))
     try:
-        root = YAML(typ="rt", pure=True).compose(text)
+        root = YAML(typ="safe", pure=True).compose(text)
     except MarkedYAMLError as error:
         problems.append(_syntax(error, file, text))
         return empty
