@@ -90,6 +90,8 @@ class ModuleConfig(FakeConfig):
     """The contacts."""
     outputs: AreaConfig = AreaConfig()
     """The outputs."""
+    readback_base: int | None = Field(default=None, ge=0, le=0xFFFF)
+    """Coils from here on show the outputs too, read only (0x0200 in a WAGO)."""
     invert: tuple[str, ...] = ()
     """Points whose bit on the wire is the inverse of their meaning (a contact that opens when true)."""
     watchdog: WatchdogConfig = WatchdogConfig()
@@ -109,7 +111,8 @@ class FakeModule(Fake):
         self._contacts: dict[str, tuple[dict[int, bool], int]] = {}
         self._lay_out_inputs(config.inputs)
         self._outputs = _names(config.outputs)
-        self._coils.update((at, name in config.invert) for at, name in self._outputs.items())
+        for at, name in self._outputs.items():
+            self._put_output(at, name in config.invert)
         self.watchdog = Watchdog(config.watchdog, self._drop_outputs)
         if config.watchdog.kind != "wago":
             self._coils[config.watchdog.flag_coil] = False
@@ -181,9 +184,15 @@ class FakeModule(Fake):
             self._write_output(at, bit)
         return None
 
+    def _put_output(self, address: int, bit: bool) -> None:
+        self._coils[address] = bit
+        if self.config.readback_base is not None:
+            self._coils[self.config.readback_base + address - self.config.outputs.base] = bit
+
     def _write_output(self, address: int, bit: bool) -> None:
         name = self._outputs[address]
-        changed, self._coils[address] = self._coils[address] != bit, bit
+        changed = self._coils[address] != bit
+        self._put_output(address, bit)
         if changed and name:
             self.act(OutputSet(name, bit != (name in self.config.invert)))
 

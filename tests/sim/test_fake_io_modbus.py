@@ -212,6 +212,15 @@ async def test_an_output_without_a_wire_keeps_what_was_written() -> None:
 
 
 @virtual
+async def test_outputs_can_be_read_back_at_a_second_place_and_not_written_there() -> None:
+    async with bench(outputs={"points": ("red", "green"), "count": 2}, readback_base=0x200) as lane:
+        assert await lane.ask("0102000002") == "010100"
+        await lane.ask("050001ff00")
+        assert await lane.ask("0102000002") == "010102"
+        assert await lane.ask("050200ff00") == "8502"
+
+
+@virtual
 async def test_inverted_points_are_inverse_on_the_wire_only() -> None:
     config = {"inputs": {"points": ("loop",), "count": 1}, "outputs": {"points": ("red",), "count": 1}}
     async with bench(**config, invert=("loop", "red")) as lane:
