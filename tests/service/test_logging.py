@@ -1,0 +1,144 @@
+"""Logs: readable by programs or by people, and never with a card number or plate in them."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+import pytest
+import structlog
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lanecontrol.events import TagRead
+from lanecontrol.identifier import Identifier, keyed_hash
+from lanecontrol.service.logging import Redaction, configure_logging
+
+CARD = "e280116060000209f0000001"
+KEY = b"a key of the site, not a secret"
+
+
+@pytest.fixture(autouse=True)
+def as_before() -> Iterator[None]:
+    handlers, level = logging.root.handlers[:], logging.root.level
+    yield
+    logging.root.handlers[:] = handlers
+    logging.root.setLevel(level)
+    structlog.reset_defaults()
+
+
+def logged(style: str = "json", level: str = "info") -> io.StringIO:
+    stream = io.StringIO()
+    configure_logging(level=level, style=style, stream=stream, hash_key=KEY)
+    return stream
+
+
+def test_a_record_is_one_line_of_json_with_level_and_time() -> None:
+    stream = logged()
+    structlog.get_logger().bind(lane="07").info("lane opened", by="Ann")
+    line = json.loads(stream.getvalue())
+    assert (line["event"], line["level"], line["lane"], line["by"]) == ("lane opened", "info", "07", "Ann")
+    assert line["timestamp"].endswith("Z")
+
+
+def test_records_of_the_standard_library_come_out_the_same_way() -> None:
+    stream = logged()
+    logging.getLogger("asyncio").error("task failed: %s", Identifier(CARD), extra={"card": Identifier(CARD)})
+    line = json.loads(stream.getvalue())
+    assert line["level"] == "error"
+    assert CARD not in stream.getvalue()
+    assert line["card"] == f"#{keyed_hash(KEY, CARD.encode())}"
+
+
+def test_below_the_level_nothing_is_written() -> None:
+    stream = logged(level="warning")
+    structlog.get_logger().info("lane opened")
+    assert stream.getvalue() == ""
+
+
+@dataclass(frozen=True)
+class Holder:
+    card: Identifier
+    plates: tuple[Identifier, ...]
+
+
+@pytest.mark.parametrize("style", ["json", "console"])
+def test_no_card_number_reaches_a_line_however_it_is_wrapped(style: str) -> None:
+    stream, card = logged(style), Identifier(CARD)
+    log = structlog.get_logger()
+    log.info("plain", card=card)
+    log.info("nested", cards=[(card, {"deep": {card}})], holder=Holder(card, (card,)))
+    log.info("as a key", reads={card: 3})
+    log.info("event", read=TagRead(1, card))
+    log.info("bytes", raw=CARD.encode())
+    log.info(f"in the text: {card} {card!r} {card:>40}")
+    try:
+        raise ValueError(card)
+    except ValueError:
+        log.exception("an error", error=ValueError(card))
+    assert stream.getvalue()
+    assert CARD not in stream.getvalue()
+
+
+def test_the_same_number_has_the_same_hash_so_that_lines_can_be_joined() -> None:
+    redaction = Redaction(KEY)
+    assert redaction.safe(Identifier(CARD)) == redaction.safe([Identifier(CARD)])[0]
+    assert redaction.safe(Identifier(CARD)) != Redaction(b"another key").safe(Identifier(CARD))
+
+
+class Colour(Enum):
+    RED = "red"
+
+
+@dataclass
+class Other:
+    colour: Colour
+
+
+def test_what_is_no_identifier_stays_readable() -> None:
+    given = {
+        "n": 1,
+        "x": 0.5,
+        "on": True,
+        "none": None,
+        "text": "abc",
+        "colour": Colour.RED,
+        "other": Other(Colour.RED),
+    }
+    assert Redaction(KEY).safe(given) == {
+        **{"n": 1, "x": 0.5, "on": True, "none": None, "text": "abc", "colour": "red"},
+        "other": {"type": "Other", "colour": "red"},
+    }
+
+
+def test_a_structure_without_an_end_is_cut() -> None:
+    endless: list[object] = []
+    endless.append(endless)
+    assert "..." in str(Redaction(KEY).safe(endless))
+
+
+wrapped = st.recursive(
+    st.just(Identifier(CARD)) | st.just(CARD.encode()) | st.integers() | st.none(),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.tuples(inner, inner)
+        | st.dictionaries(st.just(Identifier(CARD)) | st.text(max_size=3), inner, max_size=3)
+    ),
+    max_leaves=12,
+)
+
+
+@given(wrapped)
+def test_whatever_holds_a_card_number_it_never_comes_out(value: object) -> None:
+    assert CARD not in json.dumps(Redaction(KEY).safe(value))
+
+
+def test_colours_only_on_a_terminal() -> None:
+    stream = logged("console")
+    structlog.get_logger().warning("lane closed")
+    assert "\x1b" not in stream.getvalue()
+    assert "lane closed" in stream.getvalue()
