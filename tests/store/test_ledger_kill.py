@@ -1,0 +1,137 @@
+"""Processes killed while they write, and the order of what they asked the system for."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+APPENDING = Path(__file__).with_name("appending_process.py")
+
+
+def confirmed_until_killed(store: Path, lines: int, width: int) -> list[tuple[int, int]]:
+    """Start the appending process, kill it after so many confirmations, and answer everything it confirmed."""
+    process = subprocess.Popen([sys.executable, str(APPENDING), str(store), str(width)], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    with process:
+        said = [process.stdout.readline() for _ in range(lines)]
+        process.send_signal(signal.SIGKILL)
+        said += process.stdout.readlines()
+    return [(int(epoch), int(seq)) for epoch, seq in map(bytes.split, (line for line in said if line.endswith(b"\n")))]
+
+
+async def check_everything_confirmed_is_there(open_ledger: Any, store: Path, confirmed: list[tuple[int, int]]) -> None:
+    ledger = await open_ledger(path=store)
+    assert ledger.opened.quarantined == ()
+    rows = [row async for row in ledger.export()]
+    assert [row.seq for row in rows] == list(range(1, len(rows) + 1))
+    assert {(row.epoch, row.seq) for row in rows} >= set(confirmed)
+    assert all(row.body is not None and row.body.startswith(f"{row.epoch}-{row.seq} ".encode()) for row in rows)
+    assert (await ledger.verify()).good
+    even = {row.seq for row in rows if row.seq % 2 == 0}
+    assert even <= {row.seq for row in await ledger.undelivered(limit=100_000)}
+    assert await ledger.load_checkpoint() == (b"state %d" % len(rows) if rows else None)
+    await ledger.close()
+
+
+KILLS = [*range(3), *(pytest.param(n, marks=pytest.mark.slow) for n in range(3, 13))]
+
+
+@pytest.mark.parametrize("seed", KILLS)
+async def test_a_killed_writer_has_lost_nothing_it_confirmed(open_ledger: Any, store: Path, seed: int) -> None:
+    rng = random.Random(seed)
+    confirmed: list[tuple[int, int]] = []
+    for _ in range(2):  # the second run goes on where the first was killed
+        confirmed += confirmed_until_killed(store, rng.randrange(1, 400), rng.choice([1, 8, 64]))
+        await check_everything_confirmed_is_there(open_ledger, store, confirmed)
+
+
+# --- system calls ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def strace() -> str:
+    """The tracer; the test skips where there is none or where tracing is not allowed."""
+    found = shutil.which("strace")
+    if found is None or subprocess.run([found, "-o", "/dev/null", "true"], capture_output=True).returncode != 0:
+        if os.environ.get("CI"):
+            pytest.fail("strace must work in CI")
+        pytest.skip("strace is not here, or may not trace")
+    return found
+
+
+CALLS = "pwrite64,fdatasync,fsync,rename,renameat,renameat2,unlink,ftruncate,mkdir"
+
+
+def appended_until_call(strace: str, store: Path, when: int) -> subprocess.CompletedProcess[bytes]:
+    """Ten appends, one by one, in a process that is killed at the call with this number in its thread."""
+    tracer = [strace, "-f", "-qq", "-o", "/dev/null", f"--trace={CALLS}", f"--inject={CALLS}:signal=KILL:when={when}"]
+    return subprocess.run([*tracer, sys.executable, str(APPENDING), str(store), "0"], capture_output=True)
+
+
+@pytest.mark.slow
+async def test_a_process_killed_at_any_system_call_has_lost_nothing(
+    strace: str, open_ledger: Any, tmp_path: Path
+) -> None:
+    """Making the store, then ten appends one by one: killed at the first such call, at the second, and so on."""
+    killed = 0
+    for when in _every_third():
+        store = tmp_path / str(when) / "ledger.db"
+        done = appended_until_call(strace, store, when)
+        confirmed = [(int(e), int(s)) for e, s in map(bytes.split, done.stdout.splitlines())]
+        await check_everything_confirmed_is_there(open_ledger, store, confirmed)
+        if done.returncode == 0:
+            break
+        killed += 1
+    assert killed > 10
+
+
+def _every_third() -> Iterator[int]:
+    yield from range(1, 12)
+    yield from range(12, 400, 3)
+
+
+@pytest.mark.slow
+def test_data_is_on_disk_before_it_is_confirmed(strace: str, store: Path, tmp_path: Path) -> None:
+    """From the trace: the log is written, then synced, then the confirmation goes out; never otherwise."""
+    trace = tmp_path / "trace"
+    command = [strace, "-f", "-y", "-o", str(trace), "-e", "trace=pwrite64,fdatasync,fsync,write"]
+    done = subprocess.run([*command, sys.executable, str(APPENDING), str(store), "0"], capture_output=True, check=True)
+    assert len(done.stdout.splitlines()) == 10
+    unsynced: set[str] = set()
+    syncs = confirmations = 0
+    for call, file, line in _calls(trace.read_text(errors="replace")):
+        if call == "pwrite64" and file.endswith((".db", ".db-wal")):
+            unsynced.add(file)
+        elif call in ("fdatasync", "fsync") and file in unsynced:
+            unsynced.discard(file)
+            syncs += 1
+        elif call == "write" and re.search(r'"1 \d+\\n"', line):
+            confirmations += 1
+            assert str(store) + "-wal" not in unsynced, line
+    assert confirmations == 10
+    assert syncs >= 10
+
+
+def _calls(trace: str) -> Iterator[tuple[str, str, str]]:
+    """Finished calls in the order in which they returned (a sync counts from then), writes when they began."""
+    open_calls: dict[str, tuple[str, str, str]] = {}
+    for line in trace.splitlines():
+        thread = line.split()[0]
+        if begun := re.match(r"\d+ +(\w+)\(\d+<([^>]*)>", line):
+            call = (begun[1], begun[2], line)
+            if line.endswith("<unfinished ...>") and begun[1] != "write":
+                open_calls[thread] = call
+            else:
+                yield call
+        elif " resumed>" in line and thread in open_calls:
+            yield open_calls.pop(thread)
