@@ -9,6 +9,7 @@ from sim.world.scene import Scene
 
 PASSABLE_FROM = 0.9
 """Drivers go from this opening on."""
+NEARLY = 1e-6
 BUTTON_S = 0.4
 """How long a finger stays on the button."""
 
@@ -57,8 +58,8 @@ class Barrier:
         gate, button = self._scene.gate, self._scene.button
         found = []
         if gate is not None:
-            found.append((gate.device, gate.opened_input, self.position >= 1.0))
-            found.append((gate.device, gate.closed_input, self.position <= 0.0))
+            found.append((gate.device, gate.opened_input, self.position > 1.0 - NEARLY))
+            found.append((gate.device, gate.closed_input, self.position < NEARLY))
         if button is not None:
             found.append((button.device, button.point, now_s < self._released_s))
         return found

@@ -29,6 +29,8 @@ STANDING_MPS = 0.05
 BODY_GAP_M = 0.2
 """Two bodies never come closer than this."""
 REVERSE_MPS = 1.2
+SLOWS_M = 9.0
+"""Drivers slow down for the portal from this far before it."""
 DONE = 4
 FOLLOW_THROUGH_M = 7.0
 """A tailgater this close behind a released vehicle goes with it."""
@@ -121,7 +123,7 @@ class Traffic:
         portal = scene.portal
         self._portal_wall_m = portal.start_m - portal.keep_clear_m if portal else -math.inf
         self._clear_m = portal.end_m + CLEAR_BEHIND_M if portal else -math.inf
-        self._slow_m = (portal.start_m - 4.0, portal.end_m + 1.0) if portal else (math.inf, math.inf)
+        self._slow_m = (portal.start_m - SLOWS_M, portal.end_m + 1.0) if portal else (math.inf, math.inf)
         self._booth_wall_m = scene.booth.start_m - 0.5
         self._booth_free_m = scene.booth.end_m + 1.0
         self._gate_wall_m = scene.gate.at_m - 0.6 if scene.gate else math.inf
@@ -222,6 +224,8 @@ class Traffic:
         if vehicle.speed_mps < STANDING_MPS and self._stays(vehicle, room_m, now_s):
             vehicle.speed_mps = 0.0
             return
+        if vehicle.followed and vehicle.stood_since_s is not None and self._barrier.proceed:
+            vehicle.followed = False  # the gate had stopped it; now it is released like anybody else
         vehicle.stood_since_s = None
         slow = self._slow_m[0] < vehicle.front_m and vehicle.rear_m < self._slow_m[1]
         wish_mps = plan.portal_mps if slow else plan.wish_mps
@@ -316,7 +320,7 @@ class Traffic:
         if self._goes_with(vehicle, leader):
             vehicle.released = vehicle.followed = True
             return
-        at_line = vehicle.stop_at_m - vehicle.front_m < 0.3 and vehicle.speed_mps < STANDING_MPS
+        at_line = vehicle.stop_at_m - vehicle.front_m <= START_FROM_M and vehicle.speed_mps < STANDING_MPS
         if not (at_line and self._barrier.proceed and self._barrier.passable):
             vehicle.release_seen_s = None
         elif vehicle.release_seen_s is None:
@@ -353,7 +357,10 @@ class Traffic:
         """One step of a back-out or reversal; False while the vehicle still drives ahead as usual."""
         match vehicle.manoeuvre:
             case 0:
-                if vehicle.speed_mps < STANDING_MPS and self._turning_point_m(vehicle) - vehicle.front_m < CREEP_M:
+                if (
+                    vehicle.speed_mps < STANDING_MPS
+                    and self._turning_point_m(vehicle) - vehicle.front_m <= START_FROM_M
+                ):
                     vehicle.manoeuvre, vehicle.pause_until_s = 1, now_s + 1.0 + vehicle.plan.where
                 return False
             case 1:

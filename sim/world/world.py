@@ -6,6 +6,7 @@ readings, whoever makes them. Used by the simulator, which hands the readings to
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -66,14 +67,13 @@ class World:
 
     def advance(self, dt_s: float) -> tuple[Sensed, ...]:
         """Let `dt_s` pass; what the sensors gave meanwhile, in order."""
-        end_s = self.now_s + dt_s
         sensed: list[Sensed] = []
         if not self._contacts:
             sensed += self._edges()
-        while self.now_s < end_s - EPSILON_S:
-            step_s = min(STEP_S, end_s - self.now_s)
-            self.now_s = end_s if step_s == end_s - self.now_s else self.now_s + step_s
-            sensed += self._step(step_s)
+        steps = math.ceil(dt_s / STEP_S - EPSILON_S)
+        for _ in range(steps):
+            self.now_s += dt_s / steps
+            sensed += self._step(dt_s / steps)
         return tuple(sensed)
 
     def act(self, device: str, deed: Deed) -> None:
