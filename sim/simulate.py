@@ -25,10 +25,13 @@ from lanecontrol.port.topics import LaneAddress
 from lanecontrol.port.transport import Broker
 from lanecontrol.scaled_loop import ScaledLoop, scaled_utc
 from sim.broker import MemoryBroker, iotcore_broker
+from sim.fake import Fake
 from sim.lanefile import Replaced, lane_file
 from sim.mischief import Mischief
 from sim.officer import AutomaticOfficer, Manner
 from sim.port_desk import LaneDesk, PortDesk
+from sim.readings import Deed
+from sim.rpm_rapiscan_recording import RecordingConfig, RecordingPortal
 from sim.simfile import Simulation
 from sim.stage import Stage, Wiring
 from sim.virtual_clock import VirtualLoop
@@ -61,6 +64,8 @@ class Options:
     state: Path | None = None
     """Where the lanes' stores are kept; a temporary folder if not given."""
     mischief: tuple[Mischief, ...] = ()
+    recording: Path | None = None
+    """A portal recording in place of the world's traffic."""
 
 
 @dataclass(slots=True)
@@ -184,7 +189,10 @@ class _Simulating:
         """Until every world is done, and some time more for what is still to be told."""
         async with asyncio.TaskGroup() as plays:
             for run in runs:
-                plays.create_task(run.stage.play())
+                plays.create_task(run.stage.play() if self.options.recording is None else _recorded(run.stage))
+        if self.options.recording is not None:
+            await asyncio.sleep(SETTLE_S)
+            return
         until_s = self.loop.time() + SETTLE_S
         async with asyncio.TaskGroup() as plays:
             for run in runs:
@@ -215,16 +223,23 @@ class _Simulating:
         options = self.options
         seed = options.seed + number
         world = World(options.simulation.scene, options.scenario, seed)
-        stage = Stage(
-            world, options.simulation.make_fake, options.simulation.devices, mischief=options.mischief, seed=seed
-        )
+        make_fake = options.simulation.make_fake if options.recording is None else self._make_recorded
+        stage = Stage(world, make_fake, options.simulation.devices, mischief=options.mischief, seed=seed)
         prefix = f"lane{number}-"
         urls = await stack.enter_async_context(stage.serve(Wiring(options.links, self.net, prefix)))
         recorded: dict[int, float] = {}
         lane = self._make_lane(number, urls, recorded)
         heard = desk.watch(lane.address)
-        heard.officer = self._make_officer(desk, lane.address, world, seed)
+        if options.scenario.officer.present:
+            heard.officer = make_officer(desk, lane.address, world, options.scenario, seed)
         return Run(stage, lane, heard, recorded_wall_s=recorded)
+
+    def _make_recorded(self, device: str, act: Callable[[Deed], None]) -> Fake:
+        """The portal plays the recording; every other device has its fake."""
+        portal = self.options.simulation.scene.portal
+        if self.options.recording is not None and portal is not None and device == portal.device:
+            return RecordingPortal(RecordingConfig(file=self.options.recording), act)
+        return self.options.simulation.make_fake(device, act)
 
     def _make_lane(self, number: int, urls: Mapping[str, str], recorded: dict[int, float]) -> Lane:
         name = f"{7 + number:02d}"
@@ -245,26 +260,32 @@ class _Simulating:
         )
         return Lane(load(path), around)
 
-    def _make_officer(self, desk: PortDesk, address: LaneAddress, world: World, seed: int) -> AutomaticOfficer | None:
-        officer = self.options.scenario.officer
-        if not officer.present:
-            return None
-
-        async def ask(_: str, verb: str, fields: Mapping[str, Any]) -> str:
-            return await desk.ask(address, verb, fields)
-
-        manner = Manner(
-            officer.service_time_s, officer.service_time_sd_s, officer.service_time_least_s, officer.wrong_share
-        )
-        return AutomaticOfficer(
-            address.lane, manner, random.Random(f"officer/{seed}"), ask, lambda: _people_at_booth(world)
-        )
-
     def _hold_for_deliveries(self, runs: list[Run]) -> None:
         """On a virtual clock: no jump while the broker still has events that the port has not heard."""
         if isinstance(self.loop, VirtualLoop):
             for run in runs:
                 self.loop.hold_while(lambda run=run: run.lane.delivered > len(run.desk.heard))  # type: ignore[misc]
+
+
+def make_officer(desk: PortDesk, address: LaneAddress, world: World, scenario: Scenario, seed: int) -> AutomaticOfficer:
+    """The automatic officer of one lane, who looks at `world` through the booth's window."""
+
+    async def ask(_: str, verb: str, fields: Mapping[str, Any]) -> str:
+        return await desk.ask(address, verb, fields)
+
+    officer = scenario.officer
+    manner = Manner(
+        officer.service_time_s, officer.service_time_sd_s, officer.service_time_least_s, officer.wrong_share
+    )
+    rng = random.Random(f"officer/{seed}")
+    return AutomaticOfficer(address.lane, manner, rng, ask, lambda: _people_at_booth(world))
+
+
+async def _recorded(stage: Stage) -> None:
+    """The sensors' first state, then nothing but the recording, to its end."""
+    stage.tick()
+    portal = next(fake for fake in stage.fakes.values() if isinstance(fake, RecordingPortal))
+    await portal.done.wait()
 
 
 def _people_at_booth(world: World) -> int | None:

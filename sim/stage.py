@@ -65,7 +65,7 @@ class Stage:
             yield {device: await self._serve_one(doors, wiring, device) for device in self.fakes}
 
     async def _serve_one(self, doors: AsyncExitStack, wiring: Wiring, device: str) -> str:
-        handler = self._handler(device)
+        handler = self.handler(device)
         match wiring.how:
             case "mem":
                 if wiring.net is None:
@@ -78,7 +78,8 @@ class Stage:
             case _:
                 return f"tcp://127.0.0.1:{await doors.enter_async_context(serve_tcp('127.0.0.1', 0, handler))}"
 
-    def _handler(self, device: str) -> Handler:
+    def handler(self, device: str) -> Handler:
+        """Serves one client of this device's fake."""
         fake, faults = self.fakes[device], self._faults[device]
 
         async def handle(link: Link) -> None:
@@ -87,22 +88,26 @@ class Stage:
 
         return handle
 
-    async def play(self) -> None:
-        """Let the world run by the loop's time until it is done, and hand its readings to the fakes."""
-        await self._play_while(lambda: not self.world.done)
+    async def play(self, after: Callable[[], None] = lambda: None) -> None:
+        """Let the world run by the loop's time until it is done, and hand its readings to the fakes.
+
+        `after` is called after each step: whoever acts in the world without being a device.
+        """
+        await self._play_while(lambda: not self.world.done, after)
 
     async def play_on(self, until_s: float) -> None:
         """Let it run on until a moment of the loop's time: a world that is done still has sensors."""
         loop = asyncio.get_running_loop()
-        await self._play_while(lambda: loop.time() < until_s)
+        await self._play_while(lambda: loop.time() < until_s, lambda: None)
 
-    async def _play_while(self, going: Callable[[], bool]) -> None:
+    async def _play_while(self, going: Callable[[], bool], after: Callable[[], None]) -> None:
         loop = asyncio.get_running_loop()
         next_s = loop.time()
         while going():
             next_s += TICK_S
             await asyncio.sleep(max(0.0, next_s - loop.time()))
             self.tick()
+            after()
 
     def tick(self) -> None:
         """One step of the world."""

@@ -11,9 +11,12 @@ import selectors
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
-from typing import Any
+from typing import Any, TypeVar, TypeVarTuple, Unpack
 
 from lanecontrol.clock import RealWork
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 HOLD_CHECK_S = 0.002
 """While held, how long one wait for a descriptor may last: a hold can end without one (a counter reaching zero)."""
@@ -94,8 +97,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """Something real is outstanding."""
         return self.work.outstanding > 0 or any(condition() for condition in self._conditions)
 
-    def run_in_executor(self, executor: Executor | None, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
-        future: asyncio.Future[Any] = super().run_in_executor(executor, func, *args)  # type: ignore[assignment]
+    def run_in_executor(
+        self, executor: Executor | None, func: Callable[[Unpack[Ts]], T], *args: *Ts
+    ) -> asyncio.Future[T]:
+        future = super().run_in_executor(executor, func, *args)
         self.work.outstanding += 1
         future.add_done_callback(self._executor_done)
         return future

@@ -1,0 +1,227 @@
+"""`lanecontrol sim` and `lanecontrol fake`: the simulator's commands, found through the entry-point group."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+GOOD, FAILED, USAGE = 0, 1, 2
+DEMO_VEHICLES = 20
+DEMO_SPEED = 10.0
+
+
+def sim(argv: list[str]) -> int:
+    """A lane, its fakes, a broker and traffic, in one process; the score at the end."""
+    options = _sim_parser().parse_args(argv)
+    from sim.simfile import load_scenario, load_simfile
+
+    simulation = load_simfile(options.config or _shipped("sim.yaml"))
+    scenario = load_scenario(options.scenario or simulation.scenario)
+    update = {"vehicles": options.vehicles, "duration_s": options.duration}
+    if options.vehicles is None and options.duration is None and scenario.vehicles is None:
+        update["vehicles"] = DEMO_VEHICLES if scenario.duration_s is None else None
+    scenario = scenario.model_copy(update={key: value for key, value in update.items() if value is not None})
+    if options.typed:
+        return _typed(options, simulation, scenario)
+    if options.fakes_only:
+        return _fakes_only(options, simulation, scenario)
+    if options.recording:
+        return _recording(options, simulation)
+    return _whole(options, simulation, scenario)
+
+
+def _sim_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="lanecontrol sim", description=sim.__doc__)
+    parser.add_argument("--config", type=Path, help="the simulation (default: the shipped sim.yaml)")
+    parser.add_argument("--scenario", type=Path, help="what happens in the lane (default: the simulation's)")
+    parser.add_argument("--seed", type=int, default=7, help="settles everything that is drawn by chance (7)")
+    amount = parser.add_mutually_exclusive_group()
+    amount.add_argument("--vehicles", type=_positive(int), help=f"how many come ({DEMO_VEHICLES})")
+    amount.add_argument("--duration", type=_positive(float), metavar="S", help="for how many lane seconds they come")
+    parser.add_argument(
+        "--speed", type=_speed, default=DEMO_SPEED, metavar="X|max", help="lane seconds per second (10)"
+    )
+    parser.add_argument("--lanes", type=_positive(int), default=1, help="lanes in this process (1)")
+    parser.add_argument("--broker", default="", metavar="URL", help="a broker to use instead of an own one")
+    parser.add_argument("--links", choices=("tcp", "mem"), default="tcp", help="real sockets, or links in memory")
+    parser.add_argument("--state", type=Path, metavar="DIR", help="keep the lanes' stores here")
+    parser.add_argument("--recording", metavar="KIND=FILE", help="a recorded device instead of a fake one")
+    parser.add_argument("--typed", action="store_true", help="readings straight into the lane core, without the wire")
+    parser.add_argument("--fakes-only", action="store_true", help="only world and fakes; the daemon runs elsewhere")
+    parser.add_argument(
+        "--write-config", type=Path, metavar="F", help="with --fakes-only: the lane file for the daemon"
+    )
+    parser.add_argument("--report", type=Path, metavar="F", help="write the score as JSON")
+    parser.add_argument("--quiet", action="store_true", help="nothing but the score")
+    return parser
+
+
+def _positive(kind: Any) -> Any:
+    def convert(text: str) -> Any:
+        value = kind(text)
+        if not value > 0:
+            raise argparse.ArgumentTypeError(f"{text} is not above 0")
+        return value
+
+    convert.__name__ = kind.__name__
+    return convert
+
+
+def _speed(text: str) -> float | None:
+    if text == "max":
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a number nor max") from None
+    if not 0.1 <= value <= 1000:
+        raise argparse.ArgumentTypeError("a speed lies between 0.1 and 1000; max goes as fast as it can")
+    return value
+
+
+def _shipped(name: str) -> Path:
+    """A file of configs/, which lies beside the packages in a checkout and inside `sim` in a wheel."""
+    beside = Path(__file__).resolve().parent.parent / "configs" / name
+    return beside if beside.is_file() else Path(str(files("sim") / "configs" / name))
+
+
+# --- the ways to run -------------------------------------------------------------------------------------------------
+
+
+def _whole(options: argparse.Namespace, simulation: Any, scenario: Any) -> int:
+    from sim.scoring import scored
+    from sim.simulate import Options, simulate
+    from sim.watching import as_json_lines, on_terminal
+
+    _quiet_logs()
+    wanted = Options(
+        simulation,
+        scenario,
+        seed=options.seed,
+        lanes=options.lanes,
+        speed=options.speed,
+        links=options.links,
+        broker=options.broker,
+        state=options.state,
+    )
+    watch = None
+    if not options.quiet:
+        terminal = sys.stdout.isatty()
+        watch = on_terminal(simulation.scene, options.speed, scenario.vehicles) if terminal else as_json_lines()
+    report = simulate(wanted, watch)
+    return _finish(scored(report, options.seed).to_plain(), options)
+
+
+def _typed(options: argparse.Namespace, simulation: Any, scenario: Any) -> int:
+    from sim.typed_run import run_typed
+
+    return _finish(run_typed(simulation, scenario, options.seed).to_plain(), options)
+
+
+def _fakes_only(options: argparse.Namespace, simulation: Any, scenario: Any) -> int:
+    from sim.fakes_only import Elsewhere, serve_fakes
+
+    if options.write_config is None or not options.broker or options.speed is None:
+        print("lanecontrol sim: --fakes-only needs --write-config, --broker and a --speed", file=sys.stderr)
+        return USAGE
+    _quiet_logs()
+    wanted = Elsewhere(simulation, scenario, options.seed, options.speed, options.broker, options.write_config)
+    return _finish(serve_fakes(wanted, _progress(options)).to_plain(), options)
+
+
+def _recording(options: argparse.Namespace, simulation: Any) -> int:
+    from sim.recorded import play_recording
+
+    kind, equals, name = options.recording.partition("=")
+    if kind != "rpm.rapiscan" or not equals or not Path(name).is_file():
+        print("lanecontrol sim: --recording takes rpm.rapiscan=FILE, a file that is there", file=sys.stderr)
+        return USAGE
+    _quiet_logs()
+    score = play_recording(simulation, Path(name), speed=options.speed, broker=options.broker)
+    return _finish(score.to_plain(), options)
+
+
+def _quiet_logs() -> None:
+    """Warnings and worse, on stderr: stdout belongs to the picture or the events."""
+    import os
+
+    from lanecontrol.service.logging import configure_logging
+
+    level = "error" if sys.stdout.isatty() else "warning"
+    configure_logging(level=level, style="auto", stream=sys.stderr, hash_key=os.urandom(32))
+
+
+def _progress(options: argparse.Namespace) -> Any:
+    def tell(text: str) -> None:
+        if not options.quiet:
+            print(text, file=sys.stderr, flush=True)
+
+    return tell
+
+
+def _finish(score: dict[str, Any], options: argparse.Namespace) -> int:
+    """Write the score where it is wanted, tell it in short, and say whether anything went wrong."""
+    if options.report is not None:
+        options.report.write_text(json.dumps(score, indent=2) + "\n", encoding="utf-8")
+    wrong = errors_in(score)
+    if sys.stdout.isatty() or options.quiet or options.typed:
+        print(json.dumps(score) if not sys.stdout.isatty() else _summary(score))
+    if wrong:
+        print(f"lanecontrol sim: {', '.join(wrong)}", file=sys.stderr)
+    return FAILED if wrong else GOOD
+
+
+def errors_in(score: dict[str, Any]) -> list[str]:
+    """What must not happen in any run, whatever the traffic: lost, repeated or disordered events, missed alarms."""
+    events, alarms = score["events"], score["alarms"]
+    return [
+        f"{count} {what}"
+        for what, count in (
+            ("events lost", events["lost"]),
+            ("events out of order", events["out_of_order"]),
+            ("alarms missed", alarms["missed"]),
+        )
+        if count
+    ]
+
+
+def _summary(score: dict[str, Any]) -> str:
+    passages, readings, alarms, events = (score[key] for key in ("passages", "readings", "alarms", "events"))
+    speed = score["lane_s"] / score["wall_s"] if score["wall_s"] else 0.0
+    return (
+        f"\n{score['vehicles']} vehicles in {score['lane_s'] / 60:.1f} lane minutes (x{speed:.0f}): "
+        f"{passages['complete']} passages complete, {passages['merged']} merged, {passages['split']} split, "
+        f"{passages['missed']} missed\n"
+        f"readings: {readings['bound']} bound, {readings['misassigned']} misassigned, "
+        f"{readings['ambiguous']} ambiguous, {readings['orphan']} orphan\n"
+        f"alarms: {alarms['true']} true, {alarms['missed']} missed, {alarms['false']} false\n"
+        f"events: {events['recorded']} recorded, {events['lost']} lost, {events['duplicated']} duplicated"
+    )
+
+
+def fake(argv: list[str]) -> int:
+    """One fake device on a port or pty, in a world of its own, for benches and other people's clients."""
+    parser = argparse.ArgumentParser(prog="lanecontrol fake", description=fake.__doc__)
+    parser.add_argument("kind", help="rpm.rapiscan, io.modbus, rfid.llrp, ...")
+    parser.add_argument("--url", required=True, help="tcp://127.0.0.1:PORT (0 takes a free one) or pty:")
+    parser.add_argument("--config", type=Path, help="the simulation (default: the shipped sim.yaml)")
+    parser.add_argument("--scenario", type=Path, help="what happens in the lane (default: the simulation's)")
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--speed", type=_speed, default=1.0, metavar="X", help="lane seconds per second (1)")
+    parser.add_argument("--seconds", type=_positive(float), help="end after so many real seconds")
+    options = parser.parse_args(argv)
+    from sim.simfile import load_scenario, load_simfile
+
+    simulation = load_simfile(options.config or _shipped("sim.yaml"))
+    scenario = load_scenario(options.scenario or simulation.scenario)
+    from sim.one_fake import serve_one
+
+    try:
+        return serve_one(options, simulation, scenario, lambda url: print(url, flush=True))
+    except ValueError as error:
+        print(f"lanecontrol fake: {error}", file=sys.stderr)
+        return USAGE

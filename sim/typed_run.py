@@ -1,0 +1,245 @@
+"""The lane core without the wire: the world's readings straight into `step`, for statistics over many vehicles.
+
+Leaves out links, drivers, ledger and broker, nothing of the lane's logic. Commands to devices are carried out in the
+world at once. One thread, no event loop: time is the world's.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+import random
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from lanecontrol.announcements import Announcement
+from lanecontrol.clock import Instant
+from lanecontrol.commands import (
+    DONE,
+    Actor,
+    Command,
+    Dispose,
+    Disposition,
+    OpenLane,
+    Order,
+    Outcome,
+    Request,
+    Result,
+    Role,
+    SetOccupants,
+    WriteOutputs,
+)
+from lanecontrol.config.load import Loaded, load
+from lanecontrol.events import (
+    CentralChanged,
+    CommandEnded,
+    DeviceChanged,
+    DeviceState,
+    Event,
+    Input,
+    OrderGiven,
+    Started,
+    Tick,
+)
+from lanecontrol.lane.effects import Answer, Drive, Effect, Publish
+from lanecontrol.lane.step import deadline, initial, step
+from lanecontrol.port.payloads import event_bytes
+from lanecontrol.port.topics import LaneAddress, class_of
+from sim.lanefile import Replaced, lane_file
+from sim.officer import RETRY_S, Manner, decide
+from sim.readings import OutputSet
+from sim.score import Received, Run, score
+from sim.score_file import Score
+from sim.simfile import Simulation
+from sim.simulate import EPOCH_UTC_S, SETTLE_S
+from sim.stage import TICK_S
+from sim.world.scenario import Scenario
+from sim.world.typed import reports
+from sim.world.world import World
+
+
+def run_typed(simulation: Simulation, scenario: Scenario, seed: int) -> Score:
+    """The score of a run without the wire."""
+    began = time.perf_counter()
+    run = TypedRun(simulation, scenario, seed)
+    run.play()
+    return score(
+        {run.address.root: run.world.truth},
+        run.received,
+        Run(
+            seed=seed,
+            lane_s=run.world.now_s,
+            wall_s=time.perf_counter() - began,
+            utc_at_zero_s=EPOCH_UTC_S,
+            recorded=len(run.received),
+            acknowledged=len(run.received),
+        ),
+    )
+
+
+class TypedRun:
+    """One lane core in one world."""
+
+    def __init__(self, simulation: Simulation, scenario: Scenario, seed: int) -> None:
+        loaded = _loaded(simulation)
+        self.setup = loaded.setup
+        self.address = LaneAddress(self.setup.port, self.setup.lane, simulated=True)
+        self.world = World(simulation.scene, scenario, seed)
+        self.received: list[Received] = []
+        self.inputs = 0
+        self._devices = [(device.id, device.kind) for device in loaded.devices]
+        self._state = initial(self.setup)
+        self._officer = _Officer(self, scenario, seed) if scenario.officer.present else None
+
+    def play(self) -> None:
+        """From the start until the world is done and everything is told."""
+        self.give("lane", Started(cold=True, boot="typed"))
+        for device, _ in self._devices:
+            self.give(device, DeviceChanged(DeviceState.ONLINE, "typed readings"))
+        self.give("port", CentralChanged(True, "typed readings"))
+        self._advance()
+        if self._officer is not None:
+            self._officer.open()
+        while not self.world.done:
+            self._advance()
+        end_s = self.world.now_s + SETTLE_S
+        while self.world.now_s < end_s:
+            self._advance()
+
+    def _advance(self) -> None:
+        sensed = self.world.advance(TICK_S)
+        for one in sensed:
+            for device, event in reports(one):
+                self.give(device, event)
+        due = deadline(self._state)
+        if due is not None and due <= self.world.now_s:
+            self.give("lane", Tick())
+        if self._officer is not None:
+            self._officer.work(self.world.now_s)
+
+    def give(self, source: str, event: Event) -> None:
+        """One input, and everything that follows from it."""
+        now_s = self.world.now_s
+        at = Instant(now_s, EPOCH_UTC_S + now_s)
+        self.inputs += 1
+        self._state, effects = step(self.setup, self._state, Input(at, source, event))
+        for effect in effects:
+            self._do(effect, at)
+
+    def _do(self, effect: Effect, at: Instant) -> None:
+        match effect:
+            case Publish(announcement):
+                self._publish(announcement, at)
+            case Drive(command_id, device, command):
+                self._perform(device, command)
+                self.give(device, CommandEnded(command_id, DONE))
+            case Answer(key, outcome):
+                if self._officer is not None:
+                    self._officer.answered(key, outcome)
+
+    def _perform(self, device: str, command: Command) -> None:
+        if isinstance(command, WriteOutputs):
+            for point, on in command.points:
+                self.world.act(device, OutputSet(point, on))
+
+    def _publish(self, announcement: Announcement, at: Instant) -> None:
+        seq = len(self.received) + 1
+        raw = event_bytes(announcement, epoch=1, seq=seq, instant=at, source_lane=self.address)
+        event = json.loads(raw)
+        self.received.append(Received(self.address.event(class_of(announcement)), event))
+        if self._officer is not None:
+            name = event["type"].split(".")[1]
+            self._officer.hear(name, event["data"])
+
+
+class _Officer:
+    """The automatic officer by the world's clock; decides as `sim.officer` does."""
+
+    def __init__(self, run: TypedRun, scenario: Scenario, seed: int) -> None:
+        officer = scenario.officer
+        self._run = run
+        self._manner = Manner(
+            officer.service_time_s, officer.service_time_sd_s, officer.service_time_least_s, officer.wrong_share
+        )
+        self._rng = random.Random(f"officer/{seed}")
+        self._actor = Actor("sim-officer", Role.OFFICER, simulated=True)
+        self._assessed: dict[str, Mapping[str, Any]] = {}
+        self._waiting: list[str] = []
+        self._plans: list[tuple[float, int, Callable[[], None]]] = []
+        self._asked: dict[str, Callable[[bool], None]] = {}
+        self._count = 0
+        self._busy = False
+
+    def hear(self, name: str, data: Mapping[str, Any]) -> None:
+        if name == "passage_assessed":
+            if data["passage"] not in self._assessed:
+                self._waiting.append(data["passage"])
+            self._assessed[data["passage"]] = data
+        elif name == "passage_closed":
+            self._assessed.pop(data["passage"], None)
+
+    def work(self, now_s: float) -> None:
+        """Do what is due, and begin with the next vehicle when free."""
+        while self._plans and self._plans[0][0] <= now_s:
+            heapq.heappop(self._plans)[2]()
+        if not self._busy and self._waiting:
+            self._busy = True
+            passage = self._waiting.pop(0)
+            manner = self._manner
+            service_s = max(manner.least_s, self._rng.gauss(manner.mean_s, manner.spread_s))
+            self._later(now_s + service_s, lambda: self._serve(passage))
+
+    def _later(self, at_s: float, what: Callable[[], None]) -> None:
+        self._count += 1
+        heapq.heappush(self._plans, (at_s, self._count, what))
+
+    def open(self) -> None:
+        self._ask(OpenLane(), lambda done: None if done else self._later(self._run.world.now_s + RETRY_S, self.open))
+
+    def _serve(self, passage: str) -> None:
+        there = self._run.world.at_booth
+        if there is not None:
+            self._ask(SetOccupants(passage, there.persons), lambda done: None)
+        self._decide(passage)
+
+    def _decide(self, passage: str) -> None:
+        assessed = self._assessed.get(passage)
+        if assessed is None:
+            self._busy = False
+            return
+        fields = decide(assessed)
+        if self._rng.random() < self._manner.wrong_share:
+            released = fields["disposition"] == "RELEASED"
+            fields = {"disposition": "REFER_SECONDARY" if released else "RELEASED"}
+        request = Dispose(passage, Disposition(fields["disposition"]), tuple(fields.get("reasons", ())))
+        self._ask(request, lambda done: self._disposed(passage, done))
+
+    def _disposed(self, passage: str, done: bool) -> None:
+        if done:
+            self._busy = False
+        else:
+            self._later(self._run.world.now_s + RETRY_S, lambda: self._decide(passage))
+
+    def _ask(self, request: Request, then: Callable[[bool], None]) -> None:
+        self._count += 1
+        key = f"typed-{self._count:08d}"
+        self._asked[key] = then
+        deadline_utc_s = EPOCH_UTC_S + self._run.world.now_s + 10.0
+        self._run.give("port", OrderGiven(Order(key, self._actor, request, deadline_utc_s)))
+
+    def answered(self, key: str, outcome: Outcome) -> None:
+        then = self._asked.pop(key, None)
+        if then is not None:
+            then(outcome.result is Result.DONE)
+
+
+def _loaded(simulation: Simulation) -> Loaded:
+    """The lane file, with addresses that nobody opens."""
+    urls = {device: f"mem://{device}" for device in simulation.devices}
+    with tempfile.TemporaryDirectory(prefix="lanecontrol-typed-") as folder:
+        path = Path(folder) / "lane.yaml"
+        path.write_text(lane_file(simulation.lane, Replaced("07", urls, "mem://none", Path(folder))), encoding="utf-8")
+        return load(path)
