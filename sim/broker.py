@@ -9,7 +9,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import signal
 import socket
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -65,9 +67,9 @@ def iotcore_broker(port: int = 0, *, start_timeout_s: float = 10.0) -> Iterator[
     from iotcore import Broker
 
     with tempfile.TemporaryDirectory(prefix="lanecontrol-broker-") as folder:
+        settings = Path(folder) / "broker.toml"
         for attempt in range(1, START_ATTEMPTS + 1):
             taken = port or free_port()
-            settings = Path(folder) / "broker.toml"
             settings.write_text(iotcore_settings(taken))
             broker = Broker(config_path=str(settings))
             try:
@@ -89,29 +91,33 @@ def free_port() -> int:
         return port
 
 
-async def serve_memory_broker(port: int) -> None:
-    """Serve a MemoryBroker on loopback until cancelled. Raises OSError."""
-    broker = MemoryBroker()
-    async with serve_tcp(LOOPBACK, port, broker.serve):
-        await asyncio.Event().wait()  # until cancelled
+async def _serve_memory_broker(port: int) -> None:
+    async with serve_tcp(LOOPBACK, port, MemoryBroker().serve) as taken:
+        await _announce_and_wait(taken)
+
+
+async def _announce_and_wait(port: int) -> None:
+    """Say where the broker is, and wait for SIGINT or SIGTERM without limit."""
+    sys.stdout.write(f"mqtt://{LOOPBACK}:{port}\n")
+    sys.stdout.flush()
+    told = asyncio.Event()
+    with contextlib.suppress(NotImplementedError):  # where a loop has no signal handlers, SIGINT still ends us
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, told.set)
+    await told.wait()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """`python -m sim.broker --port 1883 [--memory]`."""
+    """`python -m sim.broker [--port 1883] [--memory]`: prints the broker's URL once it accepts connections."""
     parser = argparse.ArgumentParser(prog="python -m sim.broker", description="An MQTT broker on loopback.")
-    parser.add_argument("--port", type=int, default=1883)
+    parser.add_argument("--port", type=int, default=1883, help="0 takes a free one")
     parser.add_argument("--memory", action="store_true", help="the small broker of the tests, which can refuse")
     options = parser.parse_args(arguments)
     with contextlib.suppress(KeyboardInterrupt):
         if options.memory:
-            asyncio.run(serve_memory_broker(options.port))
+            asyncio.run(_serve_memory_broker(options.port))
         else:
-            with iotcore_broker(options.port):
-                asyncio.run(_for_ever())
-
-
-async def _for_ever() -> None:
-    await asyncio.Event().wait()  # until interrupted
+            with iotcore_broker(options.port) as port:
+                asyncio.run(_announce_and_wait(port))
 
 
 if __name__ == "__main__":
