@@ -46,7 +46,7 @@ async def _command(options: argparse.Namespace) -> int:
         lane = address or await find_lane(port, options.lane)
         reply = await port.command(lane, options.verb, fields, actor=actor, timeout_s=options.seconds)
     if options.json:
-        output.json_line({"lane": lane.root, **reply.model_dump(mode="json")})
+        output.json_line({**reply.model_dump(mode="json"), "lane": lane.root})
     else:
         print(f"{reply.result}{': ' if reply.reason else ''}{reply.reason}")
     return GOOD if reply.result is Result.DONE else FAILED

@@ -6,10 +6,10 @@ import asyncio
 import sys
 from typing import TYPE_CHECKING
 
-from lanecontrol.cli import arguments
+from lanecontrol.cli import FAILED, arguments, output
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from lanecontrol.config import Loaded
 
@@ -27,8 +27,32 @@ def main(argv: list[str]) -> int:
 
     from lanecontrol import app
 
-    with asyncio.Runner(loop_factory=_loop(loaded)) as runner:
-        return runner.run(app.serve(loaded))
+    try:
+        with asyncio.Runner(loop_factory=_loop(loaded)) as runner:
+            return runner.run(app.serve(loaded))
+    except BaseExceptionGroup as group:
+        return _failed(group)
+
+
+def _failed(group: BaseExceptionGroup[BaseException]) -> int:
+    """What ended the core, in a line each; a bug keeps its trace."""
+    from lanecontrol.errors import LaneControlError
+
+    ours, bugs = group.split(LaneControlError)
+    if bugs is not None or ours is None:
+        raise group
+    for error in leaves(ours):
+        output.note(f"lanecontrol run: {error}")
+    return FAILED
+
+
+def leaves(group: BaseExceptionGroup[Exception]) -> Iterator[BaseException]:
+    """The errors in a group of groups."""
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from leaves(error)
+        else:
+            yield error
 
 
 def _loop(loaded: Loaded) -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -184,7 +184,7 @@ class BrokerSection(Section):
 class StoreSection(Section):
     """Where the ledger and the flight recorder are kept."""
 
-    path: Name
+    path: Annotated[str, Field(min_length=1, max_length=4096)]
     """A folder of this lane alone; relative to the lane file. 35 days of a busy lane want about 10 GB."""
     recorder_mib: int = Field(default=64, ge=1, le=65_536)
     """How much of the recent past the flight recorder keeps, MiB."""
