@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Protocol
@@ -74,7 +74,7 @@ class Watched(sqlite3.Connection):
 
     before: Callable[[str], None] = staticmethod(lambda sql: None)
 
-    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> sqlite3.Cursor:
+    def execute(self, sql: str, parameters: Any = ()) -> sqlite3.Cursor:
         self.before(sql)
         return super().execute(sql, parameters)
 
@@ -92,7 +92,8 @@ def watched_connect() -> Callable[[Callable[[str], None]], Callable[[Path, str],
                 check_same_thread=False,
                 factory=Watched,
             )
-            db.before = before if access == "rw" else (lambda sql: None)  # type: ignore[attr-defined]
+            if access == "rw":
+                db.before = before
             return db
 
         return connect
