@@ -93,13 +93,12 @@ def _show(t: Turn, aspect: SignalAspect, why: str) -> None:
 
 
 def withdraw(t: Turn, why: str) -> None:
-    """Take permission back, if there is any: red at once, the gate as soon as nothing can be under the arm."""
+    """Take permission back, if there is any: red at once, and the gate at the end of the step if nothing is under it."""
     if t.desk.permission is None:
         return
     drop_grants(t)
     t.desk = replace(t.desk, permission=None)
     stop(t, why)
-    lower_gate(t)
 
 
 def stop_everything(t: Turn, why: str) -> None:

@@ -118,7 +118,7 @@ def _taken(t: Turn, station: int) -> None:
         return
     passage = open_passage(t, station, t.plan.stations[station])
     _measure_with_last(t, passage)
-    _enter(t, passage, station)
+    _enter(t, t.passage(passage.id) or passage, station)
 
 
 def _returning(t: Turn, station: int) -> Passage | None:
@@ -228,8 +228,9 @@ def _let_go_of(t: Turn, passage: Passage) -> None:
 
 def _cleared(t: Turn, station: int, *, known: bool) -> None:
     """Nobody is on this loop any more."""
-    for passage in t.live():
-        if passage.tail <= station <= passage.head and passage.adrift_s is None:
+    for name in [p.id for p in t.live()]:
+        passage = t.passage(name)
+        if passage is not None and passage.tail <= station <= passage.head and passage.adrift_s is None:
             _off_loop(t, passage, station, known=known)
 
 
