@@ -98,6 +98,11 @@ class BufferedLink(Link):
         if room is not None:
             room.set_result(None)
 
+    @property
+    def closed(self) -> bool:
+        """Nothing comes and nothing goes any more."""
+        return bool(self._read_end and self._write_end)
+
     # --- for the user of the link ------------------------------------------------------------------------------------
 
     async def read(self) -> bytes:

@@ -31,11 +31,6 @@ class MemoryLink(BufferedLink):
         first._other, second._other = second, first
         return first, second
 
-    @property
-    def closed(self) -> bool:
-        """Nothing more can be written at this end."""
-        return bool(self._write_end)
-
     def _hold(self) -> None:
         self._other._fill()
 

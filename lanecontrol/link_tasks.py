@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from lanecontrol.errors import DeviceError
+from lanecontrol.link_buffer import BufferedLink
 from lanecontrol.link_contract import Link
 
 
@@ -19,13 +20,15 @@ class HandlerTasks:
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def start(self, handler: Callable[[Link], Awaitable[None]], link: Link) -> None:
+    def start(self, handler: Callable[[Link], Awaitable[None]], link: BufferedLink) -> None:
         task = asyncio.get_running_loop().create_task(_serve(handler, link), name=f"serve {link.peer}")
         self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(lambda ended: self._ended(ended, link))
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _ended(self, task: asyncio.Task[None], link: BufferedLink) -> None:
         self._tasks.discard(task)
+        if not link.closed:
+            link.drop()  # cancelled before its first step: no line of the handler ran
         if not task.cancelled() and (error := task.exception()) is not None:
             asyncio.get_running_loop().call_exception_handler(
                 {"message": f"bug in a handler: {task.get_name()}", "exception": error, "task": task}

@@ -125,6 +125,14 @@ async def test_a_device_that_goes_quiet_is_noticed_in_time_and_heals(kind: Kind)
         _bug_free(bench)
 
 
+async def test_a_device_that_takes_the_connection_and_says_nothing_is_given_up_in_time(kind: Kind) -> None:
+    async with Bench(kind) as bench:
+        bench.wire.mute = True
+        await bench.until(lambda: bench.links.open_now == 1, SLACK_S, "connected")
+        await bench.until(lambda: bench.links.open_now == 0, kind.driver.traits.silence_s + SLACK_S, "given up")
+        assert DeviceState.ONLINE not in bench.states
+
+
 async def test_a_device_that_only_babbles_is_as_good_as_quiet(kind: Kind) -> None:
     async with Bench(kind) as bench:
         bench.keep_sensing()

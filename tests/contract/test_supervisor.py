@@ -348,6 +348,16 @@ async def test_a_command_is_refused_with_the_reason_while_the_device_is_away() -
     assert outcome == Outcome(Result.REFUSED, "dev is offline: connect: refused")
 
 
+async def test_a_command_during_the_handshake_is_refused() -> None:
+    async def shaking_hands(out: Reporter) -> None:
+        await asyncio.Event().wait()
+
+    async with supervised(Scripted(shaking_hands, done)) as (supervisor, _):
+        await asyncio.sleep(0.1)
+        outcome = await supervisor.perform(WRITE, 1.0)
+    assert outcome == Outcome(Result.REFUSED, "dev is connecting: first attempt")
+
+
 async def test_a_second_command_is_refused_and_never_queued() -> None:
     asked: list[Command] = []
 

@@ -144,6 +144,14 @@ async def test_every_client_has_its_own_handler_and_unlistening_ends_them() -> N
         net.connect("echo")
 
 
+async def test_a_client_whose_handler_had_no_time_to_begin_hears_of_the_end() -> None:
+    net = MemoryNet()
+    async with serve_memory(net, "echo", echo):
+        link = net.connect("echo")
+    with pytest.raises(LinkLost):
+        await link.read()
+
+
 async def test_cutting_a_name_leaves_it_listening() -> None:
     net = MemoryNet()
     async with serve_memory(net, "echo", echo):
