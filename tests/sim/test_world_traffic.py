@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sim.readings import Contact, OutputSet
@@ -75,6 +75,7 @@ def test_ordinary_vehicles_all_pass_in_order_and_never_touch_nor_roll_back(seed:
 
 @settings(max_examples=8, deadline=None)
 @given(seed=st.integers(0, 2**32))
+@example(seed=1)
 def test_bodies_keep_apart_and_the_lane_empties_whatever_the_drivers_do(seed: int) -> None:
     world = World(
         SCENE,
@@ -130,11 +131,25 @@ def test_a_permission_withdrawn_before_the_driver_reacts_is_obeyed() -> None:
         world.advance(0.1)
     world.act("io1", OutputSet("gate_open", True))
     world.advance(2.0)
-    world.act("io1", OutputSet("signal_green", True))
-    world.advance(0.4)
-    world.act("io1", OutputSet("signal_green", False))
-    world.advance(10.0)
+    for _ in range(3):
+        world.act("io1", OutputSet("signal_green", True))
+        world.advance(0.4)
+        world.act("io1", OutputSet("signal_green", False))
+        world.advance(10.0)
     assert world.whereabouts[0].front_m <= SCENE.stop_line_m
+
+
+def test_a_driver_who_had_to_stop_a_little_short_of_the_line_still_sees_the_release() -> None:
+    world = World(SCENE, scenario(1), 1)
+    while not world.whereabouts:
+        world.advance(0.1)
+    (vehicle,) = world._traffic.vehicles
+    vehicle.place(vehicle.stop_at_m - 0.5)
+    vehicle.speed_mps = 0.0
+    for point in ("gate_open", "signal_green"):
+        world.act("io1", OutputSet(point, True))
+    world.advance(30.0)
+    assert world.done
 
 
 def test_a_lane_without_a_gate_needs_the_green_only() -> None:
