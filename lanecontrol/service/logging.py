@@ -35,6 +35,7 @@ def configure_logging(*, level: str, style: str, stream: TextIO, hash_key: bytes
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
         Redaction(hash_key),
+        _what_first,
     ]
     handler = logging.StreamHandler(stream)
     handler.setFormatter(
@@ -54,6 +55,12 @@ def configure_logging(*, level: str, style: str, stream: TextIO, hash_key: bytes
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,
     )
+
+
+def _what_first(logger: Any, method: str, event: EventDict) -> EventDict:
+    """When, how grave and what at the left, where an eye looks for it."""
+    first = {name: event[name] for name in ("timestamp", "level", "event") if name in event}
+    return first | event
 
 
 def _renderer(style: str, stream: TextIO) -> Processor:

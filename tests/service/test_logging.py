@@ -43,6 +43,7 @@ def test_a_record_is_one_line_of_json_with_level_and_time() -> None:
     line = json.loads(stream.getvalue())
     assert (line["event"], line["level"], line["lane"], line["by"]) == ("lane opened", "info", "07", "Ann")
     assert line["timestamp"].endswith("Z")
+    assert list(line)[:3] == ["timestamp", "level", "event"]
 
 
 def test_records_of_the_standard_library_come_out_the_same_way() -> None:
