@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
+import sys
 from collections.abc import Mapping, Set
 from enum import Enum
 from typing import Any, TextIO
@@ -37,7 +38,7 @@ def configure_logging(*, level: str, style: str, stream: TextIO, hash_key: bytes
         Redaction(hash_key),
         _what_first,
     ]
-    handler = logging.StreamHandler(stream)
+    handler = _Handler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=before,
@@ -57,10 +58,18 @@ def configure_logging(*, level: str, style: str, stream: TextIO, hash_key: bytes
     )
 
 
+class _Handler(logging.StreamHandler[TextIO]):
+    """A stream whose reader has gone, or whose disk is full, must not fill another one with traces of it."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handleError(record)
+
+
 def _what_first(logger: Any, method: str, event: EventDict) -> EventDict:
     """When, how grave and what at the left, where an eye looks for it."""
     first = {name: event[name] for name in ("timestamp", "level", "event") if name in event}
-    return first | event
+    return {**first, **event}
 
 
 def _renderer(style: str, stream: TextIO) -> Processor:

@@ -129,6 +129,19 @@ def test_whatever_holds_a_card_number_it_never_comes_out(value: object) -> None:
     assert CARD not in json.dumps(Redaction(KEY).safe(value))
 
 
+class Gone(io.StringIO):
+    """A pipe that nobody reads any more."""
+
+    def write(self, text: str) -> int:
+        raise BrokenPipeError
+
+
+def test_a_log_that_nobody_reads_does_not_stop_or_disturb_anything(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging(level="info", style="json", stream=Gone(), hash_key=KEY)
+    structlog.get_logger().info("lane opened")
+    assert capsys.readouterr().err == ""
+
+
 def test_colours_only_on_a_terminal() -> None:
     stream = logged("console")
     structlog.get_logger().warning("lane closed")
