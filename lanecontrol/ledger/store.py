@@ -141,6 +141,8 @@ class Store:
             through = Reader(db).delivered_through()
             put_value(db, DELIVERED_THROUGH, b"%d" % through)
         db.execute("COMMIT")
+        if group.erased:
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # the log still has what was erased
         return head, through, undelivered
 
     def _insert(self, db: sqlite3.Connection, entries: Iterable[Salted]) -> Head:

@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -53,11 +54,13 @@ async def test_nothing_is_confirmed_before_commit_has_returned(
     armed.set()
     written = ledger.append(make(ledger))
     await asyncio.to_thread(reached.wait)
-    for _ in range(5):
-        await asyncio.sleep(0)
-    assert not written.done()
-    assert await ledger.undelivered() == []
-    go_on.set()
+    try:
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert not written.done()
+        assert await ledger.undelivered() == []
+    finally:
+        go_on.set()
     await written
     assert [row.seq for row in await ledger.undelivered()] == [1]
 
@@ -131,16 +134,16 @@ async def test_small_values_are_kept(open_ledger: Any) -> None:
 
 async def test_an_erased_body_is_gone_from_the_files_and_the_chain_verifies(open_ledger: Any, store: Path) -> None:
     ledger = await open_ledger()
-    for n, body in enumerate((b"kept one", b"PLATE-ABC123", b"kept two"), 1):
+    for n, body in enumerate((b"kept one", b"PLATE-ABC123 " * 50, b"kept two", b"PLATE-ABC123 " * 900), 1):
         await ledger.append([Entry(n, "reading", "k", 1.0, body)])
-    [_, victim, _] = await ledger.undelivered()
-    await ledger.erase([victim.position])
+    [_, short, _, long] = await ledger.undelivered()
+    assert files_with(b"PLATE-ABC123", store.parent)
+    await ledger.erase([short.position, long.position])
+    assert not files_with(b"PLATE-ABC123", store.parent)
+    assert files_with(b"kept two", store.parent)
     assert [row.seq for row in await ledger.undelivered()] == [1, 3]
     verdict = await ledger.verify()
-    assert (verdict.rows, verdict.erased, verdict.first_bad) == (3, 1, None)
-    await ledger.close()
-    assert files_with(b"kept two", store.parent)
-    assert not files_with(b"PLATE-ABC123", store.parent)
+    assert (verdict.rows, verdict.erased, verdict.first_bad) == (4, 2, None)
 
 
 def files_with(text: bytes, folder: Path) -> list[Path]:
@@ -247,6 +250,41 @@ async def test_reopen_tries_at_once_and_says_why_not(
     await ledger.reopen()
     assert ledger.writable
     assert [row.seq for row in await ledger.undelivered()] == [1]
+
+
+async def test_after_a_failure_the_log_is_copied_and_synced_anew_before_more_is_written(
+    open_ledger: Any, make: Any, watched_connect: Any, disk: Disk
+) -> None:
+    """The system may call pages clean that never reached the disk."""
+    said: list[str] = []
+
+    def before(sql: str) -> None:
+        said.append(sql)
+        disk.before(sql)
+
+    ledger = await open_ledger(connect=watched_connect(before), limits=Limits(retry_first_s=3600))
+    disk.failing = True
+    with pytest.raises(StorageUnavailable):
+        await ledger.append(make(ledger))
+    disk.failing = False
+    said.clear()
+    await ledger.reopen()
+    assert said.index("PRAGMA wal_checkpoint(TRUNCATE)") < len(said) - 1 - said[::-1].index("BEGIN IMMEDIATE")
+
+
+async def test_rows_gone_after_a_failure_are_corruption_and_not_overwritten(
+    open_ledger: Any, make: Any, watched_connect: Any, disk: Disk, store: Path
+) -> None:
+    ledger = await open_ledger(connect=watched_connect(disk.before), limits=Limits(retry_first_s=3600))
+    await ledger.append(make(ledger, 5))
+    disk.failing = True
+    with pytest.raises(StorageUnavailable):
+        await ledger.append(make(ledger))
+    disk.failing = False
+    with closing(sqlite3.connect(store, isolation_level=None)) as other:
+        other.execute("DELETE FROM entries WHERE position > 3")
+    with pytest.raises(StorageCorrupt, match="records 4 to 5 are gone"):
+        await ledger.reopen()
 
 
 async def test_memory_is_bounded_and_what_is_refused_takes_no_number(

@@ -211,14 +211,16 @@ async def test_what_a_killed_process_left_in_the_log_is_simply_there(
     assert (ledger.epoch, ledger.next_seq, ledger.opened.quarantined) == (1, 41, ())
 
 
-async def test_a_lost_store_never_uses_an_epoch_again(open_ledger: Any, fill: Any, store: Path) -> None:
+@pytest.mark.parametrize("lost", ["ledger.db*", "ledger.[dh]*", "ledger.[de]*"])
+async def test_a_lost_store_never_uses_an_epoch_again(open_ledger: Any, store: Path, lost: str) -> None:
+    """Whichever of the small files is lost with it."""
     for generation in (1, 2, 3):
         ledger = await open_ledger()
         assert ledger.opened.created
         assert ledger.epoch == generation
         await ledger.close()
-        for file in store.parent.glob("ledger.db*"):
-            file.unlink()
+        for file in store.parent.glob(lost):
+            removed(file)
 
 
 async def test_an_older_copy_of_the_store_is_not_taken_for_the_present_one(
