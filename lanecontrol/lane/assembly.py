@@ -41,6 +41,8 @@ UNREAD_LEAST = 0.05
 """Standing at the booth unread costs exp(-t/3 s) beyond the first 1.5 s, but never more than a factor of 20: a card
 may have been put away."""
 QUEUE_WEIGHT = 0.3
+SWEEP_S = 5.0
+"""A silent reading that an open passage may still claim is looked at again this often."""
 MAX_NUMBER = 128
 
 
@@ -61,14 +63,16 @@ def tag_read(t: Turn, read: TagRead) -> bool:
         reading = Reading(seen, 0, 0, t.now_s, t.utc_s, t.now_s)
     else:
         reading = before
+    seen = reading.seen
+    if read.tid is not None and seen.tid is None:
+        seen = replace(seen, tid=_short(read.tid))
     sighted, announce = _sighted(t, reading.sighted, zone)
     if announce:
-        seen = reading.seen
         t.tell(TagSighted(seen.number, seen.kind, t.given.source, zone, read.antenna, t.utc_s, rssi))
     counts = place != NOWHERE and (reading.counted == 0 or t.now_s - reading.counted_s >= ONE_VOTE_S - EARLY_S)
     votes = _voted(t, reading.votes, place, strength(rssi)) if counts else reading.votes
     after = Reading(
-        reading.seen,
+        seen,
         reading.reads + 1,
         reading.counted + counts,
         t.now_s,
@@ -80,7 +84,7 @@ def tag_read(t: Turn, read: TagRead) -> bool:
         reading.owner,
         reading.shared,
         reading.late_reads + (1 if reading.owner else 0),
-        reading.tids_differ or (read.tid is not None and reading.seen.tid not in (None, read.tid)),
+        reading.tids_differ or (read.tid is not None and seen.tid not in (None, read.tid)),
     )
     _keep(t, at, after)
     return before is None or after.tids_differ is not reading.tids_differ or (counts and after.counted == 2)
@@ -339,10 +343,19 @@ def decide(t: Turn, passage: Passage) -> tuple[tuple[BoundTag, ...], tuple[Bound
         elif number in unsure:
             readings.append(replace(reading, shared=True, late_reads=0))
         else:
-            votes = tuple(v for v in reading.votes if v.passage != passage.id)
-            readings.append(reading if len(votes) == len(reading.votes) else replace(reading, votes=votes))
+            readings.append(_settled(t, reading, passage))
     t.assembly = replace(t.assembly, readings=tuple(readings))
     return tags, plates
+
+
+def _settled(t: Turn, reading: Reading, passage: Passage) -> Reading:
+    """A reading that `passage` could not claim: what spoke for it stays as it is worth now, against the others."""
+    vote = next((v for v in reading.votes if v.passage == passage.id), None)
+    if vote is None:
+        return reading
+    others = tuple(v for v in reading.votes if v is not vote)
+    worth = value(t, reading, vote, passage)
+    return replace(reading, votes=(*others, Vote(passage.id, worth, reading.counted)) if worth > 0.0 else others)
 
 
 def tids_differ(t: Turn, tags: tuple[BoundTag, ...]) -> bool:
@@ -363,7 +376,7 @@ def sweep(t: Turn) -> None:
             kept.append(reading)
         else:
             _let_go(t, reading, "no passage could claim it")
-    following = min((max(r.last_s + limit_s, t.now_s + 1.0) for r in kept), default=None)
+    following = min((max(r.last_s + limit_s, t.now_s + SWEEP_S) for r in kept), default=None)
     t.assembly = replace(t.assembly, readings=tuple(kept), sweep_s=following)
 
 

@@ -93,7 +93,7 @@ def _show(t: Turn, aspect: SignalAspect, why: str) -> None:
 
 
 def withdraw(t: Turn, why: str) -> None:
-    """Take permission back, if there is any: red at once, and the gate at the end of the step if nothing is under it."""
+    """Take permission back, if there is any: red at once; the gate when the step ends, if it may."""
     if t.desk.permission is None:
         return
     drop_grants(t)

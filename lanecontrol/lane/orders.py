@@ -156,15 +156,13 @@ def _why_not_disposed(t: Turn, actor: Actor, request: Dispose) -> str:
     passage = t.passage(request.passage)
     if passage is None:
         return "no open passage has this number"
-    if not _at_booth(t, passage):
+    if passage.lost:
+        return interlock.doubt_of_inputs(t) or "the lane has lost sight of its vehicle"
+    if t.at_booth() is not passage:
         return "its vehicle is not at the booth"
     if not t.desk.writable:
         return "the event store cannot be written to"
     return _why_not_again(t, actor, passage)
-
-
-def _at_booth(t: Turn, passage: Passage) -> bool:
-    return t.at_booth() is passage and not passage.lost
 
 
 def _why_not_again(t: Turn, actor: Actor, passage: Passage) -> str:

@@ -62,12 +62,14 @@ from lanecontrol.lane.setup import (
     Zone,
 )
 from lanecontrol.lane.state import LaneState
-from lanecontrol.lane.step import deadline, initial, still_granted, step
+from lanecontrol.lane.step import deadline, initial, step, still_granted
 
 UTC_S = 1_800_000_000.0
 OFFICER = Actor("officer-12", Role.OFFICER)
 SUPERVISOR = Actor("supervisor-3", Role.SUPERVISOR)
 BACKGROUND = (382, 381, 426, 367)
+
+GATE = Gate("io1", "gate_open", "gate_opened", "gate_closed")
 
 A = TypeVar("A")
 
@@ -76,7 +78,7 @@ def setup(
     *,
     lane_type: LaneType = LaneType.SENTRI,
     portals: tuple[Portal, ...] = (Portal("rpm1", "portal"),),
-    gate: Gate | None = Gate("io1", "gate_open", "gate_opened", "gate_closed"),
+    gate: Gate | None = GATE,
     button: BoothButton | None = None,
     limits: Limits | None = None,
     opens_at_start: bool = True,

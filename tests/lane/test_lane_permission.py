@@ -88,9 +88,7 @@ def test_a_release_is_recorded_answered_and_only_then_granted(lane: LaneBench) -
     assert still_granted(lane.state, grant.command_id)
 
 
-@pytest.mark.parametrize(
-    "disposition", [Disposition.REFER_SECONDARY, Disposition.REFER_SCANNER, Disposition.TURN_BACK]
-)
+@pytest.mark.parametrize("disposition", [Disposition.REFER_SECONDARY, Disposition.REFER_SCANNER, Disposition.TURN_BACK])
 def test_a_referral_lets_the_car_go_to_where_it_is_referred(lane: LaneBench, disposition: Disposition) -> None:
     lane.arrives(1)
     assert lane.dispose(disposition=disposition) == DONE
