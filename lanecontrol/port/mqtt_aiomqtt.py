@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import aiomqtt
+from paho.mqtt.client import MQTT_CLEAN_START_FIRST_ONLY
 from paho.mqtt.client import Client as Paho
 from paho.mqtt.client import ConnectFlags
 from paho.mqtt.packettypes import PacketTypes
@@ -89,7 +90,7 @@ async def _client(broker: Broker, will: Message | None) -> aiomqtt.Client:
         protocol=aiomqtt.ProtocolVersion.V5 if five else aiomqtt.ProtocolVersion.V311,
         keepalive=broker.keepalive_s,
         clean_session=None if five else broker.clean_start,
-        clean_start=broker.clean_start,
+        clean_start=broker.clean_start if five else MQTT_CLEAN_START_FIRST_ONLY,
         properties=properties if five else None,
         will=_will(will, five) if will else None,
         timeout=broker.connect_timeout_s,
@@ -185,7 +186,7 @@ class AiomqttTransport(Transport):
         code = getattr(getattr(error, "rc", None), "value", 0)
         if code == TAKEN_OVER:
             self._fail(TakenOver("session", f"ended by the broker: {reason_text(code)}"))
-        elif code >= 0x80:
+        elif code > 0x80:  # 0x80 is paho's own word for a connection that simply ended
             self._fail(LinkLost("session", f"ended by the broker: {reason_text(code)}"))
         else:
             self._fail(LinkLost("session", str(error or "closed")))

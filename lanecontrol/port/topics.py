@@ -144,12 +144,14 @@ def topics_page() -> str:
 
 def _page() -> Iterator[str]:
     yield from _HEAD.splitlines()
+    yield ""
     yield "| topic | direction | QoS | retained | payload | meaning |"
     yield "|---|---|---|---|---|---|"
     for row in TOPICS:
         kept = "yes" if row.retained else "no"
         yield f"| `{row.name}` | {row.direction} | {row.qos} | {kept} | {row.payload} | {row.meaning} |"
     yield from _CLASSES_HEAD.splitlines()
+    yield ""
     yield "| class | events | live overtakes backlog | dropped when the store is full |"
     yield "|---|---|---|---|"
     for policy in CLASSES.values():

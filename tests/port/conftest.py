@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 
 def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    if item.get_closest_marker("broker") is not None:
+    module = item.getparent(pytest.Module)
+    if item.get_closest_marker("broker") is not None or (module and hasattr(module.obj, "REAL_LOOP")):
         return {"real": asyncio.SelectorEventLoop}
     return {"virtual": VirtualLoop}

@@ -203,8 +203,11 @@ def mosquitto(folder: Path, *lines: str, port: int = 0) -> Iterator[Mosquitto]:
         pytest.skip("mosquitto is not installed (Debian package mosquitto)")
     port = port or free_port()
     settings = folder / "mosquitto.conf"
+    # Started by root, as in a container, it would drop to a user that cannot read this folder.
+    user = ("user root",) if os.geteuid() == 0 else ()
+    anonymous = () if any("allow_anonymous" in line for line in lines) else ("allow_anonymous true",)
     settings.write_text(
-        "\n".join((f"listener {port} 127.0.0.1", "allow_anonymous true", "set_tcp_nodelay true", *lines)) + "\n"
+        "\n".join((f"listener {port} 127.0.0.1", "set_tcp_nodelay true", *anonymous, *user, *lines)) + "\n"
     )
     with subprocess.Popen((MOSQUITTO, "-c", settings), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
