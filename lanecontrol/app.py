@@ -112,23 +112,23 @@ class Lane:
             self._recorder = await stack.enter_async_context(self._make_recorder())
             checkpoint = await self._ledger.load_checkpoint()
             self._build(self._state_from(checkpoint))
+            # The first input of a run, before any device can say a word: the lane must know that time has passed.
+            self.runner.take("lane", Started(checkpoint is None, self._around.boot))
             async with asyncio.TaskGroup() as devices:
                 sessions = [devices.create_task(s.run(), name=s.device) for s in self._supervisors.values()]
                 try:
-                    await self._core(stop, cold=checkpoint is None)
+                    await self._core(stop)
                 finally:
                     await self._show_red()
                     for session in sessions:
                         session.cancel()
 
-    async def _core(self, stop: asyncio.Event, *, cold: bool) -> None:
+    async def _core(self, stop: asyncio.Event) -> None:
         """Lane, port and health, until asked to stop. Cancelled or failing, all of it ends."""
         async with asyncio.TaskGroup() as core:
             lane = core.create_task(self.runner.run(), name="lane")
             port = core.create_task(self._session.run(), name="port")
             lag = core.create_task(self.health.measure(), name="health")
-            await asyncio.sleep(0)  # let the lane's task begin before anything is given to it
-            self.runner.take("lane", Started(cold, self._around.boot))
             self._tell_of_opening()
             self.ready.set()
             await stop.wait()

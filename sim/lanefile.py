@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,23 @@ class Replaced:
     store: Path
     scale: float = 1.0
     anchor_utc_s: float = 0.0
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Further settings of a device, by its id."""
+
+
+def patient_modules(devices: Mapping[str, str], scale: float) -> dict[str, dict[str, Any]]:
+    """Settings of the I/O modules among `devices` (id to kind) where lane time runs `scale` times as fast.
+
+    The wire and the machine do not run faster: an answer that takes 5 ms takes `scale` times that in lane time, and
+    the limits that mean real milliseconds grow with it.
+    """
+    limits_ms = {"request_timeout_ms": 70, "stale_limit_ms": 250, "readback_ms": 500}
+    longer = {name: round(value * scale) for name, value in limits_ms.items()}
+    return {
+        device: {"poll_ms": 100, "silence_timeout_s": min(60.0, 1.0 * scale), **longer}
+        for device, kind in devices.items()
+        if kind == "io.modbus" and scale > 1
+    }
 
 
 def lane_file(base: Path, own: Replaced) -> str:
@@ -31,7 +49,10 @@ def lane_file(base: Path, own: Replaced) -> str:
         "simulated: true",
         f"lane: {json.dumps({'id': own.lane})}",
         "devices:",
-        *(f"  - {json.dumps({'id': device, 'url': url})}" for device, url in own.urls.items()),
+        *(
+            f"  - {json.dumps({'id': device, 'url': url, **own.settings.get(device, {})})}"
+            for device, url in own.urls.items()
+        ),
         f"brokers: {json.dumps([{'url': own.broker}])}",
         f"store: {json.dumps({'path': str(own.store)})}",
     ]

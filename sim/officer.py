@@ -31,21 +31,30 @@ class Manner:
     """Share of decisions that do not follow the recommendation."""
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the officer sees through the booth's window: which vehicle, and how many people sit in it."""
+
+    vehicle: int
+    persons: int
+
+
 class AutomaticOfficer:
-    """Serves one lane. `hear` gets every event the port receives; `counts_people` is the officer's own look."""
+    """Serves one lane. `hear` gets every event the port receives; `sees` is the officer's own look at the booth."""
 
     def __init__(
-        self, lane: str, manner: Manner, rng: random.Random, ask: Ask, counts_people: Callable[[], int | None]
+        self, lane: str, manner: Manner, rng: random.Random, ask: Ask, sees: Callable[[], Seen | None]
     ) -> None:
         self.lane = lane
         self._manner = manner
         self._rng = rng
         self._ask = ask
-        self._counts_people = counts_people
+        self._sees = sees
         self._assessed: dict[str, Mapping[str, Any]] = {}
         self._news: asyncio.Queue[str] = asyncio.Queue()
         self._lane_there = asyncio.Event()
-        self.decided: dict[str, str] = {}
+        self._signal = ""
+        self._released: tuple[str, Seen | None] = ("", None)
 
     def hear(self, kind: str, data: Mapping[str, Any]) -> None:
         """An event of this lane: its type's short name and its data."""
@@ -57,13 +66,27 @@ class AutomaticOfficer:
             self._assessed[passage] = data
         elif kind == "passage_closed":
             self._assessed.pop(data["passage"], None)
+        elif kind == "signal_shown":
+            self._signal = data["aspect"]
 
     async def work(self) -> None:
         """Once the lane is heard of: open it, then serve vehicle by vehicle, for ever."""
         await self._lane_there.wait()
         await self._open()
         while True:
-            await self._serve(await self._news.get())
+            try:
+                async with asyncio.timeout(RETRY_S):
+                    passage = await self._news.get()
+            except TimeoutError:
+                await self._look_again()
+            else:
+                await self._serve(passage)
+
+    async def _look_again(self) -> None:
+        """A vehicle that was let go and still stands there before a red signal: permission was withdrawn meanwhile."""
+        passage, seen = self._released
+        if seen is not None and self._signal == "stop" and self._sees() == seen and passage in self._assessed:
+            await self._decide(passage)
 
     async def _open(self) -> None:
         if await self._ask(self.lane, "open", {}) != "done":
@@ -73,15 +96,25 @@ class AutomaticOfficer:
     async def _serve(self, passage: str) -> None:
         manner = self._manner
         await asyncio.sleep(max(manner.least_s, self._rng.gauss(manner.mean_s, manner.spread_s)))
-        people = self._counts_people()
-        if people is not None:
-            await self._ask(self.lane, "occupants", {"passage": passage, "count": people})
-        while (assessed := self._assessed.get(passage)) is not None:
-            decision = self._contrary(decide(assessed))
-            if await self._ask(self.lane, "disposition", {"passage": passage, **decision}) == "done":
-                self.decided[passage] = decision["disposition"]
-                return
+        seen = self._sees()
+        if seen is not None:
+            await self._ask(self.lane, "occupants", {"passage": passage, "count": seen.persons})
+        await self._insist(passage)
+
+    async def _insist(self, passage: str) -> None:
+        """Until the lane takes the decision, or the passage has ended without it."""
+        if passage in self._assessed and not await self._decide(passage):
             await asyncio.sleep(RETRY_S)
+            await self._insist(passage)
+
+    async def _decide(self, passage: str) -> bool:
+        """Give the disposition; whether the lane took it."""
+        decision = self._contrary(decide(self._assessed[passage]))
+        seen = self._sees()
+        done = await self._ask(self.lane, "disposition", {"passage": passage, **decision}) == "done"
+        if done:
+            self._released = (passage, seen)
+        return done
 
     def _contrary(self, decision: dict[str, Any]) -> dict[str, Any]:
         """Now and then the other way round; releasing against a mandatory referral the lane will refuse."""

@@ -26,9 +26,9 @@ from lanecontrol.port.transport import Broker
 from lanecontrol.scaled_loop import ScaledLoop, scaled_utc
 from sim.broker import MemoryBroker, iotcore_broker
 from sim.fake import Fake
-from sim.lanefile import Replaced, lane_file
+from sim.lanefile import Replaced, lane_file, patient_modules
 from sim.mischief import Mischief
-from sim.officer import AutomaticOfficer, Manner
+from sim.officer import AutomaticOfficer, Manner, Seen
 from sim.port_desk import LaneDesk, PortDesk
 from sim.readings import Deed
 from sim.rpm_rapiscan_recording import RecordingConfig, RecordingPortal
@@ -244,7 +244,9 @@ class _Simulating:
     def _make_lane(self, number: int, urls: Mapping[str, str], recorded: dict[int, float]) -> Lane:
         name = f"{7 + number:02d}"
         path = self.folder / f"lane-{name}.yaml"
-        own = Replaced(name, urls, self.broker, self.folder / f"store-{name}")
+        kinds = {device: config.kind for device, config in self.options.simulation.fakes.items()}
+        settings = patient_modules(kinds, self.options.speed or 1.0)
+        own = Replaced(name, urls, self.broker, self.folder / f"store-{name}", settings=settings)
         path.write_text(lane_file(self.options.simulation.lane, own), encoding="utf-8")
         salts = random.Random(self.rng.random())
         virtual = self.options.speed is None
@@ -278,7 +280,7 @@ def make_officer(desk: PortDesk, address: LaneAddress, world: World, scenario: S
         officer.service_time_s, officer.service_time_sd_s, officer.service_time_least_s, officer.wrong_share
     )
     rng = random.Random(f"officer/{seed}")
-    return AutomaticOfficer(address.lane, manner, rng, ask, lambda: _people_at_booth(world))
+    return AutomaticOfficer(address.lane, manner, rng, ask, lambda: _seen_at_booth(world))
 
 
 async def _recorded(stage: Stage) -> None:
@@ -288,9 +290,9 @@ async def _recorded(stage: Stage) -> None:
     await portal.done.wait()
 
 
-def _people_at_booth(world: World) -> int | None:
+def _seen_at_booth(world: World) -> Seen | None:
     there = world.at_booth
-    return there.persons if there is not None else None
+    return Seen(there.number, there.persons) if there is not None else None
 
 
 async def _shown(watch: Watch, runs: list[Run], lane_s: Callable[[], float]) -> None:

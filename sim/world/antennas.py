@@ -16,6 +16,8 @@ from sim.world.scenario import Reads
 from sim.world.scene import AntennaSite
 from sim.world.traffic import Vehicle
 
+ROUND_S = 0.2
+"""How often an antenna asks who is there."""
 NEIGHBOUR_TAG_S = 20.0
 """How long the same card in the neighbour lane is in reach."""
 NEIGHBOUR_LOSS_DB = 12.0
@@ -32,12 +34,16 @@ class AntennaSensor:
         self._levels = streams.of(f"{name}/levels")
         self._strays = streams.of(f"{name}/strays")
         self._neighbour = streams.of(f"{name}/neighbour")
+        self.round_due_s = 0.0
+        """When its next inventory round begins."""
         self._due_s: dict[bytes, float] = {}
         self._neighbour_due_s = self._neighbour_pause_s()
         self._neighbour_tag: tuple[float, bytes] = (-math.inf, b"")
         self._odds = reads.wrong_zone_share / (1.0 - reads.wrong_zone_share) if reads.wrong_zone_share < 1 else 0.0
 
     def step(self, vehicles: Sequence[Vehicle], now_s: float) -> Iterator[TagAnswer]:
+        """One inventory round: who answers of those whose turn it is."""
+        self.round_due_s = now_s + ROUND_S - 1e-9
         start_m, end_m = self.site.start_m, self.site.end_m
         for vehicle in vehicles:
             front_m = vehicle.front_m
@@ -62,7 +68,8 @@ class AntennaSensor:
         if tag.epc not in self._due_s:
             self._due_s[tag.epc] = now_s + reread_s * self._times.random()
             return
-        self._due_s[tag.epc] = now_s + reread_s * between(self._times, (0.8, 1.2))
+        turn_s = max(self._due_s[tag.epc], now_s - ROUND_S)
+        self._due_s[tag.epc] = turn_s + reread_s * between(self._times, (0.8, 1.2))
         missed = chance(self._times, self._reads.miss_share)
         rssi_dbm = self._rssi_dbm(at_m)
         if not missed and rssi_dbm >= self.site.sensitivity_dbm:

@@ -24,6 +24,7 @@ class Barrier:
         self.strikes = 0
         """How often the arm came down on a vehicle, or one broke through."""
         self._released_s = 0.0
+        self._told: tuple[float, bool] | None = None
 
     def set(self, device: str, point: str, on: bool) -> None:
         """An output of a module changed. Outputs that move nothing in this scene are remembered and ignored."""
@@ -35,6 +36,11 @@ class Barrier:
         signal = self._scene.signal
         green = self._outputs.get((signal.device, signal.green), False)
         return green and not self._outputs.get((signal.device, signal.red), False)
+
+    @property
+    def view(self) -> int:
+        """What drivers see, as one number: it changes when anything does that they act upon."""
+        return 2 * self.proceed + self.passable
 
     @property
     def passable(self) -> bool:
@@ -54,7 +60,11 @@ class Barrier:
         self.position = min(1.0, self.position + move) if opening else max(0.0, self.position - move)
 
     def contacts(self, now_s: float) -> list[tuple[str, str, bool]]:
-        """Limit switches and button: device, point, closed or not."""
+        """Limit switches and button: device, point, closed or not. Nothing while all stay as they were."""
+        stands = (self.position, now_s < self._released_s)
+        if stands == self._told:
+            return []
+        self._told = stands
         gate, button = self._scene.gate, self._scene.button
         found = []
         if gate is not None:

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import math
 import random
+from bisect import bisect_right
 from collections.abc import Sequence
 
 PTRS_FROM = 10.0
 """Below this mean, counting exponentials is cheaper than Hoermann's rejection, which is made for means from 10."""
+
+TABLE_UP_TO = 500.0
+"""Beyond this mean a table would be long, and its first entries too small for a float."""
 
 
 class Streams:
@@ -59,6 +63,24 @@ def _poisson_ptrs(rng: random.Random, mean: float) -> int:
         accept = -mean + k * math.log(mean) - math.lgamma(k + 1)
         if v > 0.0 and math.log(v * (1.1239 + 1.1328 / (b - 3.4)) / (a / (us * us) + b)) <= accept:
             return k
+
+
+class PoissonTable:
+    """Counts of one mean, drawn over and over: by inversion, with a single number each."""
+
+    def __init__(self, mean: float) -> None:
+        self._mean = mean
+        self._cumulative: list[float] = []
+        if mean > TABLE_UP_TO:
+            return
+        part = total = math.exp(-mean)
+        for count in range(1, int(mean + 12.0 * math.sqrt(mean) + 12.0)):
+            self._cumulative.append(total)
+            part *= mean / count
+            total += part
+
+    def draw(self, rng: random.Random) -> int:
+        return bisect_right(self._cumulative, rng.random()) if self._cumulative else poisson(rng, self._mean)
 
 
 def chance(rng: random.Random, share: float) -> bool:

@@ -18,6 +18,8 @@ class LoopSensor:
 
     def __init__(self, site: LoopSite, trouble: LoopTrouble, rng: random.Random) -> None:
         self.site = site
+        self.told: bool | None = None
+        """The state that its contact last told."""
         self._trouble = trouble
         self._rng = rng
         self._troubled = trouble.dead or trouble.stuck or trouble.chatter_per_min > 0.0

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 
 from sim.readings import GammaInterval, NeutronSecond, OccupancyOver, SpeedMeasured, Vacant
-from sim.world.chance import Streams, between, poisson
+from sim.world.chance import PoissonTable, Streams, between, poisson
 from sim.world.portal_rules import GammaRule, NeutronRule
 from sim.world.scene import PortalSite
 from sim.world.traffic import Vehicle
@@ -49,6 +49,7 @@ class PortalSensor:
         self._timing_rng = streams.of("portal/timing")
         self._speed_rng = streams.of("portal/speed")
         self._middle_m = (site.start_m + site.end_m) / 2
+        self._vacant_gamma = [PoissonTable(cps * INTERVAL_S) for cps in site.gamma_background_cps]
         self._gamma_seen = deque((self._gamma(()) for _ in range(GAMMA_MEAN)), GAMMA_MEAN)
         self._neutron_seen = deque((self._neutron(()) for _ in range(NEUTRON_MEAN)), NEUTRON_MEAN)
         self._history = deque(self._gamma_seen, HISTORY)
@@ -150,7 +151,7 @@ class PortalSensor:
     def _gamma(self, near: Sequence[Vehicle]) -> tuple[int, ...]:
         rng, site = self._gamma_rng, self.site
         if not near:
-            return tuple(poisson(rng, cps * INTERVAL_S) for cps in site.gamma_background_cps)
+            return tuple([panel.draw(rng) for panel in self._vacant_gamma])
         left = 1.0
         added = [0.0, 0.0, 0.0, 0.0]
         for vehicle in near:

@@ -209,8 +209,8 @@ class Scenario(Section):
     """Stop the arrivals after so many vehicles."""
     duration_s: Positive | None = None
     """Stop the arrivals after so much lane time. With neither this nor `vehicles`, it goes on for ever."""
-    drain_limit_s: NotNegative = 900.0
-    """How long after the last arrival the run waits for the lane to empty; with no officer it does not wait."""
+    drain_limit_s: NotNegative = 300.0
+    """How long after the last arrival and departure the run still waits for the next; not at all with no officer."""
     traffic: Traffic = Traffic()
     """Who comes, and how."""
     behaviour: Behaviour = Behaviour()

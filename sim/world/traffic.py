@@ -32,6 +32,7 @@ REVERSE_MPS = 1.2
 SLOWS_M = 9.0
 """Drivers slow down for the portal from this far before it."""
 DONE = 4
+LEAVERS = frozenset({Conduct.BACKS_OUT, Conduct.CHANGES_LANE})
 FOLLOW_THROUGH_M = 7.0
 """A tailgater this close behind a released vehicle goes with it."""
 TIRED_S = 3.0
@@ -51,11 +52,13 @@ class Vehicle:
         "front_m",
         "goes_at_s",
         "manoeuvre",
+        "manoeuvring",
         "pause_until_s",
         "plan",
         "rear_m",
         "release_seen_s",
         "released",
+        "rests_on",
         "speed_mps",
         "stood_since_s",
         "stop_at_m",
@@ -76,17 +79,16 @@ class Vehicle:
         """It passed the booth on another vehicle's release."""
         self.manoeuvre = 0 if plan.conduct in MANOEUVRES else DONE
         """How far a back-out or a reversal has come: 0 ahead, 1 pausing, 2 reversing, 3 pausing, 4 done."""
+        self.manoeuvring = plan.conduct in MANOEUVRES
+        """It still has a back-out or a reversal ahead of it, or is about it: the others keep away."""
+        self.rests_on: tuple[float, int] | None = None
+        """Standing, and will until one of these changes: the rear ahead, what the driver sees of signal and gate."""
         self.pause_until_s = 0.0
         self.goes_at_s: float | None = None
         self.stood_since_s: float | None = None
         self.booth_entered_s: float | None = None
         self.booth_left_s: float | None = None
         self.struck = False
-
-    @property
-    def manoeuvring(self) -> bool:
-        """It still has a back-out or a reversal ahead of it, or is about it: the others keep away."""
-        return self.manoeuvre < DONE
 
     def place(self, front_m: float) -> None:
         self.front_m = front_m
@@ -120,6 +122,9 @@ class Traffic:
         self._upstream: deque[Plan] = deque()
         self._next: Plan | None = self._draw()
         self.arrivals_ended_s: float | None = None
+        self.left_s = 0.0
+        """When the last vehicle left the world."""
+        self._odd: list[Vehicle] = []
         portal = scene.portal
         self._portal_wall_m = portal.start_m - portal.keep_clear_m if portal else -math.inf
         self._clear_m = portal.end_m + CLEAR_BEHIND_M if portal else -math.inf
@@ -138,14 +143,30 @@ class Traffic:
         """Move everybody by `dt_s` up to `now_s`; the vehicles that left."""
         self._arrive(now_s)
         leader: Vehicle | None = None
+        view = self._barrier.view
         for vehicle in self.vehicles:
+            rests_on = (math.inf if leader is None else leader.rear_m, view)
+            if vehicle.rests_on == rests_on:
+                leader = vehicle if leader is None or vehicle.rear_m <= leader.rear_m else leader
+                continue
             if vehicle.plan.conduct is Conduct.ABREAST and leader is not None:
                 self._beside(vehicle, leader)
             else:
                 self._move(vehicle, leader, now_s, dt_s)
             self._booth(vehicle, now_s)
+            vehicle.rests_on = rests_on if self._rests(vehicle) else None
             leader = vehicle if leader is None or vehicle.rear_m <= leader.rear_m else leader
         return self._leave(now_s)
+
+    @staticmethod
+    def _rests(vehicle: Vehicle) -> bool:
+        """It stands, and no clock of its own will make it move."""
+        return (
+            vehicle.stood_since_s is not None
+            and vehicle.goes_at_s is None
+            and vehicle.release_seen_s is None
+            and not vehicle.manoeuvring
+        )
 
     # --- coming and going ---
 
@@ -175,14 +196,21 @@ class Traffic:
             if room_m < plan.standstill_gap_m + START_FROM_M:
                 return False
             speed_mps = min(speed_mps, self._safe_mps(plan, room_m, last.speed_mps))
-        self.vehicles.append(Vehicle(plan, start_m, speed_mps, now_s, self._scene.stop_line_m - plan.stops_short_m))
+        vehicle = Vehicle(plan, start_m, speed_mps, now_s, self._scene.stop_line_m - plan.stops_short_m)
+        self.vehicles.append(vehicle)
+        if plan.conduct in LEAVERS:
+            self._odd.append(vehicle)
         return True
 
     def _leave(self, now_s: float) -> list[Departure]:
-        gone = [Departure(v, now_s, True) for v in self.vehicles if self._withdraws(v, now_s)]
-        gone += [Departure(v, now_s, False) for v in self.vehicles if v.rear_m > self._scene.end_m]
+        gone = [Departure(v, now_s, True) for v in self._odd if self._withdraws(v, now_s)]
+        gone += [Departure(v, now_s, False) for v in self.vehicles[:2] if v.rear_m > self._scene.end_m]
+        if gone:
+            self.left_s = now_s
         for departure in gone:
             self.vehicles.remove(departure.vehicle)
+            if departure.vehicle in self._odd:
+                self._odd.remove(departure.vehicle)
             self._committed.discard(departure.vehicle.plan.number)
         return gone
 
@@ -343,7 +371,7 @@ class Traffic:
     def _beside(self, vehicle: Vehicle, partner: Vehicle) -> None:
         """Side by side: level with the partner, whatever that one does."""
         vehicle.speed_mps = partner.speed_mps
-        vehicle.released, vehicle.followed = partner.released, partner.released
+        vehicle.released = partner.released
         vehicle.place(partner.front_m)
 
     def _turning_point_m(self, vehicle: Vehicle) -> float:
@@ -375,7 +403,7 @@ class Traffic:
                     vehicle.manoeuvre, vehicle.pause_until_s = 3, now_s + 1.5
             case _:
                 if now_s >= vehicle.pause_until_s or vehicle.plan.conduct is Conduct.BACKS_OUT:
-                    vehicle.manoeuvre = DONE
+                    vehicle.manoeuvre, vehicle.manoeuvring, vehicle.stood_since_s = DONE, False, None
         return True
 
     def _reverses_to_m(self, vehicle: Vehicle) -> float:

@@ -7,7 +7,6 @@ readings, whoever makes them. Used by the simulator, which hands the readings to
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sim.readings import Contact, Deed, OutputSet, Reading
@@ -63,17 +62,19 @@ class World:
             for number, site in enumerate(scene.cameras)
         ]
         self._contacts: dict[tuple[str, str], bool] = {}
+        self._began = False
         self._gone: list[VehicleTruth] = []
 
     def advance(self, dt_s: float) -> tuple[Sensed, ...]:
         """Let `dt_s` pass; what the sensors gave meanwhile, in order."""
         sensed: list[Sensed] = []
-        if not self._contacts:
-            sensed += self._edges()
+        if not self._began:
+            self._began = True
+            self._edges(sensed)
         steps = math.ceil(dt_s / STEP_S - EPSILON_S)
         for _ in range(steps):
             self.now_s += dt_s / steps
-            sensed += self._step(dt_s / steps)
+            self._step(dt_s / steps, sensed)
         return tuple(sensed)
 
     def act(self, device: str, deed: Deed) -> None:
@@ -93,7 +94,7 @@ class World:
         if ended_s is None or self.now_s < (self.scenario.duration_s or 0.0) - EPSILON_S:
             return False
         patience_s = self.scenario.drain_limit_s if self.scenario.officer.present else 0.0
-        return self._traffic.empty or self.now_s >= ended_s + patience_s
+        return self._traffic.empty or self.now_s >= max(ended_s, self._traffic.left_s) + patience_s
 
     @property
     def at_booth(self) -> VehicleTruth | None:
@@ -124,45 +125,45 @@ class World:
 
     # --- one step ---
 
-    def _step(self, dt_s: float) -> Iterator[Sensed]:
+    def _step(self, dt_s: float, sensed: list[Sensed]) -> None:
         self._barrier.step(dt_s)
         for departure in self._traffic.step(self.now_s, dt_s):
             self._gone.append(_told(departure.vehicle, departure))
             for antenna in self._antennas:
                 antenna.forget(departure.vehicle)
         self._strikes()
-        yield from self._edges()
+        self._edges(sensed)
         vehicles = self._traffic.vehicles
         if self._portal is not None:
             device = self._portal.site.device
-            for reading in self._portal.step(vehicles, self.now_s):
-                yield Sensed(device, reading)
+            sensed += [Sensed(device, reading) for reading in self._portal.step(vehicles, self.now_s)]
         for camera in self._cameras:
-            for view in camera.step(vehicles):
-                yield Sensed(camera.site.device, view)
+            sensed += [Sensed(camera.site.device, view) for view in camera.step(vehicles)]
         for antenna in self._antennas:
-            for answer in antenna.step(vehicles, self.now_s):
-                yield Sensed(antenna.site.device, answer)
+            if self.now_s >= antenna.round_due_s:
+                sensed += [Sensed(antenna.site.device, answer) for answer in antenna.step(vehicles, self.now_s)]
 
-    def _edges(self) -> Iterator[Sensed]:
+    def _edges(self, sensed: list[Sensed]) -> None:
         """Contacts that differ from what was last given; all of them at the start."""
         vehicles = self._traffic.vehicles
         for loop in self._loops:
-            yield from self._contact(loop.site.device, loop.site.point, loop.step(vehicles, self.now_s))
+            on = loop.step(vehicles, self.now_s)
+            if on is not loop.told:
+                loop.told = on
+                sensed.append(Sensed(loop.site.device, Contact(loop.site.point, on)))
         for device, point, on in self._barrier.contacts(self.now_s):
-            yield from self._contact(device, point, on)
-
-    def _contact(self, device: str, point: str, on: bool) -> Iterator[Sensed]:
-        if self._contacts.get((device, point)) is not on:
-            self._contacts[device, point] = on
-            yield Sensed(device, Contact(point, on))
+            if self._contacts.get((device, point)) is not on:
+                self._contacts[device, point] = on
+                sensed.append(Sensed(device, Contact(point, on)))
 
     def _strikes(self) -> None:
         gate = self.scene.gate
         if gate is None or self._barrier.position > STRIKES_BELOW:
             return
         for vehicle in self._traffic.vehicles:
-            if not vehicle.struck and vehicle.front_m > gate.at_m and vehicle.rear_m < gate.at_m:
+            if vehicle.front_m <= gate.at_m:
+                break
+            if not vehicle.struck and vehicle.rear_m < gate.at_m:
                 vehicle.struck = True
                 self._barrier.strikes += 1
 
