@@ -9,7 +9,6 @@ from lanecontrol.ledger.reader import Reader
 from lanecontrol.ledger.records import (
     START,
     BadRecord,
-    DeadLetter,
     Entry,
     Head,
     Loss,
@@ -25,7 +24,6 @@ __all__ = [
     "START",
     "BadRecord",
     "Checkpoint",
-    "DeadLetter",
     "Entry",
     "Head",
     "Ledger",

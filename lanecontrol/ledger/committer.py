@@ -187,7 +187,6 @@ class Committer:
             delivered=list(self.marks),
             values=list(itertools.chain.from_iterable(part.values for part in parts)),
             erased=list(itertools.chain.from_iterable(part.erased for part in parts)),
-            dead=list(itertools.chain.from_iterable(part.dead for part in parts)),
         )
 
     def _landed(self, commit: asyncio.Future[None]) -> None:

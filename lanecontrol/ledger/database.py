@@ -34,13 +34,11 @@ SCHEMA = (
         kind TEXT NOT NULL, time_utc_s REAL NOT NULL, digest BLOB NOT NULL, link BLOB NOT NULL, sum INTEGER NOT NULL,
         salt BLOB, body BLOB)""",
     "CREATE TABLE outbox (position INTEGER PRIMARY KEY)",
-    "CREATE TABLE dead (position INTEGER PRIMARY KEY, code INTEGER NOT NULL, why TEXT NOT NULL)",
     "CREATE TABLE meta (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, value BLOB NOT NULL, sum INTEGER NOT NULL)",
     "CREATE TABLE losses (epoch INTEGER NOT NULL, first_seq INTEGER NOT NULL, last_seq INTEGER NOT NULL, why TEXT)",
 )
-"""`outbox` holds the undelivered tail: apart from the rows, so that marking them does not rewrite their pages. `dead`
-names rows that left it undelivered. Bodies stand last in their rows, so that a long one that lost a page leaves the
-rest readable."""
+"""`outbox` holds the undelivered tail: apart from the rows, so that marking them does not rewrite their pages. Bodies
+stand last in their rows, so that a long one that lost a page leaves the rest readable."""
 
 _UNAVAILABLE = frozenset(
     (

@@ -26,7 +26,7 @@ from lanecontrol.ledger.committer import Committer, Limits
 from lanecontrol.ledger.hands import Hands
 from lanecontrol.ledger.opening import Opened, open_store
 from lanecontrol.ledger.reader import BATCH, CHECKPOINT, ChainCheck, Reader
-from lanecontrol.ledger.records import START, DeadLetter, Entry, Head, OpenReport, Position, Row, Status, Verdict
+from lanecontrol.ledger.records import START, Entry, Head, OpenReport, Position, Row, Status, Verdict
 from lanecontrol.ledger.store import Checkpoint, Group, Salted
 
 P = ParamSpec("P")
@@ -188,13 +188,6 @@ class Ledger:
         """These rows have arrived. Returns at once, before that is on disk: a lost mark only means a repeat."""
         self._committer.mark(positions)
 
-    async def mark_dead(self, position: Position, code: int, why: str) -> None:
-        """This row cannot be delivered: out of the outbox, into the dead letters. On disk when this returns.
-
-        Raises StorageUnavailable, StorageCorrupt.
-        """
-        await self._take(Group(dead=(DeadLetter(position, code, why),)))
-
     async def reopen(self) -> None:
         """Try a failing disk again, now. Raises StorageError when it still fails; nothing to do when it is well."""
         await self._committer.reopen()
@@ -242,14 +235,6 @@ class Ledger:
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._growth.append(waiter)
             await waiter
-
-    async def last_position(self) -> Position:
-        """Where the newest row on disk stands."""
-        return self._head.position
-
-    async def dead_letters(self, limit: int = BATCH) -> list[DeadLetter]:
-        """The newest rows that could not be delivered, newest first. Raises StorageUnavailable, StorageCorrupt."""
-        return await self._read(Reader.dead, limit)
 
     async def load_checkpoint(self) -> bytes | None:
         """The lane's state as last committed; None in a new store. Raises StorageUnavailable, StorageCorrupt."""
@@ -310,6 +295,12 @@ class Ledger:
         self._reader = reader
         return found
 
+    def _close_reader(self) -> None:
+        """On the reading thread."""
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            reader.close()
+
     def _report_damaged(self, rows: Sequence[Row]) -> None:
         for row in rows:
             if row.position not in self._damaged:
@@ -331,8 +322,7 @@ class Ledger:
         try:
             async with asyncio.timeout(self._limits.close_s):
                 await self._committer.finish()
-                if self._reader is not None:
-                    await self._reading.do(self._reader.close)
+                await self._reading.do(self._close_reader)  # after whatever that thread was given before
                 await self._writing.do(self._store.close)
         except TimeoutError:
             self._committer.give_up()

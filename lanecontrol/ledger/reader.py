@@ -15,7 +15,7 @@ from typing import Self
 
 from lanecontrol.errors import StorageCorrupt, StorageFatal
 from lanecontrol.ledger import chain, database
-from lanecontrol.ledger.records import START, BadRecord, DeadLetter, Head, Loss, Position, Row, Status, Verdict
+from lanecontrol.ledger.records import START, BadRecord, Head, Loss, Position, Row, Status, Verdict
 
 BATCH = 1000
 """Rows per read: some milliseconds, so that a long check never holds a snapshot that keeps the log from shrinking."""
@@ -118,11 +118,6 @@ class Reader:
         first = self._select("SELECT min(position) FROM outbox")[0][0]
         return Position(first - 1 if isinstance(first, int) else self.last_position())
 
-    def dead(self, limit: int = BATCH) -> list[DeadLetter]:
-        """The newest dead letters, newest first."""
-        found = self._select("SELECT position, code, why FROM dead ORDER BY position DESC LIMIT ?", limit)
-        return [DeadLetter(*letter) for letter in found]  # type: ignore[arg-type]
-
     def last_position(self) -> Position:
         return Position(self._number("SELECT max(position) FROM entries"))
 
@@ -179,7 +174,6 @@ class Reader:
             undelivered=self.undelivered_count(),
             oldest_undelivered_utc_s=oldest[0][0] if oldest else None,  # type: ignore[arg-type]
             delivered_through=self.delivered_through(),
-            dead=self._number("SELECT count(*) FROM dead"),
             size_bytes=self._number("PRAGMA page_count") * database.PAGE_BYTES,
         )
 

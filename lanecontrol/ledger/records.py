@@ -97,15 +97,6 @@ class OpenReport:
 
 
 @dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """A row that could not be delivered, with the last reason code and its meaning."""
-
-    position: Position
-    code: int
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
 class Head:
     """The last row of the present epoch: what the next one builds on. `seq` 0 stands for none yet."""
 
@@ -120,7 +111,7 @@ class Status:
     """The ledger's condition. `held` rows are in memory because the disk fails; `refused` ones were never taken.
 
     `chain_head` is the chain's value at `head_seq`, in hex. `delivered_through` is the position up to which nothing
-    waits; `dead` rows could not be delivered. `size_bytes` is what the store takes on disk.
+    waits. `size_bytes` is what the store takes on disk.
     """
 
     writable: bool
@@ -132,7 +123,6 @@ class Status:
     undelivered: int
     oldest_undelivered_utc_s: float | None
     delivered_through: Position
-    dead: int
     size_bytes: int
     held: int = 0
     refused: int = 0

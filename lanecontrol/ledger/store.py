@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from lanecontrol.errors import StorageCorrupt, StorageUnavailable
 from lanecontrol.ledger import chain, database
 from lanecontrol.ledger.reader import CHECKPOINT, DELIVERED_THROUGH, OPENED, Epoch, Reader
-from lanecontrol.ledger.records import START, DeadLetter, Entry, Head, Position, Row
+from lanecontrol.ledger.records import START, Entry, Head, Position, Row
 from lanecontrol.ledger.sidefiles import Paths, Witness, WitnessFile
 
 Checkpoint = bytes | Callable[[], bytes]
@@ -40,13 +40,12 @@ class Group:
     delivered: Sequence[Position] = ()
     values: Sequence[tuple[str, bytes]] = ()
     erased: Sequence[Position] = ()
-    dead: Sequence[DeadLetter] = ()
 
     @property
     def size(self) -> int:
         """Bytes it holds in memory, roughly."""
         bodies = sum(len(salted.entry.body) for salted in self.entries)
-        return bodies + sum(len(value) for _, value in self.values) + 8 * len(self.erased) + 100 * len(self.dead)
+        return bodies + sum(len(value) for _, value in self.values) + 8 * len(self.erased)
 
 
 class Store:
@@ -133,10 +132,8 @@ class Store:
             put_value(db, key, value)
         for position in group.erased:
             db.execute("UPDATE entries SET salt = NULL, body = NULL WHERE position = ?", (position,))
-        for letter in group.dead:
-            db.execute("REPLACE INTO dead VALUES (?, ?, ?)", (letter.position, letter.code, letter.why))
         through = self.delivered_through
-        if gone := [(at,) for at in (*group.delivered, *group.erased, *(letter.position for letter in group.dead))]:
+        if gone := [(at,) for at in (*group.delivered, *group.erased)]:
             undelivered -= db.executemany("DELETE FROM outbox WHERE position = ?", gone).rowcount
             through = Reader(db).delivered_through()
             put_value(db, DELIVERED_THROUGH, b"%d" % through)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from lanecontrol.ledger import START, Entry, Ledger, Limits, Position
 
@@ -25,7 +25,6 @@ class OutboxMachine(RuleBasedStateMachine):
         self.runner = asyncio.Runner()
         self.recorded: dict[int, bytes] = {}
         self.waiting: set[int] = set()
-        self.dead: set[int] = set()
         self.state: bytes | None = None
         self.ledger = self._open()
 
@@ -69,14 +68,6 @@ class OutboxMachine(RuleBasedStateMachine):
             self.waiting.discard(pick)
             self.recorded[pick] = b""
 
-    @precondition(lambda self: self.waiting)
-    @rule(data=st.data())
-    def die(self, data: st.DataObject) -> None:
-        pick = data.draw(st.sampled_from(sorted(self.waiting)))
-        self.run(self.ledger.mark_dead(Position(pick), 0x87, "not authorized"))
-        self.waiting.discard(pick)
-        self.dead.add(pick)
-
     @rule()
     def restart(self) -> None:
         self.run(self.ledger.close())
@@ -100,8 +91,7 @@ class OutboxMachine(RuleBasedStateMachine):
         assert self.ledger.next_seq == len(self.recorded) + 1
         assert self.run(self.ledger.load_checkpoint()) == self.state
         status = self.run(self.ledger.status())
-        assert (status.rows, status.dead) == (len(self.recorded), len(self.dead))
-        assert {letter.position for letter in self.run(self.ledger.dead_letters())} == self.dead
+        assert status.rows == len(self.recorded)
         assert self.run(self.ledger.verify()).good
 
     def teardown(self) -> None:
