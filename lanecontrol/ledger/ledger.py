@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Concatenate, ParamSpec, Self, TypeVar
@@ -299,7 +300,8 @@ class Ledger:
         """On the reading thread."""
         reader, self._reader = self._reader, None
         if reader is not None:
-            reader.close()
+            with suppress(StorageError):  # nothing was written through it
+                reader.close()
 
     def _report_damaged(self, rows: Sequence[Row]) -> None:
         for row in rows:
