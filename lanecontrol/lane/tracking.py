@@ -201,6 +201,7 @@ def _enter(t: Turn, passage: Passage, station: int) -> None:
             head=station,
             tail=station if passage.adrift_s is not None or passage.tail == BEFORE else passage.tail,
             adrift_s=None,
+            lost=False,
             wake_s=None,
             reached_s=t.now_s if first else passage.reached_s,
         )

@@ -268,8 +268,18 @@ async def test_an_inventory_that_the_reader_ends_is_begun_again_by_a_new_session
         await reader.send(event(bytes.fromhex("00f9 000d 01 00000007 00000000")))
         await asyncio.sleep(0.1)
         assert not bench.session.done(), "somebody else's operation"
+        await reader.send(event(bytes.fromhex("00f9 000d 00 00000001 00000000")))
         await reader.send(event(bytes.fromhex("00f9 000d 01 00000001 00000000")))
         assert isinstance(await bench.failure(), LinkLost)
+
+
+async def test_the_end_of_an_earlier_inventory_that_the_reader_held_back_ends_nothing() -> None:
+    reader = Reader()
+    async with serving(reader) as (bench, _):
+        await reader.send(event(bytes.fromhex("00f9 000d 01 00000001 00000000")))
+        await reader.send(event(bytes.fromhex("00f9 000d 00 00000001 00000000")))
+        await asyncio.sleep(1)
+        assert not bench.session.done()
 
 
 async def test_a_reader_that_says_goodbye_is_lost_at_once() -> None:
