@@ -55,3 +55,15 @@ async def received(link: Link, quiet_s: float = 0.001) -> bytes:
             async with asyncio.timeout(quiet_s):
                 data += await link.read()
     return data
+
+
+async def lost(link: Link) -> bool:
+    """Whether the other end closes, after whatever it still sends; five seconds are enough for that."""
+    with suppress(TimeoutError):
+        try:
+            async with asyncio.timeout(5):
+                while True:
+                    await link.read()
+        except LinkLost:
+            return True
+    return False

@@ -127,6 +127,19 @@ async def test_a_delayed_will_waits_and_is_forgotten_when_the_client_is_back_in_
 
 
 @virtual
+async def test_a_will_that_was_called_off_does_not_come_at_the_end_of_the_session_either() -> None:
+    broker = MemoryBroker()
+    kept = u32(SESSION_EXPIRY, 60)
+    async with joined(broker, connect("watcher")) as watcher:
+        await watcher.ask(subscribe("#"))
+        async with joined(broker, connect(properties=kept, will=Will("status", b"lost", delay_s=50))):
+            pass
+        async with joined(broker, connect(clean=False, properties=kept)) as client:
+            await client.send(GOODBYE)
+        assert await watcher_messages(watcher, quiet_s=100) == []
+
+
+@virtual
 async def test_a_delayed_will_is_published_at_the_end_of_the_session_at_the_latest() -> None:
     for expiry_s, clean_again in ((5, False), (60, True)):
         broker = MemoryBroker()

@@ -99,7 +99,11 @@ def test_a_whole_session_matches_the_vectors_byte_for_byte(vectors: dict[str, st
         fake = fake_reader(gpi={"loop": 1})
         fake._last_id = 6  # the vectors count what the reader sends unasked from 7
         async with attached(fake) as rfid:
-            read = rfid.link.read
+
+            async def read() -> bytes:
+                async with asyncio.timeout(5):
+                    return await rfid.link.read()
+
             assert await read() == named("READER_EVENT_NOTIFICATION connection accepted")
             for question, answer in (
                 ("GET_READER_CAPABILITIES all", "GET_READER_CAPABILITIES_RESPONSE full"),
