@@ -46,7 +46,10 @@ class Outbox(Protocol):
         ...
 
     async def undelivered(self, after: Position, limit: int) -> Sequence[Row]:
-        """Up to `limit` undelivered rows after a position, in order; empty when there are no more."""
+        """The next `limit` undelivered rows after a position, in order; fewer only when there are no more.
+
+        A row that is damaged on disk has no body.
+        """
         ...
 
     def mark_delivered(self, positions: Iterable[Position]) -> None:
@@ -71,6 +74,7 @@ class DeadLetter:
     seq: int
     topic_class: str
     code: int
+    """The broker's last reason code; 0 where it was never asked."""
     why: str
 
 
@@ -229,12 +233,17 @@ class Relay:
             return True
         self._tries.pop(row.position, None)
         self._streaks[row.topic_class] = streak + 1
-        self.counts.dead += 1
-        self._dying.append(
-            DeadLetter(row.position, row.epoch, row.seq, row.topic_class, code, reason_text(code)),
-        )
-        self._dead_waits.set()
+        self._die(row, code, reason_text(code))
         return False
+
+    def unreadable(self, row: Row) -> None:
+        """Damage on disk took the body: there is nothing to send."""
+        self._die(row, 0, "its body is damaged on disk")
+
+    def _die(self, row: Row, code: int, why: str) -> None:
+        self.counts.dead += 1
+        self._dying.append(DeadLetter(row.position, row.epoch, row.seq, row.topic_class, code, why))
+        self._dead_waits.set()
 
     # --- dead letters ---
 
@@ -324,7 +333,7 @@ class _Drain:
         parked = sum(len(stalled.waiting) for stalled in self._stalled.values())
         if self._backlog.more and len(self._queue) < _BATCH // 2 and parked < _PARKED_LIMIT:
             rows = await self._next_rows(self._backlog)
-            if not rows:  # all there was, so what was recorded before this connection is in hand
+            if len(rows) < _BATCH:  # all there was, so what was recorded before this connection is in hand
                 self._backlog.after = max(self._backlog.after, self._head)
             self._queue.extend(row for row in rows if row.position not in self._overtaken)
             self._overtaken.difference_update([row.position for row in rows])
@@ -348,7 +357,7 @@ class _Drain:
         rows = await self._relay.fetch(feed.after, _BATCH)
         if rows:
             feed.after = rows[-1].position
-            feed.more = True
+            feed.more = feed.more or len(rows) == _BATCH
         return rows
 
     # --- sending ---
@@ -383,7 +392,8 @@ class _Drain:
 
     def _send(self, row: Row) -> None:
         if row.body is None:
-            return  # erased while it waited here: the ledger counts it as delivered
+            self._relay.unreadable(row)
+            return
         message = Message(
             self._relay.topic(row.topic_class),
             row.body,

@@ -1,0 +1,486 @@
+"""Orders from the port: what reaches the lane, what is refused and why, and that every one is answered once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from lanecontrol.announcements import OrderRejected
+from lanecontrol.clock import Instant, RealWork
+from lanecontrol.commands import (
+    DONE,
+    Acknowledge,
+    Actor,
+    CloseLane,
+    DeclareEmergency,
+    Dispose,
+    Disposition,
+    NextVehicle,
+    OpenLane,
+    Order,
+    Outcome,
+    ResetLane,
+    Result,
+    Role,
+    SetOccupants,
+)
+from lanecontrol.errors import LinkLost
+from lanecontrol.events import Event, OrderGiven
+from lanecontrol.port.order_payloads import (
+    COMMANDS,
+    Refusal,
+    command_bytes,
+    parse_command,
+    parse_reply,
+    reply_bytes,
+)
+from lanecontrol.port.orders import PENDING_LIMIT, REJECTIONS_BURST, Orders
+from lanecontrol.port.schemas import document_schemas
+from lanecontrol.port.topics import LaneAddress
+from lanecontrol.port.transport import Greeting, Message, Received, Transport
+
+NOW_S = 1_800_000_000.0
+"""2027-01-15T08:00:00Z."""
+LANE = LaneAddress("laredo", "07")
+FIELDS: dict[str, dict[str, Any]] = {
+    "disposition": {"passage": "p1", "disposition": "RELEASED", "reasons": ["a"], "justification": "b"},
+    "occupants": {"passage": "p1", "count": 3},
+    "acknowledge": {"alarm": "a1"},
+    "open": {},
+    "close": {"reason": "end of shift"},
+    "reset": {},
+    "emergency": {"reason": "fire"},
+    "next": {},
+}
+REQUESTS = {
+    "disposition": Dispose("p1", Disposition.RELEASED, ("a",), "b"),
+    "occupants": SetOccupants("p1", 3),
+    "acknowledge": Acknowledge("a1"),
+    "open": OpenLane(),
+    "close": CloseLane("end of shift"),
+    "reset": ResetLane(),
+    "emergency": DeclareEmergency("fire"),
+    "next": NextVehicle(),
+}
+
+
+@dataclass
+class SetClock:
+    """A clock that stands where it is put."""
+
+    utc_s: float = NOW_S
+    mono_s: float = 0.0
+
+    def now(self) -> Instant:
+        return Instant(self.mono_s, self.utc_s)
+
+
+class Sent(Transport):
+    """Takes every message; the first `broken` attempts fail."""
+
+    def __init__(self, broken: int = 0) -> None:
+        self.greeting = Greeting(False, 20, None, 5)
+        self.messages: list[Message] = []
+        self.broken = broken
+
+    async def publish(self, message: Message) -> int:
+        await asyncio.sleep(0)
+        if self.broken:
+            self.broken -= 1
+            raise LinkLost("session", "gone")
+        self.messages.append(message)
+        return 0
+
+    async def subscribe(self, filters: Any, *, retain_as_published: bool = False) -> None:
+        raise NotImplementedError
+
+    async def receive(self) -> Received:
+        raise NotImplementedError
+
+    async def close(self, *, with_will: bool = False) -> None:
+        raise NotImplementedError
+
+
+@dataclass
+class Desk:
+    """The orders of one lane, and all that came of them."""
+
+    address: LaneAddress = LANE
+    clock: SetClock = field(default_factory=SetClock)
+    work: RealWork = field(default_factory=RealWork)
+    given: list[Order] = field(default_factory=list)
+    rejected: list[OrderRejected] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.orders = Orders(
+            self.address, clock=self.clock, emit=self._take, rejected=self.rejected.append, work=self.work
+        )
+
+    def _take(self, source: str, event: Event) -> None:
+        assert source == "port"
+        assert isinstance(event, OrderGiven)
+        self.given.append(event.order)
+
+    def send(self, verb: str = "open", *, retained: bool = False, response: str = "r/1", **changes: Any) -> None:
+        self.send_raw(verb, json.dumps(request(verb, **changes)).encode(), retained=retained, response=response)
+
+    def send_raw(
+        self, verb: str, body: bytes, *, retained: bool = False, response: str = "r/1", expiry_s: int | None = None
+    ) -> None:
+        self.orders.take(
+            Received(
+                self.address.command(verb),
+                body,
+                1,
+                retained,
+                False,
+                response_topic=response,
+                correlation=b"c",
+                expiry_s=expiry_s,
+            )
+        )
+
+    async def replies(self, transport: Sent | None = None) -> list[dict[str, Any]]:
+        transport = transport or Sent()
+        task = asyncio.ensure_future(self.orders.send_replies(transport))
+        await asyncio.sleep(1)
+        task.cancel()
+        return [json.loads(message.payload) for message in transport.messages]
+
+    async def refusal(self) -> str:
+        """The one reply, which refuses; the record says the same."""
+        [reply] = await self.replies()
+        assert reply["result"] == "refused"
+        assert [one.reason for one in self.rejected] == [reply["reason"]]
+        assert self.given == []
+        return str(reply["reason"])
+
+
+def request(verb: str = "open", **changes: Any) -> dict[str, Any]:
+    made = {
+        "key": "key-0001",
+        "by": {"name": "J. Rivera", "role": "officer"},
+        "lane": "07",
+        "deadline": NOW_S + 5,
+        **FIELDS.get(verb, {}),
+        **changes,
+    }
+    return {key: value for key, value in made.items() if value is not None}
+
+
+# --- good orders -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("verb", sorted(COMMANDS))
+async def test_an_order_reaches_the_lane_and_its_outcome_the_sender(verb: str) -> None:
+    desk = Desk()
+    desk.send(verb)
+    assert desk.given == [Order("key-0001", Actor("J. Rivera", Role.OFFICER), REQUESTS[verb], NOW_S + 5)]
+    assert desk.work.outstanding == 1
+    desk.orders.answer("key-0001", DONE)
+    assert desk.work.outstanding == 0
+    transport = Sent()
+    assert await desk.replies(transport) == [{"key": "key-0001", "result": "done", "reason": "", "lane": "07"}]
+    [message] = transport.messages
+    assert (message.topic, message.correlation, message.qos, message.retain) == ("r/1", b"c", 1, False)
+
+
+def test_every_verb_is_tested_and_has_a_schema_that_takes_its_request() -> None:
+    found = document_schemas()
+    for verb in COMMANDS:
+        validator = Draft202012Validator(found[f"command.{verb}"])
+        assert validator.is_valid(request(verb))
+        assert not validator.is_valid(request(verb, role="x"))
+        assert not validator.is_valid(request(verb, lane=None))
+    assert set(FIELDS) == set(COMMANDS) == set(REQUESTS)
+    assert Draft202012Validator(found["reply"]).is_valid(json.loads(reply_bytes("k", DONE, "07")))
+
+
+async def test_a_deadline_may_be_a_time_of_day_with_its_zone() -> None:
+    desk = Desk()
+    desk.send(deadline="2027-01-15T10:00:05+02:00")
+    assert desk.given[0].deadline_utc_s == NOW_S + 5
+
+
+async def test_the_expiry_of_the_message_shortens_the_deadline() -> None:
+    desk = Desk()
+    desk.send_raw("open", json.dumps(request()).encode(), expiry_s=2)
+    assert desk.given[0].deadline_utc_s == NOW_S + 2
+
+
+async def test_without_a_response_topic_the_reply_goes_to_the_client_named_in_the_body() -> None:
+    desk = Desk()
+    desk.send(response="", client="desk-3")
+    desk.orders.answer("key-0001", DONE)
+    transport = Sent()
+    await desk.replies(transport)
+    assert [message.topic for message in transport.messages] == ["poe/laredo/lane/07/reply/desk-3"]
+
+
+async def test_an_order_that_wants_no_reply_gets_none() -> None:
+    desk = Desk()
+    desk.send(response="")
+    desk.orders.answer("key-0001", DONE)
+    assert await desk.replies() == []
+    assert len(desk.given) == 1
+
+
+@pytest.mark.parametrize("topic", ["poe/laredo/lane/07/event/alarm", "poe/laredo/lane/07/cmd/open", "a/#", "$SYS/x"])
+async def test_nobody_can_make_the_lane_write_where_it_should_not(topic: str) -> None:
+    desk = Desk()
+    desk.send(response=topic)
+    desk.orders.answer("key-0001", DONE)
+    assert await desk.replies() == []
+
+
+async def test_an_answer_to_nothing_is_ignored_and_none_is_given_twice() -> None:
+    desk = Desk()
+    desk.send()
+    desk.orders.answer("other", DONE)
+    desk.orders.answer("key-0001", DONE)
+    desk.orders.answer("key-0001", Outcome(Result.FAILED, "late"))
+    assert [reply["result"] for reply in await desk.replies()] == ["done"]
+    assert desk.work.outstanding == 0
+
+
+async def test_a_reply_that_was_not_acknowledged_is_sent_again_on_the_next_connection() -> None:
+    desk = Desk()
+    desk.send()
+    desk.orders.answer("key-0001", DONE)
+    with pytest.raises(LinkLost):
+        await desk.orders.send_replies(Sent(broken=1))
+    assert len(await desk.replies()) == 1
+
+
+async def test_a_reply_nobody_waits_for_any_more_is_dropped() -> None:
+    desk = Desk()
+    desk.send()
+    desk.orders.answer("key-0001", DONE)
+    desk.clock.mono_s += 61
+    assert await desk.replies() == []
+    assert desk.orders.counts.replies_dropped == 1
+
+
+# --- refused orders --------------------------------------------------------------------------------------------------
+
+
+async def test_a_retained_order_is_refused() -> None:
+    desk = Desk()
+    desk.send(retained=True)
+    assert "retained" in await desk.refusal()
+
+
+async def test_an_order_for_another_lane_is_refused() -> None:
+    desk = Desk()
+    desk.send(lane="08")
+    assert "foreign: meant for lane 08" in await desk.refusal()
+
+
+async def test_a_late_order_is_refused() -> None:
+    desk = Desk()
+    desk.send(deadline=NOW_S - 4)
+    assert "late: the deadline was 4.0 s ago" in await desk.refusal()
+
+
+async def test_an_expired_message_is_refused() -> None:
+    desk = Desk()
+    desk.send_raw("open", json.dumps(request()).encode(), expiry_s=0)
+    assert "late" in await desk.refusal()
+
+
+async def test_a_deadline_too_far_ahead_is_refused() -> None:
+    desk = Desk()
+    desk.send(deadline=NOW_S + 601)
+    assert "ahead" in await desk.refusal()
+
+
+async def test_a_simulated_officer_has_no_say_over_a_real_lane() -> None:
+    desk = Desk()
+    desk.send(by={"name": "auto", "role": "officer", "simulated": True})
+    assert "simulated officer" in await desk.refusal()
+
+
+async def test_a_simulated_officer_may_act_on_a_simulated_lane_and_stays_marked() -> None:
+    desk = Desk(LaneAddress("laredo", "07", simulated=True))
+    desk.send(by={"name": "auto", "role": "officer", "simulated": True})
+    assert desk.given[0].actor == Actor("auto", Role.OFFICER, simulated=True)
+
+
+async def test_an_unknown_verb_is_refused() -> None:
+    desk = Desk()
+    desk.send("explode")
+    assert "the verb 'explode' is unknown" in await desk.refusal()
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"key": None}, "key"),
+        ({"key": "short"}, "key"),
+        ({"key": "with space"}, "key"),
+        ({"by": None}, "by"),
+        ({"by": {"name": "x", "role": "king"}}, "by.role"),
+        ({"by": {"name": "", "role": "officer"}}, "by.name"),
+        ({"lane": None}, "lane"),
+        ({"deadline": None}, "deadline"),
+        ({"deadline": "2027-01-15T10:00:05"}, "without a time zone"),
+        ({"deadline": "tomorrow"}, "deadline"),
+        ({"extra": 1}, "extra"),
+        ({"passage": "p1"}, "passage"),
+    ],
+)
+async def test_a_malformed_order_is_refused_and_the_sender_told_what_is_wrong(
+    changes: dict[str, Any], what: str
+) -> None:
+    desk = Desk()
+    desk.send(**changes)
+    reason = await desk.refusal()
+    assert reason.startswith("malformed")
+    assert what in reason
+
+
+async def test_what_could_be_read_of_a_malformed_order_is_on_record() -> None:
+    desk = Desk()
+    desk.send(lane=None)
+    assert desk.rejected == [
+        OrderRejected(
+            "poe/laredo/lane/07/cmd/open", desk.rejected[0].reason, "J. Rivera", Role.OFFICER, NOW_S
+        )
+    ]
+
+
+async def test_a_body_that_is_too_long_is_not_read() -> None:
+    desk = Desk()
+    desk.send_raw("open", b" " * 20_000)
+    assert "20000 bytes" in await desk.refusal()
+
+
+@given(st.sampled_from([*COMMANDS, "nonsense", "a/b", ""]), st.binary(max_size=100))
+def test_no_bytes_of_a_sender_make_anything_raise(verb: str, body: bytes) -> None:
+    desk = Desk()
+    desk.send_raw(verb, body)
+    assert desk.given == []
+    assert len(desk.rejected) == 1
+
+
+@given(
+    st.sampled_from(sorted(COMMANDS)),
+    st.dictionaries(
+        st.sampled_from(["key", "by", "lane", "deadline", "passage", "count", "disposition"]),
+        st.recursive(
+            st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
+            lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=4), inner, max_size=2),
+            max_leaves=4,
+        ),
+        min_size=1,
+    ),
+)
+def test_an_order_with_anything_replaced_is_either_given_or_rejected_once(verb: str, changes: dict[str, Any]) -> None:
+    desk = Desk()
+    desk.send_raw(verb, json.dumps({**request(verb), **changes}).encode())
+    assert len(desk.given) + len(desk.rejected) == 1
+
+
+# --- repeats, floods and bounds --------------------------------------------------------------------------------------
+
+
+async def test_a_second_copy_of_an_order_in_hand_is_not_given_again_and_not_refused() -> None:
+    desk = Desk()
+    desk.send()
+    desk.send()
+    assert len(desk.given) == 1
+    assert desk.orders.counts.redelivered == 1
+    desk.orders.answer("key-0001", DONE)
+    assert [reply["result"] for reply in await desk.replies()] == ["done"]
+
+
+async def test_a_key_that_was_answered_is_refused_with_its_first_outcome() -> None:
+    desk = Desk()
+    desk.send()
+    desk.orders.answer("key-0001", DONE)
+    desk.send()
+    assert len(desk.given) == 1
+    assert [reply["reason"] for reply in await desk.replies()][1:] == [
+        "repeated: this key was used before, already answered done"
+    ]
+
+
+async def test_a_key_in_hand_is_refused_for_another_order() -> None:
+    desk = Desk()
+    desk.send()
+    desk.send("close")
+    assert len(desk.given) == 1
+    assert "repeated" in desk.rejected[0].reason
+
+
+async def test_a_key_answered_before_a_restart_is_refused() -> None:
+    desk = Desk()
+    desk.orders.remember("key-0001", Result.DONE, NOW_S - 3)
+    desk.send()
+    assert "already answered done" in await desk.refusal()
+
+
+async def test_more_orders_than_a_lane_can_have_in_hand_are_refused() -> None:
+    desk = Desk()
+    for n in range(PENDING_LIMIT + 1):
+        desk.send(key=f"key-{n:05}")
+    assert len(desk.given) == PENDING_LIMIT
+    assert "busy" in desk.rejected[0].reason
+
+
+async def test_a_flood_of_nonsense_does_not_flood_the_record() -> None:
+    desk = Desk()
+    for _ in range(1000):
+        desk.send_raw("open", b"{")
+    assert len(desk.rejected) == REJECTIONS_BURST
+    assert desk.orders.counts.rejected == 1000
+    assert desk.orders.counts.unrecorded == 1000 - REJECTIONS_BURST
+    desk.clock.mono_s += 10
+    desk.send_raw("open", b"{")
+    assert len(desk.rejected) == REJECTIONS_BURST + 1
+
+
+async def test_memory_for_keys_is_bounded_and_old_keys_make_room() -> None:
+    desk = Desk()
+    for n in range(10_000):
+        desk.clock.utc_s += 1
+        desk.send(key=f"key-{n:05}", deadline=desk.clock.utc_s + 5, response="")
+        desk.orders.answer(f"key-{n:05}", DONE)
+    assert len(desk.given) == 10_000
+    assert len(desk.orders._keys) <= 4096
+
+
+# --- the tools' side of the payload ----------------------------------------------------------------------------------
+
+
+def test_a_request_made_here_is_one_that_a_lane_takes() -> None:
+    actor = Actor("auto", Role.OFFICER, simulated=True)
+    for verb, fields in FIELDS.items():
+        made = command_bytes(
+            verb, fields, key="key-0001", actor=actor, lane="07", deadline_utc_s=NOW_S + 0.25, client="desk"
+        )
+        assert parse_command(verb, made).order() == Order("key-0001", actor, REQUESTS[verb], NOW_S + 0.25)
+
+
+def test_a_wrong_request_is_not_even_made() -> None:
+    with pytest.raises(Refusal, match="count"):
+        command_bytes(
+            "occupants",
+            {"passage": "p", "count": -1},
+            key="key-0001",
+            actor=Actor("a", Role.OFFICER),
+            lane="07",
+            deadline_utc_s=NOW_S,
+        )
+
+
+@given(st.binary(max_size=60))
+def test_no_bytes_make_reading_a_reply_raise(raw: bytes) -> None:
+    parse_reply(raw)
