@@ -207,10 +207,11 @@ def blame_portal(t: Turn, name: str) -> None:
 # --- leaving ---------------------------------------------------------------------------------------------------------
 
 
-def left_booth(t: Turn, passage: Passage) -> Passage:
-    """Nothing of the vehicle is on the booth loop any more, and it went forward."""
+def left_booth(t: Turn, passage: Passage, *, at_s: float | None = None) -> Passage:
+    """Nothing of the vehicle is on the booth loop any more (since `at_s`), and it went forward."""
     if passage.booth_s is not None and passage.booth_left_s is None:
-        passage = t.put(replace(passage, booth_left_s=t.now_s, booth_left_utc_s=t.utc_s, assess_s=None))
+        left_s = t.now_s if at_s is None else max(passage.booth_s, at_s)
+        passage = t.put(replace(passage, booth_left_s=left_s, booth_left_utc_s=t.utc_at(left_s), assess_s=None))
     end_permission(t, passage.id, "the vehicle has left the booth")
     return passage
 

@@ -253,8 +253,9 @@ def _candidates(t: Turn, site: Portal) -> tuple[str, ...]:
 
 def _another(t: Turn, index: int, occupancy: Occupancy) -> None:
     """Counting goes on though the vehicle has left the portal: there is a further one in it."""
-    name = tracking.seen_at_portal(t, t.setup.portals[index].zone)
     portal = t.radiation[index]
+    since_s = t.now_s - portal.hold_in_s - tracking.SPLIT_MARGIN_S
+    name = tracking.seen_at_portal(t, t.setup.portals[index].zone, since_s=since_s)
     if portal.counting is None:
         return
     passages = (*occupancy.passages, name)[-4:]

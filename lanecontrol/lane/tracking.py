@@ -64,9 +64,12 @@ _LONG_VEHICLES = frozenset({LaneType.COMMERCIAL, LaneType.FAST, LaneType.EMPTY, 
 # --- the portal sees somebody ----------------------------------------------------------------------------------------
 
 
-def seen_at_portal(t: Turn, zone: str) -> str:
-    """A vehicle is in the portal: its passage is opened. Answers its id."""
-    return open_passage(t, BEFORE, zone).id
+def seen_at_portal(t: Turn, zone: str, *, since_s: float | None = None) -> str:
+    """A vehicle is in the portal, perhaps for a while already: its passage is opened. Answers its id."""
+    passage = open_passage(t, BEFORE, zone)
+    if since_s is not None:
+        t.put(replace(passage, opened_s=since_s))
+    return passage.id
 
 
 def in_zone(t: Turn, place: int) -> tuple[str, ...]:
@@ -207,6 +210,7 @@ def _enter(t: Turn, passage: Passage, station: int) -> None:
         )
     )
     if station == t.plan.booth:
+        _relieve(t, passage)
         passage = arrive(t, passage)
     if station > t.plan.booth:
         passage = beyond_booth(t, passage)
@@ -215,6 +219,14 @@ def _enter(t: Turn, passage: Passage, station: int) -> None:
         assembly.arrived(t, passage)
     if first:
         _note_departure_from_portal(t, passage)
+
+
+def _relieve(t: Turn, passage: Passage) -> None:
+    """Another vehicle is on the booth loop: the one ahead left it about when it took the next."""
+    for other in t.live():
+        if other.id != passage.id and other.tail <= t.plan.booth < other.head:
+            other = t.put(replace(other, tail=t.plan.booth + 1))
+            left_booth(t, other, at_s=t.changed_s(other.head) if t.level(other.head) else t.now_s)
 
 
 def _let_go_of(t: Turn, passage: Passage) -> None:
@@ -312,7 +324,7 @@ def _note_departure_from_portal(t: Turn, passage: Passage) -> None:
     portals = []
     for portal in t.radiation:
         occupancy = portal.occupancy
-        if occupancy is not None and occupancy.passages[-1:] == (passage.id,) and occupancy.another_after_s is None:
+        if occupancy is not None and occupancy.passages[-1:] == (passage.id,):
             after_s = t.now_s + portal.hold_in_s + SPLIT_MARGIN_S
             portal = replace(portal, occupancy=replace(occupancy, another_after_s=after_s))
         portals.append(portal)
