@@ -28,16 +28,18 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from lanecontrol.clock import RealWork
 from lanecontrol.errors import DeviceError, LinkLost, ProtocolViolation
-from lanecontrol.port.mqtt_client import (
-    PACKET_LIMIT_BYTES,
-    QUEUE_LIMIT,
+from lanecontrol.port.mqtt_client import PACKET_LIMIT_BYTES, QUEUE_LIMIT
+from lanecontrol.port.mqtt_encode import SESSION_KEPT_S, Unsendable, encode_publish
+from lanecontrol.port.mqtt_greeting import link_url, refusal
+from lanecontrol.port.mqtt_packets import (
+    PACKET_TOO_LARGE,
     RETAIN_UNSUPPORTED,
     TAKEN_OVER,
-    link_url,
-    refusal,
+    V5,
+    WITH_WILL,
+    Connack,
+    reason_text,
 )
-from lanecontrol.port.mqtt_encode import SESSION_KEPT_S, Unsendable, encode_publish
-from lanecontrol.port.mqtt_packets import PACKET_TOO_LARGE, V5, WITH_WILL, Connack, reason_text
 from lanecontrol.port.transport import Broker, Greeting, Message, Received, TakenOver, Transport
 
 CLOSE_S = 1.0

@@ -13,16 +13,18 @@ from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
-from urllib.parse import urlsplit
 
 from lanecontrol.clock import RealWork
-from lanecontrol.errors import CredentialsRefused, DeviceError, LinkLost, ProtocolViolation
+from lanecontrol.errors import DeviceError, LinkLost, ProtocolViolation
 from lanecontrol.links import Link, Links
 from lanecontrol.port import mqtt_encode as encode
 from lanecontrol.port.mqtt_codec import Decoder
+from lanecontrol.port.mqtt_greeting import link_url, refusal
 from lanecontrol.port.mqtt_packets import (
     PACKET_TOO_LARGE,
     PROTOCOL_ERROR,
+    RETAIN_UNSUPPORTED,
+    TAKEN_OVER,
     V5,
     WITH_WILL,
     Connack,
@@ -35,40 +37,16 @@ from lanecontrol.port.mqtt_packets import (
     Violation,
     reason_text,
 )
+from lanecontrol.port.mqtt_pulse import Pulse
 from lanecontrol.port.transport import Broker, Greeting, Message, Received, TakenOver, Transport
 
 QUEUE_LIMIT = 64
 """Incoming messages that may wait to be received; told to an MQTT 5 broker as our receive maximum."""
 PACKET_LIMIT_BYTES = 1 << 20
 """The largest packet we take: commands, receipts and snapshots are far below."""
-QUIET = 0.75
-"""Share of the keepalive after which a silent connection is asked for a sign of life."""
-PATIENCE = 0.5
-"""Share of the keepalive that the sign may take: with QUIET a half-open link is noticed within 1.25 keepalives."""
 FAREWELL_S = 0.5
-RETAIN_UNSUPPORTED = 0x9A
-TAKEN_OVER = 0x8E
-_CREDENTIALS = frozenset((0x86, 0x87, 0x8A, 0x8C))
-_PASSING = frozenset((0x80, 0x83, 0x88, 0x89, 0x97, 0x9C, 0x9D, 0x9F))
-"""CONNACK codes that may be different next time."""
 _TICK_S = 0.001
 """Timers may fire this much early, by rounding."""
-
-
-def link_url(url: str) -> str:
-    """The link under an MQTT URL: `mqtt://host[:1883]`, `mqtts://host[:8883]?ca=...` or `mem://name`.
-
-    Raises ValueError.
-    """
-    parts = urlsplit(url)
-    if parts.scheme == "mem":
-        return url
-    known = {"mqtt": ("tcp", 1883), "mqtts": ("tls", 8883)}.get(parts.scheme)
-    if known is None or not parts.hostname:
-        raise ValueError(f"not a broker url: {url[:80]!r}; write mqtt://host:port or mqtts://host:port")
-    scheme, default = known
-    netloc = parts.netloc if parts.port else f"{parts.netloc.rstrip(':')}:{default}"
-    return f"{scheme}://{netloc}{parts.path}{'?' + parts.query if parts.query else ''}"
 
 
 class MqttConnector:
@@ -135,11 +113,8 @@ class MqttClient(Transport):
         self._room = asyncio.Event()
         self._room.set()
         # timers
-        self._keepalive_s = float(broker.keepalive_s)
-        self._sent_at = self._heard_at = self._loop.time()
-        self._asked_at: float | None = None
         self._deadline: asyncio.TimerHandle | None = None
-        self._pulse: asyncio.TimerHandle | None = None
+        self._pulse = Pulse(self._ask, self._fail, lambda: self._deaf)
 
     # --- connect ---
 
@@ -178,15 +153,13 @@ class MqttClient(Transport):
             raise refusal(connack)
         if connack.maximum_qos < 1:
             raise ProtocolViolation("connect", "the broker has no QoS 1")
-        if connack.keepalive_s is not None:
-            self._keepalive_s = float(connack.keepalive_s)
         self._window = connack.receive_maximum
         self._largest = connack.maximum_packet_bytes
         self._retains = connack.retain_available
         self.greeting = Greeting(
             connack.session_present, connack.receive_maximum, connack.maximum_packet_bytes, self._broker.protocol
         )
-        self._mind_pulse()
+        self._pulse.start(float(self._broker.keepalive_s if connack.keepalive_s is None else connack.keepalive_s))
 
     # --- publish ---
 
@@ -297,7 +270,7 @@ class MqttClient(Transport):
                 data = self._out[0] if len(self._out) == 1 else b"".join(self._out)
                 done = self._written
                 self._out, self._written = [], []
-                self._sent_at = self._loop.time()
+                self._pulse.sent()
                 await self._link.write(data)
                 for future in done:
                     if not future.done():
@@ -311,8 +284,7 @@ class MqttClient(Transport):
         try:
             while self._lost is None:
                 data = await self._link.read()
-                self._heard_at = self._loop.time()
-                self._asked_at = None
+                self._pulse.heard()
                 for packet in self._decoder.feed(data):
                     self._handle(packet)
                 if self._waiting and self._lost is None:
@@ -322,7 +294,7 @@ class MqttClient(Transport):
                     # More than our receive maximum: QoS 0, or MQTT 3.1.1. Whoever sends waits in the socket.
                     self._room.clear()
                     await self._room.wait()
-                    self._heard_at = self._loop.time()
+                    self._pulse.heard()
         except DeviceError as lost:
             self._fail(lost)
 
@@ -386,23 +358,9 @@ class MqttClient(Transport):
         else:
             self._deadline = self._loop.call_at(due_s, self._mind_deadline)
 
-    def _mind_pulse(self) -> None:
-        """Ask for a sign of life when it has been quiet, and give up when none comes (section 3.1.2.10)."""
-        if self._lost is not None or not self._keepalive_s:
-            return
-        now_s = self._loop.time() + _TICK_S
-        patience_s = self._keepalive_s * PATIENCE
-        if self._asked_at is not None and not self._deaf and now_s >= self._asked_at + patience_s:
-            self._fail(LinkLost("session", f"nothing heard for {now_s - self._heard_at:.1f} s"))
-            return
-        due_s = min(self._heard_at, self._sent_at) + self._keepalive_s * QUIET
-        if self._asked_at is None and now_s >= due_s:
-            self._asked_at = self._sent_at = self._loop.time()
-            self._hold()
-            self._write(encode.PINGREQ)
-        if self._asked_at is not None:
-            due_s = max(self._asked_at, self._loop.time()) + patience_s
-        self._pulse = self._loop.call_at(due_s, self._mind_pulse)
+    def _ask(self) -> None:
+        self._hold()
+        self._write(encode.PINGREQ)
 
     # --- real work ---
 
@@ -413,7 +371,7 @@ class MqttClient(Transport):
             self._work.outstanding += 1
 
     def _release(self) -> None:
-        waiting = self._flying or self._waiting or self._asking or self._written or self._asked_at is not None
+        waiting = self._flying or self._waiting or self._asking or self._written or self._pulse.asked
         if self._held and (self._lost is not None or not waiting):
             self._held = False
             self._work.outstanding -= 1
@@ -429,9 +387,9 @@ class MqttClient(Transport):
         if self._lost is not None:
             return
         self._lost = error
-        for timer in (self._deadline, self._pulse):
-            if timer is not None:
-                timer.cancel()
+        self._pulse.stop()
+        if self._deadline is not None:
+            self._deadline.cancel()
         futures: list[asyncio.Future[Any]] = [future for future, _ in self._flying.values()]
         futures += [future for future, _ in self._asking.values()]
         futures += [future for future, _ in self._waiting]
@@ -484,12 +442,3 @@ class MqttClient(Transport):
         await asyncio.wait((flushed,), timeout=FAREWELL_S)
         if flushed.done():
             flushed.exception()
-
-
-def refusal(connack: Connack) -> DeviceError:
-    why = f"refused by the broker: {reason_text(connack.code)}{connack.reason and ': ' + connack.reason}"
-    if connack.code in _CREDENTIALS:
-        return CredentialsRefused("connect", why)
-    if connack.code in _PASSING:
-        return LinkLost("connect", why)
-    return ProtocolViolation("connect", why)

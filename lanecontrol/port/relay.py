@@ -10,83 +10,24 @@ from __future__ import annotations
 import asyncio
 from bisect import insort
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from lanecontrol import forms
 from lanecontrol.errors import StorageUnavailable
-from lanecontrol.ledger.records import START, Head, Position, Row
+from lanecontrol.ledger.records import START, Position, Row
 from lanecontrol.port.mqtt_packets import PACKET_TOO_LARGE, TOPIC_INVALID, reason_text
+from lanecontrol.port.outbox import DEAD_LETTERS, DeadLetter, DeadLetters, Outbox
 from lanecontrol.port.payloads import CONTENT_TYPE
 from lanecontrol.port.tasks import together
 from lanecontrol.port.topics import BACKLOG_PROPERTY, CLASSES, LaneAddress
 from lanecontrol.port.transport import NO_SUBSCRIBERS, REFUSED, Message, Transport
 
+__all__ = ["DeadLetter", "DeadLetters", "Outbox", "Relay", "RelayCounts", "RelayPolicy"]
+
 T = TypeVar("T")
-
-DEAD_LETTERS = "dead-letters"
-"""Under this name the ledger keeps what could not be delivered."""
-DEAD_LETTERS_LIMIT = 1000
-"""So many are listed; of more the oldest are only counted. The events themselves stay in the ledger."""
-
-
-class Outbox(Protocol):
-    """What the relay asks of the ledger."""
-
-    @property
-    def head(self) -> Head:
-        """The last row on disk."""
-        ...
-
-    @property
-    def undelivered_count(self) -> int:
-        """Rows on disk that are not marked as delivered."""
-        ...
-
-    async def undelivered(self, after: Position, limit: int) -> Sequence[Row]:
-        """The next `limit` undelivered rows after a position, in order; fewer only when there are no more.
-
-        A row that is damaged on disk has no body.
-        """
-        ...
-
-    def mark_delivered(self, positions: Iterable[Position]) -> None:
-        """These need not be sent again."""
-        ...
-
-    async def beyond(self, position: Position) -> None:
-        """Wait until there is a row on disk after `position`."""
-        ...
-
-    async def get(self, key: str) -> bytes | None: ...
-
-    def put(self, key: str, value: bytes) -> asyncio.Future[None]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """An event that the broker refused for good. Its row in the ledger keeps what it said."""
-
-    position: int
-    epoch: int
-    seq: int
-    topic_class: str
-    code: int
-    """The broker's last reason code; 0 where it was never asked."""
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class DeadLetters:
-    """All of them: how many since the store was made, and the latest."""
-
-    count: int = 0
-    latest: tuple[DeadLetter, ...] = ()
-
-    def with_one(self, letter: DeadLetter) -> DeadLetters:
-        return DeadLetters(self.count + 1, (*self.latest, letter)[-DEAD_LETTERS_LIMIT:])
 
 
 @dataclass(frozen=True, slots=True)

@@ -168,6 +168,7 @@ class PortSession:
                     await self._serve(broker, transport)
                 except asyncio.CancelledError:
                     await self._farewell(transport)
+                    self._stopped(broker)
                     raise
         except DeviceError as failure:
             self._down(broker, failure)
@@ -265,6 +266,9 @@ class PortSession:
         before = self._status
         self._status = PortStatus(True, broker.url, "", self._clock.now(), 0, before.connections + 1)
         self._emit(SOURCE, CentralChanged(True, f"connected to {broker.url}"))
+
+    def _stopped(self, broker: Broker) -> None:
+        self._status = PortStatus(False, broker.url, "stopped", self._clock.now(), 0, self._status.connections)
 
     def _down(self, broker: Broker, failure: DeviceError) -> None:
         before = self._status

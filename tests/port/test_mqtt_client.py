@@ -22,7 +22,8 @@ from port_bench import (
 )
 
 from lanecontrol.errors import CredentialsRefused, LinkLost, ProtocolViolation
-from lanecontrol.port.mqtt_client import QUEUE_LIMIT, link_url
+from lanecontrol.port.mqtt_client import QUEUE_LIMIT
+from lanecontrol.port.mqtt_greeting import link_url
 from lanecontrol.port.transport import Message, TakenOver
 
 

@@ -26,6 +26,7 @@ from lanecontrol.commands import (
     OpenLane,
     Order,
     Outcome,
+    Request,
     ResetLane,
     Result,
     Role,
@@ -59,7 +60,7 @@ FIELDS: dict[str, dict[str, Any]] = {
     "emergency": {"reason": "fire"},
     "next": {},
 }
-REQUESTS = {
+REQUESTS: dict[str, Request] = {
     "disposition": Dispose("p1", Disposition.RELEASED, ("a",), "b"),
     "occupants": SetOccupants("p1", 3),
     "acknowledge": Acknowledge("a1"),
@@ -350,9 +351,7 @@ async def test_what_could_be_read_of_a_malformed_order_is_on_record() -> None:
     desk = Desk()
     desk.send(lane=None)
     assert desk.rejected == [
-        OrderRejected(
-            "poe/laredo/lane/07/cmd/open", desk.rejected[0].reason, "J. Rivera", Role.OFFICER, NOW_S
-        )
+        OrderRejected("poe/laredo/lane/07/cmd/open", desk.rejected[0].reason, "J. Rivera", Role.OFFICER, NOW_S)
     ]
 
 

@@ -1,0 +1,472 @@
+"""The session: present at the port for ever, whatever the broker does; and the tools' client on the other side.
+
+The memory broker is another hand's reading of the standard; only its public class is used.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from itertools import count, pairwise
+from typing import Any
+
+import pytest
+from port_bench import DISCONNECT, PUBLISH, Peer, Raw, connack
+from test_relay import FakeOutbox
+
+from lanecontrol.announcements import DeviceStateChanged, OrderRejected
+from lanecontrol.clock import AnchoredClock, RealWork
+from lanecontrol.commands import DONE, Actor, Outcome, Result, Role
+from lanecontrol.errors import LinkLost
+from lanecontrol.events import CentralChanged, DeviceState, Event, Identity, OrderGiven
+from lanecontrol.links import Link, LinkOpener, MemoryLink, MemoryNet
+from lanecontrol.port.central import PortClient
+from lanecontrol.port.mqtt_client import MqttConnector
+from lanecontrol.port.order_payloads import Refusal
+from lanecontrol.port.orders import Orders
+from lanecontrol.port.relay import Relay
+from lanecontrol.port.session import CAP_S, SLOW_S, Birth, PortSession
+from lanecontrol.port.topics import LaneAddress
+from lanecontrol.port.transport import Broker, Message
+from sim.broker import MemoryBroker
+
+LANE = LaneAddress("laredo", "07", simulated=True)
+ROOT = "sim/poe/laredo/lane/07"
+OFFICER = Actor("auto", Role.OFFICER, simulated=True)
+PORTAL = DeviceStateChanged("portal", "rpm.rapiscan", DeviceState.ONLINE, "", 5.0, Identity())
+
+
+@dataclass
+class Port:
+    """One lane's session, the memory broker it may reach, and all that came of it."""
+
+    net: MemoryNet = field(default_factory=MemoryNet)
+    outbox: FakeOutbox = field(default_factory=FakeOutbox)
+    work: RealWork = field(default_factory=RealWork)
+    clock: AnchoredClock = field(default_factory=lambda: AnchoredClock(1_800_000_000.0))
+    events: list[tuple[float, Event]] = field(default_factory=list)
+    rejected: list[OrderRejected] = field(default_factory=list)
+    brokers: tuple[str, ...] = ("mem://broker",)
+    links: list[Link] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.connect = MqttConnector(LinkOpener(self.net), self.work)
+        self.orders = Orders(LANE, clock=self.clock, emit=self._take, rejected=self.rejected.append, work=self.work)
+        self.relay = Relay(self.outbox, LANE)
+        self.session = PortSession(
+            connect=self.connect,
+            brokers=[Broker(url, "lane-07", keepalive_s=10) for url in self.brokers],
+            address=LANE,
+            birth=Birth(3, {"lanecontrol": "0.1.0"}, "abcd"),
+            relay=self.relay,
+            orders=self.orders,
+            clock=self.clock,
+            rng=random.Random(7),
+            emit=self._take,
+            devices=("portal", "reader"),
+        )
+
+    def _take(self, source: str, event: Event) -> None:
+        assert source == "port"
+        self.events.append((asyncio.get_running_loop().time(), event))
+
+    @property
+    def reached(self) -> list[bool]:
+        return [event.reachable for _, event in self.events if isinstance(event, CentralChanged)]
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[asyncio.Task[Any]]:
+        task = asyncio.ensure_future(self.session.run())
+        try:
+            yield task
+        finally:
+            task.cancel()
+            await asyncio.wait((task,))
+            if not task.cancelled():
+                task.result()
+
+    def serve(self) -> None:
+        broker = MemoryBroker()
+
+        async def serve(link: Link) -> None:
+            self.links.append(link)
+            await broker.serve(link)
+
+        self.net.listen("broker", serve)
+
+    def cut(self) -> None:
+        """Cut the connection that was made last."""
+        link = self.links[-1]
+        assert isinstance(link, MemoryLink)
+        link.drop()
+
+    @asynccontextmanager
+    async def central(self, name: str = "central") -> AsyncIterator[PortClient]:
+        keys = count()
+        client = PortClient(
+            self.connect,
+            Broker("mem://broker", name),
+            clock=self.clock,
+            new_key=lambda: f"{name}-{next(keys):05}",
+            work=self.work,
+        )
+        async with client as found:
+            yield found
+
+    async def retained(self) -> dict[str, Any]:
+        """What stands at the broker now."""
+        found: dict[str, Any] = {}
+        async with self.connect(Broker("mem://broker", "looker")) as transport:
+            await transport.subscribe(["#"])
+            try:
+                while True:
+                    async with asyncio.timeout(1):
+                        received = await transport.receive()
+                    assert received.retained
+                    found[received.topic] = json.loads(received.payload)
+            except TimeoutError:
+                return found
+
+
+@pytest.fixture
+def port() -> Port:
+    return Port()
+
+
+# --- presence --------------------------------------------------------------------------------------------------------
+
+
+async def test_the_birth_stands_retained_and_says_who_is_there(port: Port) -> None:
+    port.serve()
+    async with port.running():
+        await asyncio.sleep(1)
+        status = (await port.retained())[f"{ROOT}/status"]
+    assert status == {
+        "state": "online",
+        "epoch": 3,
+        "versions": {"lanecontrol": "0.1.0"},
+        "config_hash": "abcd",
+        "simulated": True,
+        "at_utc_s": 1_800_000_000.0,
+    }
+    assert port.reached == [True]
+    assert port.session.status().connected is False
+
+
+async def test_stopping_on_purpose_says_stopped(port: Port) -> None:
+    port.serve()
+    async with port.running():
+        await asyncio.sleep(1)
+    assert (await port.retained())[f"{ROOT}/status"]["state"] == "stopped"
+    assert port.work.outstanding == 0
+
+
+async def test_a_lane_that_is_cut_off_is_lost_to_the_port_until_it_is_back(port: Port) -> None:
+    port.serve()
+    async with port.central() as central:
+        await central.subscribe([f"{ROOT}/status"])
+        session = asyncio.ensure_future(port.session.run())
+        events = central.events()
+        assert json.loads((await anext(events)).raw)["state"] == "online"
+        port.cut()
+        assert json.loads((await anext(events)).raw)["state"] == "lost"
+        assert json.loads((await anext(events)).raw)["state"] == "online"
+        session.cancel()
+        assert json.loads((await anext(events)).raw)["state"] == "stopped"
+        await asyncio.wait((session,))
+
+
+async def test_device_states_stand_retained_and_the_newest_counts(port: Port) -> None:
+    port.serve()
+    port.session.device_changed(PORTAL)
+    async with port.running():
+        await asyncio.sleep(1)
+        changed = DeviceStateChanged("portal", "rpm.rapiscan", DeviceState.OFFLINE, "silent", 9.0, Identity())
+        port.session.device_changed(changed)
+        await asyncio.sleep(1)
+        found = (await port.retained())[f"{ROOT}/device/portal"]
+    assert (found["state"]["state"], found["state"]["reason"]) == ("offline", "silent")
+    assert found["simulated"] is True
+
+
+async def test_everything_retained_is_published_again_to_a_broker_that_lost_it(port: Port) -> None:
+    port.serve()
+    port.session.device_changed(PORTAL)
+    async with port.running():
+        await asyncio.sleep(1)
+        await port.net.unlisten_and_wait("broker")
+        await asyncio.sleep(30)
+        port.serve()  # a new one, with nothing in it
+        await asyncio.sleep(CAP_S)
+        assert set(await port.retained()) == {f"{ROOT}/status", f"{ROOT}/device/portal"}
+    assert port.reached == [True, False, True]
+
+
+async def test_the_state_of_a_device_that_is_no_longer_there_is_cleared_away(port: Port) -> None:
+    port.serve()
+    async with port.connect(Broker("mem://broker", "earlier-run")) as transport:
+        for name in ("portal", "reader", "scanner"):
+            await transport.publish(Message(f"{ROOT}/device/{name}", b'{"old":1}', retain=True))
+    port.session.device_changed(PORTAL)
+    async with port.running():
+        await asyncio.sleep(1)
+        found = await port.retained()
+    assert set(found) == {f"{ROOT}/status", f"{ROOT}/device/portal", f"{ROOT}/device/reader"}
+    assert "old" not in found[f"{ROOT}/device/portal"]
+    assert "old" in found[f"{ROOT}/device/reader"]  # known, and will be replaced when it has a state
+
+
+# --- reconnecting ----------------------------------------------------------------------------------------------------
+
+
+async def test_without_a_broker_the_port_is_reported_unreachable_once_and_tried_for_ever(port: Port) -> None:
+    async with port.running():
+        await asyncio.sleep(600)
+        assert port.reached == [False]
+        assert 40 <= port.session.status().attempts <= 120
+        assert "nobody listens" in port.session.status().reason
+        port.serve()
+        await asyncio.sleep(CAP_S)
+        assert port.reached == [False, True]
+
+
+async def test_waits_between_attempts_grow_and_are_jittered(port: Port) -> None:
+    attempts: list[float] = []
+
+    async def refuse(link: Link) -> None:
+        attempts.append(asyncio.get_running_loop().time())
+        await link.close()
+
+    port.net.listen("broker", refuse)
+    async with port.running():
+        await asyncio.sleep(120)
+    waits = [after - before for before, after in pairwise(attempts)]
+    assert waits[0] <= 0.5
+    assert max(waits) > 7.5
+    assert max(waits) <= CAP_S + 0.1
+    assert len({round(wait, 3) for wait in waits}) > len(waits) - 2
+
+
+async def test_a_connection_that_had_worked_is_made_again_at_once(port: Port) -> None:
+    port.serve()
+    async with port.running():
+        for n in range(1, 6):
+            await asyncio.sleep(3)
+            assert port.session.status().connections == n
+            port.net.drop("broker")
+        await asyncio.sleep(0.3)
+        assert port.session.status().connected
+
+
+async def test_a_link_that_flaps_makes_progress_in_every_window(port: Port) -> None:
+    port.serve()
+    port.outbox.commit(*["passage"] * 5000)
+    async with port.running():
+        rng = random.Random(1)
+        before = 0
+        for _ in range(8):
+            await asyncio.sleep(0.3 + rng.random())
+            port.net.drop("broker")
+            assert len(port.outbox.delivered) > before or port.outbox.undelivered_count == 0
+            before = len(port.outbox.delivered)
+        async with asyncio.timeout(60):
+            await port.relay.wait_delivered()
+
+
+async def test_the_brokers_are_tried_in_order() -> None:
+    port = Port(brokers=("mem://first", "mem://broker"))
+    port.serve()
+    async with port.running():
+        await asyncio.sleep(1)
+        assert port.session.status().broker == "mem://broker"
+        first = MemoryBroker()
+        port.net.listen("first", first.serve)
+        port.net.drop("broker")
+        await asyncio.sleep(1)
+        assert port.session.status().broker == "mem://first"
+
+
+async def test_who_is_refused_tries_again_slowly(port: Port) -> None:
+    attempts: list[float] = []
+
+    async def refuse(link: Link) -> None:
+        attempts.append(asyncio.get_running_loop().time())
+        await Peer(link).welcome(connack(code=0x87))
+
+    port.net.listen("broker", refuse)
+    async with port.running():
+        await asyncio.sleep(60)
+    assert all(after - before >= SLOW_S for before, after in pairwise(attempts))
+    assert "not authorised" in port.session.status().reason
+
+
+async def test_two_daemons_with_one_client_id_do_not_fight(port: Port) -> None:
+    port.serve()
+    async with port.running():
+        await asyncio.sleep(1)
+        async with port.connect(Broker("mem://broker", "lane-07")):
+            await asyncio.sleep(10)
+            assert not port.session.status().connected
+            assert "another client" in port.session.status().reason
+        await asyncio.sleep(SLOW_S)
+        assert port.session.status().connected
+
+
+async def test_a_broker_that_forbids_some_retained_topic_is_still_used_and_this_is_visible(port: Port) -> None:
+    taken: list[Raw] = []
+
+    async def serve(link: Link) -> None:
+        peer = Peer(link)
+        await peer.welcome()
+        await peer.grant()
+        await peer.grant()
+        while True:
+            packet = await peer.next()
+            if packet.kind == PUBLISH:
+                taken.append(packet)
+                await peer.ack(packet, 0x87 if packet.topic.endswith("portal") else 0)
+
+    port.net.listen("broker", serve)
+    port.session.device_changed(PORTAL)
+    port.outbox.commit("alarm")
+    async with port.running():
+        await asyncio.sleep(1)
+        assert port.session.status().connected
+        assert port.session.status().retained_refused == (f"{ROOT}/device/portal: not authorised (0x87)",)
+        assert port.outbox.delivered == [1]
+    assert taken[0].topic == f"{ROOT}/status"
+
+
+async def test_a_stop_that_the_broker_does_not_answer_takes_half_a_second_and_leaves_the_will(port: Port) -> None:
+    loop = asyncio.get_running_loop()
+    ended: list[Raw] = []
+
+    async def serve(link: Link) -> None:
+        peer = Peer(link)
+        await peer.welcome()
+        await peer.grant()
+        await peer.grant()
+        await peer.ack(await peer.expect(PUBLISH))
+        while True:
+            ended.append(await peer.next())
+
+    port.net.listen("broker", serve)
+    async with port.running():
+        await asyncio.sleep(1)
+        began_s = loop.time()
+    assert loop.time() - began_s <= 1.0
+    assert (ended[-1].kind, ended[-1].body) == (DISCONNECT, b"\x04")
+
+
+# --- events and orders, end to end -----------------------------------------------------------------------------------
+
+
+async def test_the_tools_client_sees_events_with_their_backlog_mark(port: Port) -> None:
+    port.serve()
+    port.outbox.commit("passage")
+    async with port.central() as central:
+        await central.subscribe([f"{ROOT}/event/#"])
+        async with port.running():
+            events = central.events()
+            first = await anext(events)
+            port.outbox.commit("alarm")
+            second = await anext(events)
+    assert (first.topic, first.raw, first.backlog) == (f"{ROOT}/event/passage", b"1", True)
+    assert (second.topic, second.raw, second.backlog) == (f"{ROOT}/event/alarm", b"2", False)
+    assert first.event is None  # the body in this test is no event
+
+
+async def answer_all(port: Port, outcome: Outcome) -> None:
+    """The lane: answers each order once."""
+    answered = 0
+    while True:
+        await asyncio.sleep(0.01)
+        given = [event for _, event in port.events if isinstance(event, OrderGiven)]
+        for event in given[answered:]:
+            port.orders.answer(event.order.key, outcome)
+        answered = len(given)
+
+
+@pytest.fixture
+async def lane(port: Port) -> AsyncIterator[Port]:
+    port.serve()
+    answering = asyncio.ensure_future(answer_all(port, DONE))
+    async with port.running():
+        await asyncio.sleep(1)
+        yield port
+    answering.cancel()
+
+
+async def test_an_order_is_answered_to_whoever_gave_it(lane: Port) -> None:
+    async with lane.central() as central, lane.central("other") as other:
+        await other.subscribe([f"{ROOT}/reply/#"])
+        reply = await central.command(LANE, "disposition", {"passage": "p1", "disposition": "RELEASED"}, actor=OFFICER)
+        assert (reply.result, reply.reason, reply.lane) == (Result.DONE, "", "07")
+        second = await central.command(LANE, "open", {}, actor=OFFICER)
+        assert second.key != reply.key
+        assert lane.work.outstanding == 0
+
+
+async def test_several_orders_at_once_get_their_own_replies(lane: Port) -> None:
+    async with lane.central() as central:
+        replies = await asyncio.gather(*(central.command(LANE, "open", {}, actor=OFFICER) for _ in range(20)))
+    assert len({reply.key for reply in replies}) == 20
+    assert {reply.result for reply in replies} == {Result.DONE}
+
+
+async def test_an_order_that_the_lane_refuses_comes_back_with_the_reason(lane: Port) -> None:
+    async with lane.central() as central:
+        real = LaneAddress("laredo", "07")
+        reply = await central.command(LANE, "disposition", {"passage": "p", "disposition": "VOID"}, actor=OFFICER)
+        assert reply.result is Result.DONE
+        nobody = await central.command(real, "open", {}, actor=OFFICER)
+        assert (nobody.result, nobody.reason) == (Result.REFUSED, "no such lane is listening")
+
+
+async def test_a_malformed_order_is_not_even_sent(lane: Port) -> None:
+    async with lane.central() as central:
+        with pytest.raises(Refusal, match="disposition"):
+            await central.command(LANE, "disposition", {"passage": "p", "disposition": "LET_GO"}, actor=OFFICER)
+        with pytest.raises(Refusal, match="unknown"):
+            await central.command(LANE, "explode", {}, actor=OFFICER)
+
+
+async def test_an_order_sent_to_be_retained_is_refused_live_and_stored(lane: Port) -> None:
+    async with lane.connect(Broker("mem://broker", "careless")) as transport:
+        await transport.publish(Message(f"{ROOT}/cmd/open", b"{}", retain=True))
+        await asyncio.sleep(0.1)
+        assert "retained" in lane.rejected[0].reason
+        lane.net.drop("broker")
+        await asyncio.sleep(3)
+    assert len(lane.rejected) == 2
+    assert "retained" in lane.rejected[1].reason
+
+
+async def test_an_order_without_an_answer_ends_as_unknown_in_time(port: Port) -> None:
+    loop = asyncio.get_running_loop()
+    port.serve()
+    async with port.running():
+        await asyncio.sleep(1)
+        async with port.central() as central:
+            began_s = loop.time()
+            reply = await central.command(LANE, "open", {}, actor=OFFICER, timeout_s=3)
+            assert reply.result is Result.UNKNOWN
+            assert loop.time() - began_s == pytest.approx(3.0)
+
+
+async def test_a_broker_lost_while_an_order_is_out_is_told(port: Port) -> None:
+    port.serve()
+    async with port.running():
+        await asyncio.sleep(1)
+        async with port.central() as central:
+            asking = asyncio.ensure_future(central.command(LANE, "open", {}, actor=OFFICER))
+            await asyncio.sleep(0.5)
+            port.net.drop("broker")
+            with pytest.raises(LinkLost):
+                await asking
+            with pytest.raises(LinkLost):
+                await anext(central.events())
