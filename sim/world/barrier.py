@@ -38,11 +38,6 @@ class Barrier:
         return green and not self._outputs.get((signal.device, signal.red), False)
 
     @property
-    def view(self) -> int:
-        """What drivers see, as one number: it changes when anything does that they act upon."""
-        return 2 * self.proceed + self.passable
-
-    @property
     def passable(self) -> bool:
         """The gate is open, or there is none."""
         return self._scene.gate is None or self.position >= PASSABLE_FROM

@@ -58,7 +58,6 @@ class Vehicle:
         "rear_m",
         "release_seen_s",
         "released",
-        "rests_on",
         "speed_mps",
         "stood_since_s",
         "stop_at_m",
@@ -81,8 +80,6 @@ class Vehicle:
         """How far a back-out or a reversal has come: 0 ahead, 1 pausing, 2 reversing, 3 pausing, 4 done."""
         self.manoeuvring = plan.conduct in MANOEUVRES
         """It still has a back-out or a reversal ahead of it, or is about it: the others keep away."""
-        self.rests_on: tuple[float, int] | None = None
-        """Standing, and will until one of these changes: the rear ahead, what the driver sees of signal and gate."""
         self.pause_until_s = 0.0
         self.goes_at_s: float | None = None
         self.stood_since_s: float | None = None
@@ -143,30 +140,14 @@ class Traffic:
         """Move everybody by `dt_s` up to `now_s`; the vehicles that left."""
         self._arrive(now_s)
         leader: Vehicle | None = None
-        view = self._barrier.view
         for vehicle in self.vehicles:
-            rests_on = (math.inf if leader is None else leader.rear_m, view)
-            if vehicle.rests_on == rests_on:
-                leader = vehicle if leader is None or vehicle.rear_m <= leader.rear_m else leader
-                continue
             if vehicle.plan.conduct is Conduct.ABREAST and leader is not None:
                 self._beside(vehicle, leader)
             else:
                 self._move(vehicle, leader, now_s, dt_s)
             self._booth(vehicle, now_s)
-            vehicle.rests_on = rests_on if self._rests(vehicle) else None
             leader = vehicle if leader is None or vehicle.rear_m <= leader.rear_m else leader
         return self._leave(now_s)
-
-    @staticmethod
-    def _rests(vehicle: Vehicle) -> bool:
-        """It stands, and no clock of its own will make it move."""
-        return (
-            vehicle.stood_since_s is not None
-            and vehicle.goes_at_s is None
-            and vehicle.release_seen_s is None
-            and not vehicle.manoeuvring
-        )
 
     # --- coming and going ---
 

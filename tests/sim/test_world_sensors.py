@@ -22,7 +22,7 @@ from sim.readings import (
     TagAnswer,
     Vacant,
 )
-from sim.world.chance import poisson
+from sim.world.chance import PoissonTable, poisson
 from sim.world.portal_rules import GammaRule, NeutronRule
 from sim.world.rehearsal import play
 from sim.world.scenario import Scenario
@@ -83,6 +83,14 @@ def test_counts_are_poisson(mean: float) -> None:
     assert statistics.variance(counts) == pytest.approx(mean, rel=0.05)
     share_of_zero = counts.count(0) / len(counts)
     assert share_of_zero == pytest.approx(math.exp(-mean), abs=0.01)
+
+
+@pytest.mark.parametrize("mean", [0.0, 6.7, 76.4, 1000.0])
+def test_counts_from_a_table_are_poisson_too(mean: float) -> None:
+    rng, table = random.Random(3), PoissonTable(mean)
+    counts = [table.draw(rng) for _ in range(20_000)]
+    assert statistics.fmean(counts) == pytest.approx(mean, rel=0.03)
+    assert statistics.variance(counts) == pytest.approx(mean, rel=0.05)
 
 
 def test_nothing_counts_where_there_is_nothing() -> None:
