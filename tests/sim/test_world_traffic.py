@@ -73,7 +73,7 @@ def test_ordinary_vehicles_all_pass_in_order_and_never_touch_nor_roll_back(seed:
     assert truth.gate_strikes == 0 and not any(vehicle.unreleased for vehicle in truth.vehicles)
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(seed=st.integers(0, 2**32))
 @example(seed=1)
 def test_bodies_keep_apart_and_the_lane_empties_whatever_the_drivers_do(seed: int) -> None:
