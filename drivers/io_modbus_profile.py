@@ -6,6 +6,7 @@ lane file. Must never contain code for one make: a new module is a new file.
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.resources import files
 from typing import Annotated, Literal
 
@@ -89,8 +90,11 @@ def shipped() -> tuple[str, ...]:
     return tuple(sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml")))
 
 
+@cache
 def load(name: str) -> Profile:
-    """The shipped profile `name`. Raises KeyError where there is none, pydantic.ValidationError on a wrong file."""
+    """The shipped profile `name`, read once: it is asked for at every command.
+
+    Raises KeyError where there is none, pydantic.ValidationError on a wrong file."""
     from ruamel.yaml import YAML
 
     if name not in shipped():

@@ -182,7 +182,6 @@ class Lane:
             setup=self.setup,
             limit_bytes=self.loaded.store.recorder_mib * 1024 * 1024,
             inline=self._around.inline_store,
-            work=self._around.work,
             on_fault=lambda why: self._log.error("flight recorder", reason=why),
         )
 

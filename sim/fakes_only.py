@@ -21,7 +21,7 @@ from lanecontrol.port.mqtt_client import MqttConnector
 from lanecontrol.port.topics import LaneAddress
 from lanecontrol.port.transport import Broker
 from lanecontrol.scaled_loop import ScaledLoop, scaled_utc
-from sim.lanefile import Replaced, lane_file, patient_modules
+from sim.lanefile import Replaced, lane_file, module_settings
 from sim.port_desk import LaneDesk, PortDesk
 from sim.score import Run, score
 from sim.score_file import Score
@@ -68,7 +68,7 @@ async def _serve(wanted: Elsewhere, tell: Tell) -> Score:
         urls = await stack.enter_async_context(stage.serve(Wiring("tcp")))
         store = wanted.write_config.resolve().with_suffix(".store")
         kinds = {device: config.kind for device, config in wanted.simulation.fakes.items()}
-        settings = patient_modules(kinds, wanted.speed)
+        settings = module_settings(kinds, wanted.speed)
         own = Replaced(LANE, urls, wanted.broker, store, wanted.speed, anchor_utc_s, settings)
         wanted.write_config.write_text(lane_file(wanted.simulation.lane, own), encoding="utf-8")
         setup = load(wanted.write_config).setup

@@ -26,19 +26,18 @@ class Replaced:
     """Further settings of a device, by its id."""
 
 
-def patient_modules(devices: Mapping[str, str], scale: float) -> dict[str, dict[str, Any]]:
+def module_settings(devices: Mapping[str, str], scale: float) -> dict[str, dict[str, Any]]:
     """Settings of the I/O modules among `devices` (id to kind) where lane time runs `scale` times as fast.
 
     The wire and the machine do not run faster: an answer that takes 5 ms takes `scale` times that in lane time, and
-    the limits that mean real milliseconds grow with it.
+    the limits that mean real milliseconds grow with it. A poll of 100 ms is what the world's own steps are worth.
     """
-    limits_ms = {"request_timeout_ms": 70, "stale_limit_ms": 250, "readback_ms": 500}
-    longer = {name: round(value * scale) for name, value in limits_ms.items()}
-    return {
-        device: {"poll_ms": 100, "silence_timeout_s": min(60.0, 1.0 * scale), **longer}
-        for device, kind in devices.items()
-        if kind == "io.modbus" and scale > 1
-    }
+    settings: dict[str, Any] = {"poll_ms": 100}
+    if scale > 1:
+        limits_ms = {"request_timeout_ms": 70, "stale_limit_ms": 250, "readback_ms": 500}
+        settings |= {name: round(value * scale) for name, value in limits_ms.items()}
+        settings["silence_timeout_s"] = min(60.0, 1.0 * scale)
+    return {device: settings for device, kind in devices.items() if kind == "io.modbus"}
 
 
 def lane_file(base: Path, own: Replaced) -> str:

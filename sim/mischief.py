@@ -65,14 +65,14 @@ class Mischiefs:
     """The faults of one device, by lane time."""
 
     def __init__(self, planned: tuple[Mischief, ...], lane_s: Callable[[], float], rng: random.Random) -> None:
-        self._planned = planned
+        self.planned = planned
         self._lane_s = lane_s
         self.rng = rng
 
     def now(self, *kinds: What) -> Mischief | None:
         """The fault of one of these kinds that is under way."""
         at = self._lane_s()
-        return next((m for m in self._planned if m.what in kinds and m.active(at)), None)
+        return next((m for m in self.planned if m.what in kinds and m.active(at)), None)
 
     def lasts_s(self, fault: Mischief) -> float:
         """How long `fault` still lasts."""
@@ -81,7 +81,7 @@ class Mischiefs:
     def until_next_s(self, kind: What) -> float | None:
         """Seconds until the next fault of this kind begins; None when none is planned."""
         at = self._lane_s()
-        return min((m.at_s - at for m in self._planned if m.what is kind and m.at_s > at), default=None)
+        return min((m.at_s - at for m in self.planned if m.what is kind and m.at_s > at), default=None)
 
 
 def bend(reading: Reading, faults: Mischiefs) -> Reading | None:

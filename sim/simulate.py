@@ -26,7 +26,7 @@ from lanecontrol.port.transport import Broker
 from lanecontrol.scaled_loop import ScaledLoop, scaled_utc
 from sim.broker import MemoryBroker, iotcore_broker
 from sim.fake import Fake
-from sim.lanefile import Replaced, lane_file, patient_modules
+from sim.lanefile import Replaced, lane_file, module_settings
 from sim.mischief import Mischief
 from sim.officer import AutomaticOfficer, Manner, Seen
 from sim.port_desk import LaneDesk, PortDesk
@@ -245,7 +245,7 @@ class _Simulating:
         name = f"{7 + number:02d}"
         path = self.folder / f"lane-{name}.yaml"
         kinds = {device: config.kind for device, config in self.options.simulation.fakes.items()}
-        settings = patient_modules(kinds, self.options.speed or 1.0)
+        settings = module_settings(kinds, self.options.speed or 1.0)
         own = Replaced(name, urls, self.broker, self.folder / f"store-{name}", settings=settings)
         path.write_text(lane_file(self.options.simulation.lane, own), encoding="utf-8")
         salts = random.Random(self.rng.random())

@@ -84,7 +84,10 @@ class Stage:
 
         async def handle(link: Link) -> None:
             with suppress(LinkLost):  # the client went: the normal end
-                await serve_with(link, faults, fake.serve)
+                if faults.planned:
+                    await serve_with(link, faults, fake.serve)
+                else:
+                    await fake.serve(link)
 
         return handle
 
@@ -112,6 +115,7 @@ class Stage:
     def tick(self) -> None:
         """One step of the world."""
         for sensed in self.world.advance(TICK_S):
-            reading = bend(sensed.reading, self._faults[sensed.device])
+            faults = self._faults[sensed.device]
+            reading = bend(sensed.reading, faults) if faults.planned else sensed.reading
             if reading is not None:
                 self.fakes[sensed.device].sense(reading)
