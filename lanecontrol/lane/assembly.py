@@ -33,8 +33,17 @@ ONE_VOTE_S = 0.9
 """One vote per tag and place in this time; readers repeat a tag about once a second (tracking rules)."""
 LINGER_S = 1.0
 """A card may still answer this long after its vehicle has left the booth loop: the field ends behind it."""
-AGAINST = 0.3
-"""Factor for every counted read at which the passage was not within reach."""
+STRAY_POWER = 4
+"""The part of the counted reads at which the passage was within reach, to this power: a card that is read as often
+without its supposed vehicle is worth a sixteenth, one stray read in ten hardly matters."""
+ONE_READ_S = 1.1
+"""A card that lies in the field is counted about this often."""
+ROW_S = 2.4
+"""Counted reads no further apart than this are in a row: one in between may have been missed."""
+THIN, FULL = 0.45, 0.7
+"""Read at less than the first part of the times one would expect, a card is not in this vehicle; from the second on
+it plainly may be. Reads from the wrong zone come to about a tenth. A row of four says the same: it was shown and put
+away again."""
 UNREAD_FREE_S = 1.5
 UNREAD_SCALE_S = 3.0
 UNREAD_LEAST = 0.05
@@ -70,7 +79,7 @@ def tag_read(t: Turn, read: TagRead) -> bool:
     if announce:
         t.tell(TagSighted(seen.number, seen.kind, t.given.source, zone, read.antenna, t.utc_s, rssi))
     counts = place != NOWHERE and (reading.counted == 0 or t.now_s - reading.counted_s >= ONE_VOTE_S - EARLY_S)
-    votes = _voted(t, reading.votes, place, strength(rssi)) if counts else reading.votes
+    votes = _voted(t, reading, place, strength(rssi)) if counts else reading.votes
     after = Reading(
         seen,
         reading.reads + 1,
@@ -113,7 +122,7 @@ def plate_read(t: Turn, read: PlateRead) -> bool:
         last_s=t.now_s,
         last_utc_s=t.utc_s,
         counted_s=t.now_s,
-        votes=_voted(t, reading.votes, place, max(0.2, confidence)) if place != NOWHERE else reading.votes,
+        votes=_voted(t, reading, place, max(0.2, confidence)) if place != NOWHERE else reading.votes,
         sighted=sighted,
         confidence=max(reading.confidence, confidence),
         late_reads=reading.late_reads + (1 if reading.owner else 0),
@@ -200,11 +209,13 @@ def _make_room(t: Turn, readings: tuple[Reading, ...]) -> tuple[Reading, ...]:
 # --- votes -----------------------------------------------------------------------------------------------------------
 
 
-def _voted(t: Turn, votes: tuple[Vote, ...], place: int, level: float) -> tuple[Vote, ...]:
-    """The votes after one counted read at `place`."""
+def _voted(t: Turn, reading: Reading, place: int, level: float) -> tuple[Vote, ...]:
+    """The votes after one more counted read at `place`."""
     found: list[Vote] = []
-    rest = list(votes)
+    rest = list(reading.votes)
+    in_a_row = t.now_s - reading.counted_s <= ROW_S
     first_queued = True
+    booth = t.plan.booth
     for passage in t.tracking.passages:
         queued = passage.head == BEFORE
         weight = _weight(t, passage, place, level, first_queued)
@@ -212,11 +223,14 @@ def _voted(t: Turn, votes: tuple[Vote, ...], place: int, level: float) -> tuple[
         if weight is None:
             continue
         vote = next((v for v in rest if v.passage == passage.id), None)
+        here = passage.tail <= booth <= passage.head
         if vote is None:
-            found.append(Vote(passage.id, weight, 1))
+            found.append(Vote(passage.id, weight, 1, int(here)))
         else:
             rest.remove(vote)
-            found.append(Vote(passage.id, vote.score + weight, vote.reads + 1))
+            row = vote.row + 1 if in_a_row else 1
+            longest = max(row, vote.longest_row)
+            found.append(Vote(passage.id, vote.score + weight, vote.reads + 1, vote.at_booth + here, row, longest))
     return (*rest, *found)[-16:]
 
 
@@ -275,25 +289,52 @@ def heard_since(t: Turn, passage: Passage, moment_s: float) -> bool:
 
 
 def value(t: Turn, reading: Reading, vote: Vote, passage: Passage | None) -> float:
-    """How strongly this reading belongs to the passage of `vote`, all things considered."""
-    against = reading.counted - vote.reads
-    score = vote.score * (AGAINST**against if against > 0 else 1.0)
+    """How strongly this reading belongs to the passage of `vote`, all things considered.
+
+    Of a passage that has closed (None) the score was settled then; only what was read since speaks against it.
+    """
+    score = vote.score
+    if vote.reads < reading.counted:
+        score *= (vote.reads / reading.counted) ** STRAY_POWER
     if passage is None or passage.booth_s is None or score == 0.0 or reading.seen.what is What.PLATE:
         return score
     until_s = passage.booth_left_s if passage.booth_left_s is not None else t.now_s
     stay_s = max(0.0, until_s - passage.booth_s)
     unread_s = max(0.0, reading.seen.first_s - passage.booth_s) + max(0.0, until_s - reading.last_s)
     unread_s = min(stay_s, unread_s) - UNREAD_FREE_S
-    return score * max(UNREAD_LEAST, exp(-unread_s / UNREAD_SCALE_S)) if unread_s > 0 else score
+    if unread_s > 0:
+        score *= max(UNREAD_LEAST, exp(-unread_s / UNREAD_SCALE_S))
+    density = _dense(t, vote, passage)
+    return score * (density if passage.booth_left_s is not None else max(UNREAD_LEAST, density))
+
+
+def _dense(t: Turn, vote: Vote, passage: Passage) -> float:
+    """0 to 1: whether a card of this vehicle would have been read as often as this."""
+    if passage.booth_s is None:
+        return 1.0
+    until_s = passage.booth_left_s if passage.booth_left_s is not None else t.now_s
+    since_s = passage.reached_s if passage.reached_s is not None else passage.booth_s
+    shown = min(1.0, max(0, vote.longest_row - 2) / 2)
+    at_booth = _density(vote.at_booth, max(0.0, until_s - passage.booth_s))
+    return max(shown, at_booth, _density(vote.reads, max(0.0, until_s - since_s)))
+
+
+def _density(reads: int, during_s: float) -> float:
+    """0 to 1: whether so many counted reads in this time are what a card in the field would give."""
+    part = (reads + 1) / (during_s / ONE_READ_S + 1)
+    return min(1.0, max(0.0, (part - THIN) / (FULL - THIN)))
 
 
 def claim(t: Turn, reading: Reading, name: str) -> tuple[float, bool] | None:
     """Whether passage `name` may claim this reading: its value and whether that is ambiguous; None when it may not."""
-    mine, others, reads = 0.0, 0.0, 0
+    mine, others, reads, thin = 0.0, 0.0, 0, False
+    tag = reading.seen.what is What.TAG
     for vote in reading.votes:
-        worth = value(t, reading, vote, t.passage(vote.passage))
+        passage = t.passage(vote.passage)
+        worth = value(t, reading, vote, passage)
         if vote.passage == name:
             mine, reads = worth, vote.reads
+            thin = tag and passage is not None and _dense(t, vote, passage) == 0.0
         else:
             others = max(others, worth)
     limits = t.setup.limits
@@ -302,8 +343,8 @@ def claim(t: Turn, reading: Reading, name: str) -> tuple[float, bool] | None:
     if reading.owner:
         # Its passage has closed with it; only plain evidence makes it this vehicle's as well, and never surely.
         return (mine, True) if reads > limits.decision_votes else None
-    needed = 1 if reading.seen.what is What.PLATE or others == 0.0 else limits.decision_votes
-    return mine, mine < others * limits.decision_margin or reads < needed
+    needed = limits.decision_votes if tag and others > 0.0 else 1
+    return mine, thin or mine < others * limits.decision_margin or reads < needed
 
 
 def bound(t: Turn, passage: Passage) -> tuple[tuple[BoundTag, ...], tuple[BoundPlate, ...]]:
@@ -376,8 +417,13 @@ def sweep(t: Turn) -> None:
             kept.append(reading)
         else:
             _let_go(t, reading, "no passage could claim it")
-    following = min((max(r.last_s + limit_s, t.now_s + SWEEP_S) for r in kept), default=None)
+    following = min((_next_look_s(t, r.last_s + limit_s) for r in kept), default=None)
     t.assembly = replace(t.assembly, readings=tuple(kept), sweep_s=following)
+
+
+def _next_look_s(t: Turn, due_s: float) -> float:
+    """When a reading kept is to be looked at: when it is due, or again after a while if it was due already."""
+    return t.now_s + SWEEP_S if t.due(due_s) else due_s
 
 
 def _contested(t: Turn, reading: Reading) -> bool:

@@ -18,6 +18,9 @@ from lanecontrol.lane.turn import Turn
 
 GATE_CLEAR_S = 1.0
 """The loop behind the gate has been clear for this long before the gate may come down (UFGS 02840)."""
+ROLL_S = 4.0
+"""A vehicle that came onto the booth loop so recently may not have stopped: one that follows too closely is under the
+arm by then (6 m, faster than walking pace)."""
 REASSERT_EVERY_S = 1.0
 """Red is commanded again at most this often while a module does not show it."""
 
@@ -154,7 +157,9 @@ def _clear_under_arm_since(t: Turn) -> float | None:
     beyond = range(t.plan.booth + 1, len(t.plan.stations))
     if any(t.level(station) is not False for station in beyond):
         return None
-    return max((t.changed_s(station) for station in beyond), default=t.now_s - GATE_CLEAR_S)
+    arrived_s = [p.booth_s for p in t.live() if p.head == t.plan.booth and p.booth_s is not None]
+    stopped_s = [moment_s + ROLL_S - GATE_CLEAR_S for moment_s in arrived_s]
+    return max([t.changed_s(station) for station in beyond] + stopped_s, default=t.now_s - GATE_CLEAR_S)
 
 
 def _may_be_under_arm(t: Turn, passage: Passage) -> bool:

@@ -173,11 +173,15 @@ class What(StrEnum):
 @quick
 @dataclass(frozen=True, slots=True)
 class Vote:
-    """What speaks for one passage: the sum of weights, and at how many counted reads it was within reach."""
+    """What speaks for one passage: the sum of weights, at how many counted reads it was within reach and at how many
+    of these at the booth, and how many came in a row, lately and at most."""
 
     passage: str
     score: float
     reads: int
+    at_booth: int = 0
+    row: int = 1
+    longest_row: int = 1
 
 
 @quick
