@@ -192,13 +192,13 @@ class Decoder:
     def _all(self, data: bytes, packets: list[Packet]) -> int:
         """Every whole packet of `data`, and where the first that is not whole begins."""
         at, available = 0, len(data)
-        while available - at >= 4 and data[at] == 0x40 and data[at + 1] == 2:
+        while available - at >= 5 and data[at] == 0x40 and data[at + 1] in (2, 3):
             # The answer to nearly everything we send: read without detours.
             packet_id = data[at + 2] << 8 | data[at + 3]
-            if packet_id == 0:
-                raise _Bad("packet identifier 0", PROTOCOL_ERROR)
-            packets.append(Puback(packet_id, 0))
-            at += 4
+            if packet_id == 0 or (data[at + 1] == 3 and self._protocol != V5):
+                break  # the long way says what is wrong
+            packets.append(Puback(packet_id, data[at + 4] if data[at + 1] == 3 else 0))
+            at += data[at + 1] + 2
         while (found := self._header(data, at)) is not None:
             body, end = found
             if end > available:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from lanecontrol.port.mqtt_packets import LONGEST, MALFORMED, PACKET_TOO_LARGE, TOPIC_INVALID, V5
 from lanecontrol.port.transport import Message
@@ -71,10 +72,7 @@ def encode_connect(hello: Hello) -> bytes:
 
 def encode_publish(message: Message, packet_id: int, protocol: int) -> bytes:
     """PUBLISH (section 3.3); `packet_id` is 0 at QoS 0. Raises Unsendable for what cannot be sent at all."""
-    topic = message.topic
-    if not topic or "+" in topic or "#" in topic:
-        raise Unsendable(TOPIC_INVALID)
-    head = _utf8(topic)
+    head = _topic(message.topic)
     if message.qos:
         head += packet_id.to_bytes(2, "big")
     if protocol == V5:
@@ -112,25 +110,33 @@ def encode_disconnect(protocol: int, code: int = 0) -> bytes:
 
 
 def _message_properties(message: Message) -> bytes:
-    if not (
-        message.content_type
-        or message.response_topic
-        or message.correlation
-        or message.user_properties
-        or message.expiry_s is not None
-    ):
-        return b""
+    lasting = _lasting_properties(message.content_type, message.user_properties)
+    if not (message.response_topic or message.correlation or message.expiry_s is not None):
+        return lasting
     parts = []
     if message.expiry_s is not None:
         parts.append(b"\x02" + min(max(message.expiry_s, 0), 0xFFFFFFFF).to_bytes(4, "big"))
-    if message.content_type:
-        parts.append(b"\x03" + _utf8(message.content_type))
     if message.response_topic:
         parts.append(b"\x08" + _utf8(message.response_topic))
     if message.correlation:
         parts.append(b"\x09" + _blob(message.correlation))
-    parts.extend(b"\x26" + _utf8(name) + _utf8(value) for name, value in message.user_properties)
-    return b"".join(parts)
+    return b"".join(parts) + lasting
+
+
+# Topics and lasting properties are the same for thousands of messages, and making them is most of the work.
+
+
+@lru_cache(maxsize=256)
+def _topic(topic: str) -> bytes:
+    if not topic or "+" in topic or "#" in topic:
+        raise Unsendable(TOPIC_INVALID)
+    return _utf8(topic)
+
+
+@lru_cache(maxsize=64)
+def _lasting_properties(content_type: str, user_properties: tuple[tuple[str, str], ...]) -> bytes:
+    kind = b"\x03" + _utf8(content_type) if content_type else b""
+    return kind + b"".join(b"\x26" + _utf8(name) + _utf8(value) for name, value in user_properties)
 
 
 def _utf8(text: str) -> bytes:

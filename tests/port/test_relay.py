@@ -98,6 +98,8 @@ class FakeBroker(Transport):
         self.greeting = Greeting(False, receive_maximum, None, 5)
         self.answer = answer
         self.delay_s = delay_s
+        self.slow: dict[bytes, float] = {}
+        """Seconds until the PUBACK of single messages, by their body."""
         self.sent: list[Message] = []
         self.flying = self.most_flying = 0
         self.gone = asyncio.Event()
@@ -110,7 +112,7 @@ class FakeBroker(Transport):
         self.most_flying = max(self.most_flying, self.flying)
         code = self.answer(message)
         try:
-            async with asyncio.timeout(self.delay_s):
+            async with asyncio.timeout(self.slow.get(message.payload, self.delay_s)):
                 await self.gone.wait()
             raise LinkLost("session", "gone")
         except TimeoutError:
@@ -327,6 +329,18 @@ async def test_live_alarms_overtake_the_backlog_and_other_classes_do_not() -> No
     assert order.index(3004) == order.index(3003) + 1
     assert broker.bodies("passage") == [*range(1, 3001), 3002]
     assert broker.live == [3003, 3004, 3002]
+
+
+async def test_an_alarm_that_overtook_and_waits_for_its_puback_is_not_sent_again_with_the_backlog() -> None:
+    desk, broker = Desk(), FakeBroker(receive_maximum=10)
+    broker.slow[b"3002"] = 50.0
+    desk.outbox.commit(*["passage"] * 3000)
+    async with desk.draining(broker):
+        await asyncio.sleep(0.5)
+        desk.outbox.commit("passage", "alarm")
+        await desk.delivered(limit_s=100)
+    assert broker.bodies("alarm") == [3002]
+    assert broker.bodies("passage") == list(range(1, 3002))
 
 
 async def test_alarms_of_the_backlog_stay_in_its_order() -> None:

@@ -411,6 +411,16 @@ async def test_an_order_is_answered_to_whoever_gave_it(lane: Port) -> None:
         assert lane.work.outstanding == 0
 
 
+async def test_an_order_expires_at_the_broker_when_the_sender_stops_waiting(lane: Port) -> None:
+    async with lane.central() as central, lane.connect(Broker("mem://broker", "eavesdropper")) as ears:
+        await ears.subscribe([f"{ROOT}/cmd/#"])
+        await central.command(LANE, "open", {}, actor=OFFICER, timeout_s=2.5)
+        heard = await ears.receive()
+    assert heard.expiry_s == 3
+    assert json.loads(heard.payload)["by"] == {"name": "auto", "role": "officer", "simulated": True}
+    assert heard.response_topic == f"{ROOT}/reply/central"
+
+
 async def test_several_orders_at_once_get_their_own_replies(lane: Port) -> None:
     async with lane.central() as central:
         replies = await asyncio.gather(*(central.command(LANE, "open", {}, actor=OFFICER) for _ in range(20)))
