@@ -41,15 +41,23 @@ def as_json_lines() -> Watch:
 
     async def watch(runs: list[Run], lane_s: Callable[[], float]) -> None:
         told = [0] * len(runs)
-        while True:
-            for number, run in enumerate(runs):
-                for one in run.desk.heard[told[number] :]:
-                    sys.stdout.buffer.write(one.arrival.raw + b"\n")
-                told[number] = len(run.desk.heard)
-            sys.stdout.flush()
-            await asyncio.sleep(1.0)
+        try:
+            while True:
+                _print_news(runs, told)
+                await asyncio.sleep(1.0)
+        finally:  # cancelled at the end, when the last events have come but not been shown
+            _print_news(runs, told)
 
     return watch
+
+
+def _print_news(runs: list[Run], told: list[int]) -> None:
+    """What each lane's desk has heard since `told`, which is moved on."""
+    for number, run in enumerate(runs):
+        for one in run.desk.heard[told[number] :]:
+            sys.stdout.buffer.write(one.arrival.raw + b"\n")
+        told[number] = len(run.desk.heard)
+    sys.stdout.flush()
 
 
 def _view(run: Run, scene: Scene, lane_s: float, speed: float | None, planned: int | None) -> Any:
