@@ -157,8 +157,11 @@ def _clear_under_arm_since(t: Turn) -> float | None:
     beyond = range(t.plan.booth + 1, len(t.plan.stations))
     if any(t.level(station) is not False for station in beyond):
         return None
-    arrived_s = [p.booth_s for p in t.live() if p.head == t.plan.booth and p.booth_s is not None]
-    stopped_s = [moment_s + ROLL_S - GATE_CLEAR_S for moment_s in arrived_s]
+    booth = t.plan.booth
+    arrived_s = [p.booth_s for p in t.live() if p.head == booth and p.booth_s is not None]
+    # It seems to have gone back from the booth; if that was an error, it is under the arm for a moment.
+    back_s = [t.changed_s(booth) for p in t.live() if p.head < booth and p.booth_s is not None]
+    stopped_s = [moment_s + ROLL_S - GATE_CLEAR_S for moment_s in arrived_s + back_s]
     return max([t.changed_s(station) for station in beyond] + stopped_s, default=t.now_s - GATE_CLEAR_S)
 
 

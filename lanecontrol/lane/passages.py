@@ -91,7 +91,7 @@ def arrive(t: Turn, passage: Passage) -> Passage:
     """The vehicle has reached the booth loop."""
     if passage.booth_s is not None:
         again_s = t.now_s + t.setup.limits.assess_after_s
-        return t.put(replace(passage, booth_left_s=None, booth_left_utc_s=None, assess_s=again_s))
+        return t.put(replace(passage, booth_left_s=None, booth_left_utc_s=None, assess_s=again_s, shown=""))
     passage = t.put(
         replace(
             passage,
@@ -164,6 +164,13 @@ def _gist(
     plate_texts = sorted((assembly.mark(plate.text), plate.ambiguous) for plate in plates)
     rays = sorted((o.occupancy, o.gamma_alarm, o.neutron_alarm, o.ambiguous) for o in passage.occupancies)
     return assembly.mark(repr((numbers, plate_texts, rays, [f.code for f in found], passage.occupants)))
+
+
+def ask_again(t: Turn, name: str) -> None:
+    """Its permission is gone and the vehicle still stands there: a new assessment asks for a new decision."""
+    passage = t.at_booth()
+    if passage is not None and passage.id == name:
+        t.put(replace(passage, shown="", assess_s=t.now_s))
 
 
 def reassess(t: Turn, passage: Passage) -> None:

@@ -41,7 +41,7 @@ from lanecontrol.events import (
 )
 from lanecontrol.lane import assembly, equipment, interlock, orders, radiation, restart
 from lanecontrol.lane.effects import Drive, Effect, Publish
-from lanecontrol.lane.passages import assess, reassess
+from lanecontrol.lane.passages import ask_again, assess, reassess
 from lanecontrol.lane.plan import make_plan
 from lanecontrol.lane.record import replace
 from lanecontrol.lane.setup import LaneSetup
@@ -75,7 +75,7 @@ def step(setup: LaneSetup, state: LaneState, given: Input) -> tuple[LaneState, E
     if handle is not None:
         handle(t, event)
     if t.tracking is not state.tracking or t.equipment is not state.equipment or t.desk is not state.desk:
-        _follow_up(t)
+        _follow_up(t, state)
     return _finished(t, state), _ordered(t)
 
 
@@ -237,8 +237,11 @@ _HANDLERS: dict[type[Any], Callable[[Turn, Any], None]] = {
 # --- the end of a step -----------------------------------------------------------------------------------------------
 
 
-def _follow_up(t: Turn) -> None:
+def _follow_up(t: Turn, before: LaneState) -> None:
     """What follows from the state rather than from the event."""
+    permission = before.desk.permission
+    if permission is not None and t.desk.permission is None:
+        ask_again(t, permission.passage)
     equipment.watch_booth_loop(t)
     interlock.lower_gate(t)
     orders.settle_life(t)

@@ -143,7 +143,7 @@ def _coming(t: Turn, station: int) -> Passage | None:
     """The foremost vehicle behind this loop."""
     for passage in t.live():
         if BEFORE < passage.head < station:
-            if passage.head < station - 1:
+            if passage.head < station - 1 and passage.booth_s is None:
                 t.doubt("missed_loop", for_s=120.0)
             return passage
     return _from_queue(t, station)
@@ -256,8 +256,8 @@ def _off_loop(t: Turn, passage: Passage, station: int, *, known: bool) -> None:
     elif station == last and last > booth:
         gone(t, passage)
         _hurry_followers(t)
-    elif passage.tail < station and not (station == booth and may_leave(passage)):
-        # Its rear is still on the loop behind: it went back.
+    elif passage.tail < station:
+        # The loop behind is still taken: it went back. Should it show up ahead after all, that loop was another's.
         end_permission(t, passage.id, "the vehicle went back from the booth")
         t.put(replace(passage, head=station - 1, assess_s=None))
     elif known and station == booth and not may_leave(passage) and _backed_onto_approach(t, station):

@@ -64,6 +64,7 @@ class LaneInWorld:
         self._rng = random.Random(seed)
         self._now_s = 0.0
         self._to_decide: list[tuple[float, str]] = []
+        self._decided: set[str] = set()
         self._assessed: dict[str, PassageAssessed] = {}
         self._commands: list[tuple[str, str]] = []
         self._orders = 0
@@ -120,7 +121,8 @@ class LaneInWorld:
     def _officer_hears(self, announcement: Announcement) -> None:
         match announcement:
             case PassageAssessed(passage):
-                if passage not in self._assessed:
+                if passage not in self._assessed or passage in self._decided:
+                    self._decided.discard(passage)
                     manner = self._what.officer
                     takes_s = self._rng.gauss(manner.service_time_s, manner.service_time_sd_s)
                     self._later(max(manner.service_time_least_s, takes_s), passage)
@@ -146,6 +148,8 @@ class LaneInWorld:
         answers = [a for a in self.told[-20:] if isinstance(a, OrderAnswered) and a.key == order.key]
         if answers[-1].result is not Result.DONE:
             self._later(3.0, passage)
+        else:
+            self._decided.add(passage)
 
     # --- the score ---
 
