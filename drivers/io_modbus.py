@@ -11,9 +11,9 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from drivers.io_modbus_codec import Request, WriteCoils, WriteRegisters
 from drivers.io_modbus_profile import Profile, Write, load, shipped
 from drivers.io_modbus_session import Points, Session, Timing
+from drivers.modbus_codec import Request, WriteCoils, WriteRegisters
 from lanecontrol.commands import ClearWatchdog, Command, Outcome, Result, WriteOutputs
 from lanecontrol.driver import DeviceConfig, Driver, Reporter, Traits
 from lanecontrol.errors import CommandError

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from drivers.io_modbus_codec import Area
+from drivers.modbus_codec import Area
 
 Address = Annotated[int, Field(ge=0, le=0xFFFF)]
 BitArea = Literal["coils", "discrete_inputs", "holding_registers", "input_registers"]

@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import cycle
 
-from drivers.io_modbus_codec import (
+from drivers.io_modbus_profile import Profile, Write, area_of
+from drivers.modbus_codec import (
     PERMANENT,
     Answer,
     Bits,
@@ -26,7 +27,6 @@ from drivers.io_modbus_codec import (
     read_answer,
     request_tail,
 )
-from drivers.io_modbus_profile import Profile, Write, area_of
 from lanecontrol.commands import DONE, Outcome, Result
 from lanecontrol.driver import Reporter
 from lanecontrol.errors import CommandError, DeviceError, LinkLost, ProtocolViolation

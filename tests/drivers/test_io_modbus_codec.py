@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.io_modbus_codec import (
+from drivers.modbus_codec import (
     FRAME_LIMIT,
     Area,
     Bits,
