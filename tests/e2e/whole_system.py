@@ -62,4 +62,5 @@ def unsettled_share(score: dict[str, Any]) -> float:
     """Readings that were left ambiguous or belong to nobody, as a part of all."""
     readings = score["readings"]
     unsettled: int = readings["ambiguous"] + readings["orphan"]
-    return unsettled / max(1, unsettled + readings["bound"] + readings["misassigned"])
+    settled: int = readings["bound"] + readings["misassigned"]
+    return unsettled / max(1, unsettled + settled)
