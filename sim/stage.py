@@ -54,6 +54,7 @@ class Stage:
             for device in devices
         }
         self.fakes = {device: make_fakes(device, self._acting(device)) for device in devices}
+        self._hand_over(0.0)  # a closed gate's limit switch is closed before the first client asks
 
     def _acting(self, device: str) -> Callable[[Deed], None]:
         return lambda deed: self.world.act(device, deed)
@@ -114,7 +115,10 @@ class Stage:
 
     def tick(self) -> None:
         """One step of the world."""
-        for sensed in self.world.advance(TICK_S):
+        self._hand_over(TICK_S)
+
+    def _hand_over(self, dt_s: float) -> None:
+        for sensed in self.world.advance(dt_s):
             faults = self._faults[sensed.device]
             reading = bend(sensed.reading, faults) if faults.planned else sensed.reading
             if reading is not None:
