@@ -21,7 +21,7 @@ from lanecontrol.events import (
     ModuleWatchdogTripped,
     OutputsRead,
 )
-from lanecontrol.lane import interlock, orders, tracking
+from lanecontrol.lane import interlock, orders, patience, tracking
 from lanecontrol.lane.record import replace
 from lanecontrol.lane.setup import Gate, Signal
 from lanecontrol.lane.state import MAX_DEVICES, Contact, DeviceNote, Equipment
@@ -248,7 +248,7 @@ def _lost(t: Turn, source: str) -> None:
     )
     t.equipment = replace(t.equipment, contacts=blank)
     if any(loop.device == source for loop in t.setup.loops):
-        tracking.lose_sight(t, tracking.AWAY_S)
+        patience.lose_sight(t, patience.AWAY_S)
     gate_moved(t)
 
 

@@ -12,22 +12,17 @@ from math import sqrt
 
 from lanecontrol.announcements import AlarmKind, OccupancyRecorded
 from lanecontrol.events import (
-    GammaBackground,
     GammaCounts,
     Level,
-    NeutronBackground,
     NeutronCounts,
     OccupancyEnded,
-    PortalSetup,
-    PortalSpeed,
-    PortalTamper,
 )
 from lanecontrol.lane import alarms, tracking
 from lanecontrol.lane.passages import attach, blame_portal
+from lanecontrol.lane.portal import INTERVAL_S, put, sound, which
 from lanecontrol.lane.record import replace
 from lanecontrol.lane.setup import LaneSetup, Portal
 from lanecontrol.lane.state import (
-    MAX_PANELS,
     MAX_WINDOW,
     Counting,
     Occupancy,
@@ -36,7 +31,6 @@ from lanecontrol.lane.state import (
 )
 from lanecontrol.lane.turn import Turn
 
-INTERVAL_S = 0.2
 HISTORY_S = 1.0
 """The portal first sends five intervals that it had kept from before the vehicle came."""
 TRAILING_S = 0.3
@@ -45,7 +39,6 @@ EARLY_SPEED_S = 2.0
 """A speed line may come this long before the first count of its occupancy."""
 _GROUPS = (0, 1, 2)
 _GROUP_NAMES = ("SUM", "VERTICAL_1", "VERTICAL_2")
-_MOST_COUNTS = 10**9
 
 
 def initial(setup: LaneSetup) -> tuple[PortalState, ...]:
@@ -55,61 +48,12 @@ def initial(setup: LaneSetup) -> tuple[PortalState, ...]:
     )
 
 
-def _portal(t: Turn) -> int:
-    """Which portal this input came from; -1 when it is none of ours."""
-    source = t.given.source
-    for index, portal in enumerate(t.setup.portals):
-        if portal.device == source and index < len(t.radiation):
-            return index
-    return -1
-
-
-def _put(t: Turn, index: int, portal: PortalState) -> None:
-    if len(t.radiation) == 1:
-        t.radiation = (portal,)
-    else:
-        t.radiation = (*t.radiation[:index], portal, *t.radiation[index + 1 :])
-
-
-# --- background ------------------------------------------------------------------------------------------------------
-
-
-def gamma_background(t: Turn, event: GammaBackground) -> None:
-    index = _portal(t)
-    if index < 0 or not _sound(event.cps):
-        return
-    portal = t.radiation[index]
-    background = replace(portal.background, gamma_cps=event.cps, gamma_level=event.level, gamma_s=t.now_s)
-    _put(t, index, replace(portal, background=background))
-
-
-def neutron_background(t: Turn, event: NeutronBackground) -> None:
-    index = _portal(t)
-    if index < 0 or not _sound(event.cps):
-        return
-    portal = t.radiation[index]
-    old = portal.background
-    # The exact line comes first and the truncated one right behind it: keep the exact figures.
-    blunt = not event.exact and old.neutron_s is not None and t.now_s - old.neutron_s < 1.0
-    cps = old.neutron_cps if blunt and len(old.neutron_cps) == len(event.cps) else event.cps
-    background = replace(old, neutron_cps=cps, neutron_level=event.level, neutron_s=t.now_s)
-    _put(t, index, replace(portal, background=background))
-
-
-def _sound(counts: tuple[int, ...] | tuple[float, ...]) -> bool:
-    """Numbers that can be reckoned with: not too many, none negative, absurd or NaN."""
-    if not 0 < len(counts) <= MAX_PANELS:
-        return False
-    total = sum(counts)
-    return total == total and min(counts) >= 0 and max(counts) <= _MOST_COUNTS
-
-
 # --- counts ----------------------------------------------------------------------------------------------------------
 
 
 def gamma_counts(t: Turn, event: GammaCounts) -> None:
-    index = _portal(t)
-    if index < 0 or not _sound(event.counts):
+    index = which(t)
+    if index < 0 or not sound(event.counts):
         return
     portal = _occupied(t, index)
     occupancy, counting = portal.occupancy, portal.counting
@@ -138,7 +82,7 @@ def gamma_counts(t: Turn, event: GammaCounts) -> None:
         counting.gamma_alarm or event.alarm,
         counting.neutron_alarm,
     )
-    _put(
+    put(
         t,
         index,
         PortalState(
@@ -160,8 +104,8 @@ def gamma_counts(t: Turn, event: GammaCounts) -> None:
 
 
 def neutron_counts(t: Turn, event: NeutronCounts) -> None:
-    index = _portal(t)
-    if index < 0 or not _sound(event.counts):
+    index = which(t)
+    if index < 0 or not sound(event.counts):
         return
     portal = t.radiation[index]
     past = portal.past
@@ -180,7 +124,7 @@ def neutron_counts(t: Turn, event: NeutronCounts) -> None:
         neutron_max=max(counting.neutron_max, sum(event.counts)),
         neutron_alarm=counting.neutron_alarm or event.alarm,
     )
-    _put(t, index, replace(portal, counting=counting))
+    put(t, index, replace(portal, counting=counting))
     if first_alarm:
         _alarm(t, index, AlarmKind.NEUTRON)
 
@@ -237,7 +181,7 @@ def _occupied(t: Turn, index: int) -> PortalState:
         tamper=portal.tamper,
     )
     portal = replace(t.radiation[index], occupancy=occupancy, counting=Counting(t.now_s))
-    _put(t, index, portal)
+    put(t, index, portal)
     for passage in passages:
         attach(t, passage, name, gamma=False, neutron=False, ambiguous=len(passages) > 1)
     return portal
@@ -259,7 +203,7 @@ def _another(t: Turn, index: int, occupancy: Occupancy) -> None:
     if portal.counting is None:
         return
     passages = (*occupancy.passages, name)[-4:]
-    _put(t, index, replace(portal, occupancy=replace(occupancy, passages=passages, another_after_s=None)))
+    put(t, index, replace(portal, occupancy=replace(occupancy, passages=passages, another_after_s=None)))
     alarms.concern(t, occupancy.id, name)
     for passage in passages:
         attach(
@@ -291,7 +235,7 @@ def _alarm(t: Turn, index: int, kind: AlarmKind) -> None:
 
 def _late_alarm(t: Turn, index: int, past: PastOccupancy) -> None:
     """A neutron alarm line that came behind the end of its occupancy."""
-    _put(t, index, replace(t.radiation[index], past=replace(past, neutron_alarm=True)))
+    put(t, index, replace(t.radiation[index], past=replace(past, neutron_alarm=True)))
     names = tuple(p.id for p in t.tracking.passages if any(o.occupancy == past.id for o in p.occupancies))
     alarms.raise_alarm(t, AlarmKind.NEUTRON, t.given.source, names, past.id)
     for name in names:
@@ -300,7 +244,7 @@ def _late_alarm(t: Turn, index: int, past: PastOccupancy) -> None:
 
 
 def ended(t: Turn, event: OccupancyEnded) -> None:
-    index = _portal(t)
+    index = which(t)
     if index >= 0:
         _close(t, index, incomplete=False)
 
@@ -340,7 +284,7 @@ def _close(t: Turn, index: int, *, incomplete: bool) -> None:
         counting.neutron_alarm,
         faulty=level_fault or occupancy.tamper or incomplete,
     )
-    _put(t, index, replace(portal, occupancy=None, counting=None, past=past))
+    put(t, index, replace(portal, occupancy=None, counting=None, past=past))
     t.tell(
         OccupancyRecorded(
             occupancy=occupancy.id,
@@ -368,53 +312,3 @@ def _close(t: Turn, index: int, *, incomplete: bool) -> None:
         for passage in occupancy.passages:
             blame_portal(t, passage)
     alarms.occupancy_over(t, occupancy.id)
-
-
-# --- everything else a portal says -----------------------------------------------------------------------------------
-
-
-def speed(t: Turn, event: PortalSpeed) -> None:
-    index = _portal(t)
-    if index < 0 or event.speed_mps is None or not 0.0 < event.speed_mps < 100.0:
-        return
-    portal = t.radiation[index]
-    if portal.occupancy is not None:
-        _put(t, index, replace(portal, occupancy=replace(portal.occupancy, speed_mps=event.speed_mps)))
-    else:
-        _put(t, index, replace(portal, early_speed=(event.speed_mps, t.now_s)))
-
-
-def tamper(t: Turn, event: PortalTamper) -> None:
-    index = _portal(t)
-    if index < 0:
-        return
-    portal = replace(t.radiation[index], tamper=event.active)
-    if portal.occupancy is not None and event.active:
-        portal = replace(portal, occupancy=replace(portal.occupancy, tamper=True))
-    _put(t, index, portal)
-
-
-def portal_setup(t: Turn, event: PortalSetup) -> None:
-    """The portal's own setup overrides the lane file: SG1 carries intervals, hold-in and N-sigma (manual, SG1)."""
-    index = _portal(t)
-    if index < 0 or event.tag != "SG1" or len(event.fields) < 5:
-        return
-    portal = t.radiation[index]
-    _put(
-        t,
-        index,
-        replace(
-            portal,
-            intervals=int(_number(event.fields[2], 1, MAX_WINDOW, portal.intervals)),
-            hold_in_s=INTERVAL_S * _number(event.fields[3], 0, 500, portal.hold_in_s / INTERVAL_S),
-            n_sigma=_number(event.fields[4], 0.1, 1000, portal.n_sigma),
-        ),
-    )
-
-
-def _number(text: str, least: float, most: float, otherwise: float) -> float:
-    try:
-        value = float(text[:32])
-    except ValueError:
-        return otherwise
-    return value if least <= value <= most else otherwise

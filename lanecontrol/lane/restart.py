@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from lanecontrol.announcements import PassageEnd
 from lanecontrol.events import Input, Started
-from lanecontrol.lane import alarms, equipment, interlock, radiation, tracking
+from lanecontrol.lane import alarms, equipment, interlock, patience, radiation, tracking
 from lanecontrol.lane.passages import close, close_gone, may_leave
 from lanecontrol.lane.plan import BEFORE, make_plan
 from lanecontrol.lane.record import replace
@@ -63,7 +63,7 @@ def start(t: Turn) -> None:
     t.desk = replace(t.desk, stopping=False, writable=True)
     _settle_radiation(t)
     if changed:
-        tracking.interrupt_all(t, "the lane's layout was changed")
+        patience.interrupt_all(t, "the lane's layout was changed")
     for passage in t.tracking.passages:
         _look_at(t, passage, away_s)
     alarms.settle(t)

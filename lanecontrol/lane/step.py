@@ -39,14 +39,14 @@ from lanecontrol.events import (
     StoreChanged,
     TagRead,
 )
-from lanecontrol.lane import assembly, equipment, interlock, orders, radiation, restart
+from lanecontrol.lane import assembly, equipment, interlock, orders, portal, radiation, restart
 from lanecontrol.lane.effects import Drive, Effect, Publish
 from lanecontrol.lane.passages import ask_again, assess, reassess
+from lanecontrol.lane.patience import wake
 from lanecontrol.lane.plan import make_plan
 from lanecontrol.lane.record import replace
 from lanecontrol.lane.setup import LaneSetup
 from lanecontrol.lane.state import Desk, LaneState
-from lanecontrol.lane.tracking import wake
 from lanecontrol.lane.turn import Turn
 
 Effects = tuple[Effect, ...]
@@ -213,14 +213,14 @@ _HANDLERS: dict[type[Any], Callable[[Turn, Any], None]] = {
     InputsFresh: equipment.fresh,
     OutputsRead: equipment.outputs_read,
     ModuleWatchdogTripped: equipment.watchdog_tripped,
-    GammaBackground: radiation.gamma_background,
-    NeutronBackground: radiation.neutron_background,
+    GammaBackground: portal.gamma_background,
+    NeutronBackground: portal.neutron_background,
     GammaCounts: radiation.gamma_counts,
     NeutronCounts: radiation.neutron_counts,
-    PortalSpeed: radiation.speed,
+    PortalSpeed: portal.speed,
     OccupancyEnded: radiation.ended,
-    PortalTamper: radiation.tamper,
-    PortalSetup: radiation.portal_setup,
+    PortalTamper: portal.tamper,
+    PortalSetup: portal.portal_setup,
     DeviceChanged: equipment.device_changed,
     DeviceFault: equipment.device_fault,
     Started: _started,

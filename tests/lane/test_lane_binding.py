@@ -10,8 +10,9 @@ from lane_bench import LaneBench, card, numbers, setup
 from lanecontrol.announcements import PlateSighted, ReadingOrphaned, TagKind, TagSighted
 from lanecontrol.events import PlateRead, TagRead
 from lanecontrol.identifier import Identifier
-from lanecontrol.lane.assembly import strength, tag_kind
+from lanecontrol.lane.assembly import tag_kind
 from lanecontrol.lane.setup import Camera, LaneSetup, Limits, TagRule
+from lanecontrol.lane.votes import strength
 
 
 def follower_waits(lane: LaneBench) -> None:

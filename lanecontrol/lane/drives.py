@@ -1,0 +1,57 @@
+"""Commands on their way to devices: one at a time per device, in order; what withdraws cuts short what grants.
+
+Used by the runner, and by the composition root for its own last red: whoever commands a device of a lane does it
+through the same `Drives`, so that nobody finds the device busy. It never repeats a command and decides nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from lanecontrol.commands import Command, Outcome, Result
+from lanecontrol.lane.effects import Drive
+
+LET_GO_S = 0.25
+"""A command that we were cancelled in has this long to end, so that the device is free for the next one."""
+
+Perform = Callable[[str, Command, float], Coroutine[Any, Any, Outcome]]
+"""Carry out a command at a device within a time; answers its outcome and never raises but for cancellation."""
+
+
+class Drives:
+    """The commands of one lane's devices."""
+
+    def __init__(self, perform: Perform) -> None:
+        self._perform = perform
+        self._turn: dict[str, asyncio.Lock] = {}
+        self._granting: dict[str, asyncio.Task[Outcome]] = {}
+
+    async def carry_out(self, drive: Drive, still_granted: Callable[[], bool] = lambda: True) -> Outcome:
+        """Perform `drive` when its turn has come; what grants is asked once more whether it still may.
+
+        A grant that a later withdrawal cut short is UNKNOWN. Cancelled, the command under way is ended too.
+        """
+        grant = self._granting.get(drive.device)
+        if not drive.grants and grant is not None:
+            grant.cancel()
+        async with self._turn.setdefault(drive.device, asyncio.Lock()):
+            if drive.grants and not still_granted():
+                return Outcome(Result.REFUSED, "permission was withdrawn before it was given")
+            return await self._now(drive)
+
+    async def _now(self, drive: Drive) -> Outcome:
+        loop = asyncio.get_running_loop()
+        performing = loop.create_task(self._perform(drive.device, drive.command, drive.timeout_s))
+        if drive.grants:
+            self._granting[drive.device] = performing
+        try:
+            await asyncio.wait({performing})  # no deadline of its own: `perform` has one
+        except asyncio.CancelledError:
+            performing.cancel()
+            await asyncio.wait({performing}, timeout=LET_GO_S)
+            raise
+        finally:
+            self._granting.pop(drive.device, None)
+        return Outcome(Result.UNKNOWN, "cut short by a withdrawal") if performing.cancelled() else performing.result()

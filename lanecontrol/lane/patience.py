@@ -1,0 +1,90 @@
+"""When nothing comes: what is made of a vehicle that no loop has told of for a while, and of loops that fall silent.
+
+Called by `lane.step` when a passage's `wake_s` has come, by `lane.equipment` and `lane.restart` when loops cannot be
+read. It judges by the absence of facts, so every judgement leaves room for the fact that comes late.
+"""
+
+from __future__ import annotations
+
+from lanecontrol.announcements import AlarmKind, PassageEnd
+from lanecontrol.lane import alarms, assembly
+from lanecontrol.lane.passages import QUEUE_LIMIT_S, close, close_gone, gone, may_leave
+from lanecontrol.lane.plan import BEFORE
+from lanecontrol.lane.record import replace
+from lanecontrol.lane.state import Passage
+from lanecontrol.lane.tracking import reconcile
+from lanecontrol.lane.turn import Turn
+
+MOVE_UP_S = 10.0
+"""How long a vehicle may be taken for moving up behind one that is leaving."""
+AWAY_S = 60.0
+"""The same while the loops still cannot be read."""
+
+
+def wake(t: Turn, passage: Passage) -> None:
+    """The moment has come at which the position of `passage` is judged without a new fact."""
+    if passage.gone_s is not None:
+        close_gone(t, passage)
+    elif passage.lost:
+        close(t, passage, PassageEnd.INTERRUPTED, "the lane lost sight of it")
+    elif passage.head == BEFORE:
+        _judge_queued(t, passage)
+    elif passage.adrift_s is None:
+        t.put(replace(passage, wake_s=None))
+    elif passage.head < t.plan.booth:
+        _judge_approach(t, passage, passage.adrift_s)
+    else:
+        _judge_booth(t, passage)
+    reconcile(t)
+
+
+def _judge_queued(t: Turn, passage: Passage) -> None:
+    """Between portal and first loop for long: gone, unless those ahead keep it waiting."""
+    stations = range(min(t.plan.booth + 1, len(t.plan.stations)))
+    free_s = max((t.changed_s(station) for station in stations), default=0.0)
+    if any(t.level(station) is not False for station in stations):
+        t.put(replace(passage, wake_s=t.now_s + QUEUE_LIMIT_S / 4))
+    elif not t.due(free_s + QUEUE_LIMIT_S):
+        t.put(replace(passage, wake_s=free_s + QUEUE_LIMIT_S))
+    else:
+        close(t, passage, PassageEnd.WITHDRAWN, "passed the portal and never reached the approach")
+
+
+def _judge_approach(t: Turn, passage: Passage, adrift_s: float) -> None:
+    """Left the approach and not at the booth: gone, unless it may be closing up behind one that leaves."""
+    ahead = next((p for p in t.live() if p.tail <= passage.head + 1 <= p.head and p.adrift_s is None), None)
+    leaving = ahead is not None and (may_leave(ahead) or ahead.head > passage.head + 1)
+    still_read = assembly.heard_since(t, passage, t.now_s - t.setup.limits.back_out_s)
+    if (leaving and t.now_s - adrift_s < MOVE_UP_S) or still_read:
+        t.put(replace(passage, wake_s=t.now_s + t.setup.limits.back_out_s))
+    else:
+        close(t, passage, PassageEnd.WITHDRAWN, "left the approach without reaching the booth")
+
+
+def _judge_booth(t: Turn, passage: Passage) -> None:
+    """Left the booth and not seen at the exit."""
+    if t.plan.booth < t.plan.last:
+        t.doubt("missed_exit", for_s=120.0)
+    if not may_leave(passage) and not passage.unreleased:
+        passage = t.put(replace(passage, unreleased=True))
+        alarms.raise_alarm(t, AlarmKind.UNRELEASED_DEPARTURE, t.given.source, (passage.id,))
+    gone(t, passage)
+
+
+# --- when the loops cannot be read -----------------------------------------------------------------------------------
+
+
+def lose_sight(t: Turn, patience_s: float) -> None:
+    """The loops cannot be read for now: what they say next may be about other vehicles."""
+    for passage in t.live():
+        if passage.head > BEFORE:
+            t.put(replace(passage, lost=True, adrift_s=None, wake_s=t.now_s + patience_s))
+
+
+def interrupt_all(t: Turn, why: str) -> None:
+    """Close every open passage: nothing is known of their vehicles."""
+    for passage in t.tracking.passages:
+        if passage.gone_s is not None:
+            close_gone(t, passage)
+        else:
+            close(t, passage, PassageEnd.INTERRUPTED, why)

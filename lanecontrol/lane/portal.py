@@ -1,0 +1,104 @@
+"""What a portal says besides counts: backgrounds, speed, tamper, its own setup. Used with `lane.radiation`."""
+
+from __future__ import annotations
+
+from lanecontrol.events import GammaBackground, NeutronBackground, PortalSetup, PortalSpeed, PortalTamper
+from lanecontrol.lane.record import replace
+from lanecontrol.lane.state import MAX_PANELS, MAX_WINDOW, PortalState
+from lanecontrol.lane.turn import Turn
+
+INTERVAL_S = 0.2
+_MOST_COUNTS = 10**9
+
+
+def which(t: Turn) -> int:
+    """Which portal this input came from; -1 when it is none of ours."""
+    source = t.given.source
+    for index, portal in enumerate(t.setup.portals):
+        if portal.device == source and index < len(t.radiation):
+            return index
+    return -1
+
+
+def put(t: Turn, index: int, portal: PortalState) -> None:
+    if len(t.radiation) == 1:
+        t.radiation = (portal,)
+    else:
+        t.radiation = (*t.radiation[:index], portal, *t.radiation[index + 1 :])
+
+
+def gamma_background(t: Turn, event: GammaBackground) -> None:
+    index = which(t)
+    if index < 0 or not sound(event.cps):
+        return
+    portal = t.radiation[index]
+    background = replace(portal.background, gamma_cps=event.cps, gamma_level=event.level, gamma_s=t.now_s)
+    put(t, index, replace(portal, background=background))
+
+
+def neutron_background(t: Turn, event: NeutronBackground) -> None:
+    index = which(t)
+    if index < 0 or not sound(event.cps):
+        return
+    portal = t.radiation[index]
+    old = portal.background
+    # The exact line comes first and the truncated one right behind it: keep the exact figures.
+    blunt = not event.exact and old.neutron_s is not None and t.now_s - old.neutron_s < 1.0
+    cps = old.neutron_cps if blunt and len(old.neutron_cps) == len(event.cps) else event.cps
+    background = replace(old, neutron_cps=cps, neutron_level=event.level, neutron_s=t.now_s)
+    put(t, index, replace(portal, background=background))
+
+
+def sound(counts: tuple[int, ...] | tuple[float, ...]) -> bool:
+    """Numbers that can be reckoned with: not too many, none negative, absurd or NaN."""
+    if not 0 < len(counts) <= MAX_PANELS:
+        return False
+    total = sum(counts)
+    return total == total and min(counts) >= 0 and max(counts) <= _MOST_COUNTS
+
+
+def speed(t: Turn, event: PortalSpeed) -> None:
+    index = which(t)
+    if index < 0 or event.speed_mps is None or not 0.0 < event.speed_mps < 100.0:
+        return
+    portal = t.radiation[index]
+    if portal.occupancy is not None:
+        put(t, index, replace(portal, occupancy=replace(portal.occupancy, speed_mps=event.speed_mps)))
+    else:
+        put(t, index, replace(portal, early_speed=(event.speed_mps, t.now_s)))
+
+
+def tamper(t: Turn, event: PortalTamper) -> None:
+    index = which(t)
+    if index < 0:
+        return
+    portal = replace(t.radiation[index], tamper=event.active)
+    if portal.occupancy is not None and event.active:
+        portal = replace(portal, occupancy=replace(portal.occupancy, tamper=True))
+    put(t, index, portal)
+
+
+def portal_setup(t: Turn, event: PortalSetup) -> None:
+    """The portal's own setup overrides the lane file: SG1 carries intervals, hold-in and N-sigma (manual, SG1)."""
+    index = which(t)
+    if index < 0 or event.tag != "SG1" or len(event.fields) < 5:
+        return
+    portal = t.radiation[index]
+    put(
+        t,
+        index,
+        replace(
+            portal,
+            intervals=int(_number(event.fields[2], 1, MAX_WINDOW, portal.intervals)),
+            hold_in_s=INTERVAL_S * _number(event.fields[3], 0, 500, portal.hold_in_s / INTERVAL_S),
+            n_sigma=_number(event.fields[4], 0.1, 1000, portal.n_sigma),
+        ),
+    )
+
+
+def _number(text: str, least: float, most: float, otherwise: float) -> float:
+    try:
+        value = float(text[:32])
+    except ValueError:
+        return otherwise
+    return value if least <= value <= most else otherwise
