@@ -7,7 +7,7 @@ from pathlib import Path
 from sim.rpm_rapiscan_recording import parse_recording
 from sim.score import Run, score_recording
 from sim.score_file import Score
-from sim.scoring import received
+from sim.scoring import delivery_ms, received
 from sim.simfile import Simulation
 from sim.simulate import Options, simulate
 from sim.world.scenario import Officer, Scenario
@@ -29,5 +29,6 @@ def play_recording(simulation: Simulation, file: Path, *, speed: float | None, b
             recorded=len(run.recorded_wall_s),
             acknowledged=run.lane.delivered,
             decision_ms=list(run.lane.runner.decision_ms),
+            delivery_ms=delivery_ms(run),
         ),
     )

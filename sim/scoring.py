@@ -27,7 +27,7 @@ def scored(report: Report, seed: int) -> Score:
             recorded=sum(len(run.recorded_wall_s) for run in runs),
             acknowledged=sum(run.lane.delivered for run in runs),
             decision_ms=[sample for run in runs for sample in run.lane.runner.decision_ms],
-            delivery_ms=[sample for run in runs for sample in _delivery_ms(run)],
+            delivery_ms=[sample for run in runs for sample in delivery_ms(run)],
         ),
     )
 
@@ -45,7 +45,8 @@ def parsed(raw: bytes) -> Mapping[str, Any]:
     return event
 
 
-def _delivery_ms(run: Run) -> list[float]:
+def delivery_ms(run: Run) -> list[float]:
+    """Real time from giving an event its number to its first arrival at the port, of each event that arrived."""
     first: dict[int, float] = {}
     for one in run.desk.heard:
         if one.arrival.event is not None:
