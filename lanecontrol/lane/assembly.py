@@ -10,8 +10,6 @@ Called by the reader and camera events in `lane.step` and by `lane.passages` whe
 
 from __future__ import annotations
 
-import hashlib
-
 from lanecontrol.announcements import (
     BoundPlate,
     BoundTag,
@@ -309,9 +307,3 @@ def _let_go(t: Turn, reading: Reading, why: str) -> None:
             why="read after its passage had closed" if late else why,
         )
     )
-
-
-def mark(text: str) -> str:
-    """A short mark by which a text is recognised again, without showing it."""
-    clear = text.clear if isinstance(text, Identifier) else text
-    return hashlib.sha256(clear.encode("utf-8", "surrogatepass")).hexdigest()[:16]

@@ -20,6 +20,7 @@ from lanecontrol.announcements import (
     Referral,
 )
 from lanecontrol.commands import Disposition
+from lanecontrol.identifier import Identifier
 from lanecontrol.lane import alarms, assembly, interlock, policy
 from lanecontrol.lane.plan import BEFORE
 from lanecontrol.lane.record import replace
@@ -44,6 +45,8 @@ GOING = frozenset(
 )
 """Dispositions with which the vehicle is let go from the booth, and to where the officer says."""
 _MAY_LEAVE = GOING | {Disposition.LANE_PASS_UNINSPECTED}
+
+NOTHING_SHOWN = Identifier("")
 
 _RANK = {quality: rank for rank, quality in enumerate(Quality)}
 
@@ -91,7 +94,7 @@ def arrive(t: Turn, passage: Passage) -> Passage:
     """The vehicle has reached the booth loop."""
     if passage.booth_s is not None:
         again_s = t.now_s + t.setup.limits.assess_after_s
-        return t.put(replace(passage, booth_left_s=None, booth_left_utc_s=None, assess_s=again_s, shown=""))
+        return t.put(replace(passage, booth_left_s=None, booth_left_utc_s=None, assess_s=again_s, shown=NOTHING_SHOWN))
     passage = t.put(
         replace(
             passage,
@@ -158,19 +161,20 @@ def assess(t: Turn, passage: Passage) -> Passage:
 
 def _gist(
     passage: Passage, tags: tuple[BoundTag, ...], plates: tuple[BoundPlate, ...], found: tuple[Finding, ...]
-) -> str:
-    """What of an assessment matters, as a text to compare; no number appears in it in clear."""
-    numbers = sorted((assembly.mark(tag.epc), tag.ambiguous) for tag in tags)
-    plate_texts = sorted((assembly.mark(plate.text), plate.ambiguous) for plate in plates)
-    rays = sorted((o.occupancy, o.gamma_alarm, o.neutron_alarm, o.ambiguous) for o in passage.occupancies)
-    return assembly.mark(repr((numbers, plate_texts, rays, [f.code for f in found], passage.occupants)))
+) -> Identifier:
+    """What of an assessment matters, as a text to compare."""
+    parts = sorted([f"{tag.epc.clear}{'?' if tag.ambiguous else ''}" for tag in tags])
+    parts += sorted([f"{plate.text.clear}{'?' if plate.ambiguous else ''}" for plate in plates])
+    parts += [f"{o.occupancy},{o.gamma_alarm:d}{o.neutron_alarm:d}{o.ambiguous:d}" for o in passage.occupancies]
+    parts += [finding.code for finding in found]
+    return Identifier(f"{passage.occupants} {' '.join(parts)}"[:500])
 
 
 def ask_again(t: Turn, name: str) -> None:
     """Its permission is gone and the vehicle still stands there: a new assessment asks for a new decision."""
     passage = t.at_booth()
     if passage is not None and passage.id == name:
-        t.put(replace(passage, shown="", assess_s=t.now_s))
+        t.put(replace(passage, shown=NOTHING_SHOWN, assess_s=t.now_s))
 
 
 def reassess(t: Turn, passage: Passage) -> None:

@@ -38,22 +38,22 @@ def quick(kind: T) -> T:
     if tuple(kind.__dict__.get("__slots__", ())) != names:
         raise TypeError(f"{kind.__name__}: not a slotted dataclass of its own")
     twin = type(f"_Open{kind.__name__}", (), {"__slots__": names})
-    space = {"_kind": kind, "_twin": twin, "_open": _open, **{f"_d_{part.name}": part.default for part in parts}}
+    space = {
+        "_kind": kind,
+        "_twin": twin,
+        "_set": object.__setattr__,
+        **{f"_d_{part.name}": part.default for part in parts},
+    }
     kind.__init__ = _made("__init__", _init_lines(parts), space)
     kind._with = _made("_with", _with_lines(names), space)
     return kind
-
-
-def _open(instance: object, twin: type) -> None:
-    """Let the fields of a fresh instance be assigned."""
-    object.__setattr__(instance, "__class__", twin)
 
 
 def _init_lines(parts: tuple[Field[Any], ...]) -> list[str]:
     arguments = [part.name if part.default is MISSING else f"{part.name}=_d_{part.name}" for part in parts]
     return [
         f"def __init__(self, {', '.join(arguments)}):",
-        " _open(self, _twin)",
+        " _set(self, '__class__', _twin)",
         *(f" self.{part.name} = {part.name}" for part in parts),
         " self.__class__ = _kind",
     ]

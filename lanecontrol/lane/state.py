@@ -144,8 +144,8 @@ class Passage:
     booth_left_utc_s: float | None = None
     assess_s: float | None = None
     revision: int = 0
-    shown: str = ""
-    """What the last assessment said, cut to what matters: only a change is published again."""
+    shown: Identifier = Identifier("")
+    """What the last assessment said, cut to what matters: only a change is published again. It names numbers."""
     occupancies: tuple[BoundOccupancy, ...] = ()
     portal_fault: bool = False
     disposition: DisposedBy | None = None

@@ -107,7 +107,7 @@ class Turn:
         """Put a changed passage in the place of the one of the same id."""
         name = passage.id
         self.tracking = replace(
-            self.tracking, passages=tuple(passage if p.id == name else p for p in self.tracking.passages)
+            self.tracking, passages=tuple([passage if p.id == name else p for p in self.tracking.passages])
         )
         return passage
 

@@ -197,7 +197,7 @@ def test_plates_are_bound_like_cards_and_missed_where_there_is_a_camera() -> Non
 def test_numbers_are_told_in_announcements_and_nowhere_else(lane: LaneBench) -> None:
     lane.arrives(1)
     assert card(1) not in repr(lane.state)
-    assert card(1) not in lane.state.tracking.passages[0].shown
+    assert card(1) not in f"{lane.state.tracking.passages[0].shown}"
 
 
 def test_a_reading_is_swept_later_where_the_site_says_so() -> None:
