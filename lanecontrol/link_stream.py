@@ -7,8 +7,11 @@ buffer that stays bounded however fast the peer sends.
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
+import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from lanecontrol.errors import CredentialsRefused, LinkLost, ProtocolViolation
@@ -17,6 +20,10 @@ from lanecontrol.link_buffer import CLOSE_S, CLOSED_HERE, CLOSED_THERE, CUT, Buf
 
 _SEGMENT = 32768
 """Bytes taken from the socket at once."""
+
+_QUICK_ACK: int | None = getattr(socket, "TCP_QUICKACK", None) if sys.platform == "linux" else None
+"""Asks the kernel to acknowledge at once (tcp(7)). A peer that keeps Nagle's algorithm on, as brokers and I/O modules
+do, otherwise holds its second small answer back until our delayed acknowledgement: some 40 ms, and a stale input."""
 
 _REFUSALS = ("CERTIFICATE", "UNKNOWN_CA", "ACCESS_DENIED", "UNKNOWN_PSK_IDENTITY")
 """TLS alerts (RFC 8446, section 6.2) by which a peer turns us away for who we are."""
@@ -31,11 +38,14 @@ class StreamLink(BufferedLink, asyncio.BufferedProtocol):
         self._space = memoryview(bytearray(_SEGMENT))
         self._transport: Any = None
         self._gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._socket: Any = None
 
     # --- called by the transport -------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
+        self._socket = transport.get_extra_info("socket") if _QUICK_ACK is not None else None
+        self._acknowledge_at_once()
         if not self.peer:
             self.peer = _peer_name(transport)
         if self._on_connect is not None:
@@ -45,7 +55,14 @@ class StreamLink(BufferedLink, asyncio.BufferedProtocol):
         return self._space
 
     def buffer_updated(self, nbytes: int) -> None:
+        self._acknowledge_at_once()
         self._feed(bytes(self._space[:nbytes]))
+
+    def _acknowledge_at_once(self) -> None:
+        """The kernel forgets this with the next answer, so it is asked again with every segment."""
+        if self._socket is not None:
+            with suppress(OSError):  # the connection has just ended; whoever reads will see
+                self._socket.setsockopt(socket.IPPROTO_TCP, _QUICK_ACK, 1)
 
     def eof_received(self) -> bool:
         """Keep the way out open after the peer closed its own, where the carrier can: it may still want answers."""
