@@ -10,51 +10,58 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
-from signal import SIGINT, SIGTERM
 from typing import Any
 
 import structlog
 from pydantic import ValidationError
 
 from lanecontrol import __version__, driver, forms
-from lanecontrol.announcements import Announcement, DeviceStateChanged, OrderRejected
-from lanecontrol.clock import Clock, Instant, LoopClock, RealWork
+from lanecontrol.announcements import OrderRejected
+from lanecontrol.clock import Clock, RealWork
 from lanecontrol.commands import Command, Outcome, Result, WriteOutputs
 from lanecontrol.config.load import Loaded
-from lanecontrol.errors import StorageUnavailable
+from lanecontrol.ending import end_all, unless
+from lanecontrol.errors import StorageFatal, StorageUnavailable
 from lanecontrol.events import DeviceState, Event, Started, StoreChanged
+from lanecontrol.journal import LedgerJournal
+from lanecontrol.lane.effects import Drive
 from lanecontrol.lane.runner import LaneRunner
 from lanecontrol.lane.state import LaneState
 from lanecontrol.lane.step import initial
+from lanecontrol.ledger import database
 from lanecontrol.ledger.ledger import Ledger
-from lanecontrol.ledger.records import Entry
 from lanecontrol.links import LinkOpener, MemoryNet
 from lanecontrol.port.mqtt_client import MqttConnector
 from lanecontrol.port.orders import Orders
-from lanecontrol.port.payloads import EVENT_TYPES, event_bytes
 from lanecontrol.port.relay import DeadLetter, Relay
 from lanecontrol.port.session import Birth, PortSession, PortStatus
-from lanecontrol.port.topics import LaneAddress, class_of
+from lanecontrol.port.topics import LaneAddress
 from lanecontrol.port.transport import Connect
 from lanecontrol.recorder import Recorder
-from lanecontrol.scaled_loop import scaled_utc
-from lanecontrol.service.boot import ClockDiscipline, boot_id
 from lanecontrol.service.health import LAG_LIMIT_S, Health
-from lanecontrol.service.notify import Notifier
 from lanecontrol.supervisor import DeviceStatus, Supervisor
 
-SAFE_STATE_LIMIT_S = 1.0
-"""Commanding the safe state may take this long on the way out; the whole stop must be over within 2 s."""
-FAREWELL_LIMIT_S = 0.5
-"""Telling the port that we stop, and what is on its way to it."""
+STOP_LIMIT_S = 1.7
+"""Everything from being asked to stop to the last file closed; the process must be gone within 2 s.
+
+All of these limits are real seconds.
+"""
+SAFE_STATE_LIMIT_S = 0.6
+"""What the lane withdraws on the way out, and what is on its way to the port meanwhile."""
+RED_LIMIT_S = 0.25
+"""Our own last red."""
+FAREWELL_LIMIT_S = 0.4
+"""Telling the port that we stop."""
+LEAVE_LIMIT_S = 0.2
+"""Closing the links to the devices; also the least time for closing the store."""
 STORE_RETRY_S = 2.0
+STORE_LIMIT_S = 5.0
+"""A commit takes 5 ms, on a tired disk 1 s. One that takes longer than this hangs."""
 INPUT_AGE_LIMIT_S = 0.25
 """An input that waits longer is as stale as an input module's (fail-safe rule 4 of the lane's I/O)."""
-STATUS_EVERY_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +78,8 @@ class Surroundings:
     salt: Callable[[int], bytes] = os.urandom
     connect: Connect | None = None
     """The MQTT client; the daemon's own if not given."""
+    database: database.Connect = database.connect
+    """Opens the store's database."""
     recorded: Callable[[int], object] = lambda seq: None
     """Told of each sequence number as it is given to an event: for measuring."""
 
@@ -95,9 +104,12 @@ class Lane:
         self.setup = loaded.setup
         self.address = LaneAddress(loaded.setup.port, loaded.setup.lane, loaded.simulated)
         self.ready = asyncio.Event()
-        # Lag is real time; on a loop that runs faster than real time it counts for more seconds.
-        self.health = Health(lambda: asyncio.get_running_loop().time(), lag_limit_s=LAG_LIMIT_S * loaded.clock.scale)
+        # Limits are real time; on a loop that runs faster than real time they count for more of its seconds.
+        self._scale = loaded.clock.scale
+        self.health = Health(lambda: asyncio.get_running_loop().time(), lag_limit_s=LAG_LIMIT_S * self._scale)
         self._around = around
+        self._over_by_s: float | None = None
+        self._ruined = asyncio.Event()
         self._log: Any = structlog.get_logger("lanecontrol.lane").bind(lane=self.setup.lane)
 
     # --- life --------------------------------------------------------------------------------------------------------
@@ -105,42 +117,54 @@ class Lane:
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set, then withdraw every permission and end.
 
-        Raises what the core fails with, StorageFatal when there can be no store. Cancelled, it also leaves the safe
+        Raises what the core fails with, StorageError when the store is beyond use. Cancelled, it also leaves the safe
         state behind.
         """
         async with AsyncExitStack() as stack:
-            self._ledger = await self._open_ledger(stack)
-            self._recorder = await stack.enter_async_context(self._make_recorder())
-            checkpoint = await self._ledger.load_checkpoint()
-            self._build(self._state_from(checkpoint))
-            # The first input of a run, before any device can say a word: the lane must know that time has passed.
-            self.runner.take("lane", Started(checkpoint is None, self._around.boot))
-            async with asyncio.TaskGroup() as devices:
-                sessions = [devices.create_task(s.run(), name=s.device) for s in self._supervisors.values()]
-                try:
-                    await self._core(stop)
-                finally:
-                    await self._show_red()
-                    for session in sessions:
-                        session.cancel()
+            if await unless(stop, self._open(stack)) and not stop.is_set():
+                await self._work(stop)
+            self._begin_to_end()
+
+    async def _work(self, stop: asyncio.Event) -> None:
+        async with asyncio.TaskGroup() as devices:
+            sessions = [devices.create_task(s.run(), name=s.device) for s in self._supervisors.values()]
+            try:
+                await self._core(stop)
+            finally:
+                await end_all(sessions, self._within(LEAVE_LIMIT_S))
 
     async def _core(self, stop: asyncio.Event) -> None:
-        """Lane, port and health, until asked to stop. Cancelled or failing, all of it ends."""
+        """Lane, port and health, until asked to stop. Cancelled or failing, all of it ends, after showing red."""
         async with asyncio.TaskGroup() as core:
-            lane = core.create_task(self.runner.run(), name="lane")
-            port = core.create_task(self._session.run(), name="port")
-            lag = core.create_task(self.health.measure(), name="health")
+            works = [
+                core.create_task(self._session.run(), name="port"),
+                core.create_task(self.runner.run(), name="lane"),
+                core.create_task(self.health.measure(), name="health"),
+                core.create_task(self._mind_the_store(), name="store"),
+            ]
             self._tell_of_opening()
             self.ready.set()
-            await stop.wait()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(SAFE_STATE_LIMIT_S):
-                    await self.runner.stop("the lane controller stops")
-            with suppress(TimeoutError):
-                async with asyncio.timeout(FAREWELL_LIMIT_S):
-                    await self._relay.wait_delivered()
-            for task in (port, lane, lag):
+            try:
+                await stop.wait()
+                self._begin_to_end()
+                await self._withdraw()
+            finally:
+                self._begin_to_end()
+                await self._show_red()
+                await end_all(works, self._within(FAREWELL_LIMIT_S))
+
+    async def _withdraw(self) -> None:
+        """The lane's own last step; what is under way to the port may arrive meanwhile."""
+        async with asyncio.TaskGroup() as tasks:
+            lane = tasks.create_task(self.runner.stop("the lane controller stops"))
+            rest = tasks.create_task(self._deliver_the_rest())
+            await asyncio.wait({lane, rest}, timeout=self._within(SAFE_STATE_LIMIT_S))
+            for task in (lane, rest):
                 task.cancel()
+
+    async def _deliver_the_rest(self) -> None:
+        await self._journal.settled()
+        await self._relay.wait_delivered()
 
     async def _show_red(self) -> None:
         """Whatever happened: red, straight to the device, before its session ends.
@@ -151,30 +175,61 @@ class Lane:
         signal = self.setup.signal
         if signal is None or signal.device not in self._supervisors:
             return
+        limit_s = self._within(RED_LIMIT_S)
         red = WriteOutputs(((signal.red, True), (signal.green, False)))
-        await self._supervisors[signal.device].perform(red, SAFE_STATE_LIMIT_S)
+        last = Drive("the-end", signal.device, red, grants=False, timeout_s=limit_s)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(limit_s):
+                await self.runner.drives.carry_out(last)
+
+    def _begin_to_end(self) -> None:
+        """From here on the time is short."""
+        if self._over_by_s is None:
+            self._over_by_s = asyncio.get_running_loop().time() + STOP_LIMIT_S * self._scale
+
+    def _within(self, limit_s: float) -> float:
+        """A limit in seconds of the loop, no longer than what is left of the time to end."""
+        left_s = (self._over_by_s or 0.0) - asyncio.get_running_loop().time()
+        return max(min(limit_s * self._scale, left_s), 0.01)
+
+    async def _closed_in_time(self, close: Callable[[], Awaitable[None]]) -> None:
+        """A disk that hangs must not keep us; what is not on disk then was never told to be."""
+        self._begin_to_end()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(self._within(STOP_LIMIT_S), LEAVE_LIMIT_S * self._scale)):
+                await close()
 
     # --- parts -------------------------------------------------------------------------------------------------------
 
-    async def _open_ledger(self, stack: AsyncExitStack) -> Ledger:
+    async def _open(self, stack: AsyncExitStack) -> bool:
+        """Open what is kept on disk and build the lane from it. True, in the end."""
+        self._ledger = await self._open_ledger()
+        stack.push_async_callback(self._closed_in_time, self._ledger.close)
+        self._recorder = self._make_recorder()
+        stack.push_async_callback(self._closed_in_time, self._recorder.close)
+        checkpoint = await self._ledger.load_checkpoint()
+        self._build(self._state_from(checkpoint))
+        # The first input of a run, before any device can say a word: the lane must know that time has passed.
+        self.runner.take("lane", Started(checkpoint is None, self._around.boot))
+        return True
+
+    async def _open_ledger(self) -> Ledger:
         """Open the store. While it cannot be read, say so and try again: nothing is granted without it."""
         around = self._around
         while True:
             try:
-                ledger = await Ledger.open(
+                return await Ledger.open(
                     self.loaded.store.path / "ledger.db",
                     inline=around.inline_store,
                     work=around.work,
                     on_change=self._store_changed,
-                    on_damage=lambda why: self._log.error("store damaged", reason=why),
+                    on_damage=self._store_damaged,
                     salt=around.salt,
+                    connect=around.database,
                 )
             except StorageUnavailable as error:
                 self._log.error("store unavailable", reason=error.why, retry_in_s=STORE_RETRY_S)
-                await asyncio.sleep(STORE_RETRY_S)
-                continue
-            stack.push_async_callback(ledger.close)
-            return ledger
+                await asyncio.sleep(STORE_RETRY_S * self._scale)
 
     def _make_recorder(self) -> Recorder:
         return Recorder(
@@ -213,7 +268,7 @@ class Lane:
             emit=self._emit,
             devices=[device.id for device in loaded.devices],
         )
-        self._journal = _Journal(self._ledger, self.address, self._session.device_changed, around.recorded)
+        self._journal = LedgerJournal(self._ledger, self.address, self._session.device_changed, around.recorded)
         self._supervisors = self._make_supervisors()
         self.runner = LaneRunner(
             self.setup,
@@ -225,6 +280,7 @@ class Lane:
             reply=self.orders.answer,
         )
         self.health.check("lane", self._lane_keeps_up)
+        self.health.check("ledger", self._ledger_keeps_up)
 
     def _make_supervisors(self) -> dict[str, Supervisor]:
         around = self._around
@@ -257,8 +313,12 @@ class Lane:
         return await supervisor.perform(command, timeout_s)
 
     def _lane_keeps_up(self) -> str:
-        waiting_s = self.runner.waiting_s()
+        waiting_s = self.runner.waiting_s() / self._scale
         return f"inputs wait for {waiting_s:.2f} s" if waiting_s > INPUT_AGE_LIMIT_S else ""
+
+    def _ledger_keeps_up(self) -> str:
+        waiting_s = self._journal.waiting_s() / self._scale
+        return f"a commit takes {waiting_s:.0f} s" if waiting_s > STORE_LIMIT_S else ""
 
     def _rejected(self, rejection: OrderRejected) -> None:
         self._journal.write((rejection,), self._around.clock.now(), None)
@@ -267,6 +327,22 @@ class Lane:
         self._log.log(20 if writable else 40, "store", writable=writable, reason=reason)
         if self.ready.is_set():
             self._emit("store", StoreChanged(writable, reason))
+            self._judge_store()
+
+    def _store_damaged(self, why: str) -> None:
+        self._log.error("store damaged", reason=why)
+        if self.ready.is_set():
+            self._judge_store()
+
+    def _judge_store(self) -> None:
+        broken = self._ledger.broken
+        if broken is not None and not isinstance(broken, StorageUnavailable):
+            self._ruined.set()
+
+    async def _mind_the_store(self) -> None:
+        """A store that is damaged, or fails for good, ends the process: opening it again salvages what there is."""
+        await self._ruined.wait()
+        raise self._ledger.broken or StorageFatal("write", "the store failed for good")
 
     def _tell_of_opening(self) -> None:
         """What opening the store found; a store that came up unwritable is told to the lane now."""
@@ -277,7 +353,7 @@ class Lane:
             self._emit("store", StoreChanged(False, "the store came up without taking writes"))
 
     def _dead_letter(self, letter: DeadLetter) -> None:
-        self._log.error("event refused by the broker", event=f"{letter.epoch}-{letter.seq}", reason=letter.why)
+        self._log.error("event refused by the broker", id=f"{letter.epoch}-{letter.seq}", reason=letter.why)
 
     @property
     def delivered(self) -> int:
@@ -302,77 +378,3 @@ class Lane:
             undelivered=self._ledger.undelivered_count,
             port=self._session.status(),
         )
-
-
-class _Journal:
-    """Announcements into the ledger, as the very bytes that will be sent."""
-
-    def __init__(
-        self,
-        ledger: Ledger,
-        address: LaneAddress,
-        device_changed: Callable[[DeviceStateChanged], None],
-        told_of: Callable[[int], object],
-    ) -> None:
-        self._ledger = ledger
-        self._address = address
-        self._device_changed = device_changed
-        self._told_of = told_of
-        self.recorded = 0
-
-    def write(
-        self, announcements: Sequence[Announcement], at: Instant, checkpoint: Callable[[], bytes] | None
-    ) -> asyncio.Future[None]:
-        first = self._ledger.next_seq
-        entries = [self._entry(told, first + n, at) for n, told in enumerate(announcements)]
-        written = self._ledger.append(entries, checkpoint)
-        self.recorded += self._ledger.next_seq - first
-        for seq in range(first, self._ledger.next_seq):
-            self._told_of(seq)
-        for told in announcements:
-            if isinstance(told, DeviceStateChanged):
-                self._device_changed(told)
-        return written
-
-    def _entry(self, told: Announcement, seq: int, at: Instant) -> Entry:
-        body = event_bytes(told, epoch=self._ledger.epoch, seq=seq, instant=at, source_lane=self._address)
-        return Entry(seq, class_of(told), EVENT_TYPES[type(told)], at.utc_s, body)
-
-
-# --- as a service ----------------------------------------------------------------------------------------------------
-
-
-async def serve(loaded: Loaded) -> int:
-    """One lane as a service, until SIGTERM or SIGINT; answers the exit code. Raises what the lane fails with."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for signal in (SIGTERM, SIGINT):
-        with suppress(NotImplementedError):  # not on every system; there an interrupt cancels, which is as safe
-            loop.add_signal_handler(signal, stop.set)
-    scale = loaded.clock
-    utc = time.time if scale.scale == 1 else scaled_utc(scale.scale, scale.anchor_utc_s)
-    clock = LoopClock(utc, ClockDiscipline())
-    lane = Lane(loaded, Surroundings(clock=clock, rng=random.SystemRandom(), boot=boot_id()))
-    notifier = Notifier.from_environment()
-    async with asyncio.TaskGroup() as tasks:
-        telling = [
-            tasks.create_task(_tell_systemd(lane, notifier, stop), name="systemd"),
-            tasks.create_task(lane.health.feed(notifier), name="watchdog"),
-        ]
-        await lane.run(stop)
-        for task in telling:
-            task.cancel()
-    return 0
-
-
-async def _tell_systemd(lane: Lane, notifier: Notifier, stop: asyncio.Event) -> None:
-    """READY when the lane is at work, a status line now and then, STOPPING at once."""
-    await lane.ready.wait()
-    notifier.ready(lane.status_line())
-    while not stop.is_set():
-        with suppress(TimeoutError):
-            async with asyncio.timeout(STATUS_EVERY_S):
-                await stop.wait()
-        if not stop.is_set():
-            notifier.status(lane.status_line())
-    notifier.stopping("withdrawing every permission")

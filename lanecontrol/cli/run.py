@@ -25,11 +25,11 @@ def main(argv: list[str]) -> int:
     loaded = load(options.config)
     configure_logging(level=loaded.log.level, style=loaded.log.format, stream=sys.stdout, hash_key=loaded.hash_key)
 
-    from lanecontrol import app
+    from lanecontrol.serve import serve
 
     try:
         with asyncio.Runner(loop_factory=_loop(loaded)) as runner:
-            return runner.run(app.serve(loaded))
+            return runner.run(serve(loaded))
     except BaseExceptionGroup as group:
         return _failed(group)
 

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from lanecontrol import forms
 from lanecontrol.announcements import Announcement
 from lanecontrol.clock import Clock, Instant, stopwatch_s
-from lanecontrol.commands import Command, Outcome, Result
+from lanecontrol.commands import Outcome, Result
 from lanecontrol.errors import StorageError
 from lanecontrol.events import CommandEnded, Event, Input, InputsLost, Stopping, Tick
+from lanecontrol.lane.drives import Drives, Perform
 from lanecontrol.lane.effects import Answer, Drive, Effect, Publish
 from lanecontrol.lane.setup import LaneSetup
 from lanecontrol.lane.state import LaneState
@@ -25,8 +26,11 @@ from lanecontrol.lane.step import deadline, step, still_granted
 
 INBOX_LIMIT = 4096
 """Inputs that may wait: 20 s of the busiest lane measured. More means that the lane cannot keep up: a fault."""
-
-
+SLICE = 64
+"""Inputs handled before others get a turn of the event loop: some milliseconds. A count, not a time: a simulation
+must do the same whatever else the machine does."""
+TICK_APART_S = 0.01
+"""Two ticks are this far apart at least: a deadline that has passed and still stands must not spin."""
 DECISIONS_KEPT = 4096
 
 
@@ -45,9 +49,6 @@ class Trace(Protocol):
 
     def taken_in(self, given: Input, state: LaneState, effects: tuple[Effect, ...]) -> None: ...
 
-
-Perform = Callable[[str, Command, float], Coroutine[Any, Any, Outcome]]
-"""Carry out a command at a device within a time; answers its outcome and never raises but for cancellation."""
 
 Reply = Callable[[str, Outcome], None]
 """Tell whoever gave the order under this key how it ended."""
@@ -69,53 +70,78 @@ class LaneRunner:
     ) -> None:
         self.setup = setup
         self.state = state
+        self.drives = Drives(perform)
         self._clock = clock
         self._journal = journal
         self._trace = trace
-        self._perform = perform
         self._reply = reply
         self._inbox: deque[tuple[Input, float]] = deque()
         self._lost = 0
+        self._losing = False
         self._wake = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at: float | None = None
+        self._ticked_s = float("-inf")
+        self._running = False
         self._tasks = asyncio.TaskGroup()
         self._withdrawals: set[asyncio.Task[None]] = set()
-        self._drives = _Drives(perform)
         self.steps = 0
         self.decision_ms: deque[float] = deque(maxlen=DECISIONS_KEPT)
         """Real time from taking an input in to having its effects under way, of the latest inputs that had any."""
 
+    # --- taking in ---------------------------------------------------------------------------------------------------
+
     def take(self, source: str, event: Event) -> None:
         """Take an event in, now. Never blocks; when the inbox is full the loss is counted and told to the lane."""
-        if len(self._inbox) >= INBOX_LIMIT:
-            self._lost += 1
+        if len(self._inbox) < INBOX_LIMIT:
+            self._inbox.append((Input(self._clock.now(), source, event), stopwatch_s()))
         else:
-            self._put(source, event)
-
-    def _put(self, source: str, event: Event) -> None:
-        self._inbox.append((Input(self._clock.now(), source, event), stopwatch_s()))
+            self._lost += 1
         self._wake.set()
 
     def waiting_s(self) -> float:
-        """How long the oldest input has been waiting, in real seconds: a lane that does not keep up shows here."""
-        return stopwatch_s() - self._inbox[0][1] if self._inbox else 0.0
+        """How long the oldest input has been waiting, by the lane's clock: a lane that does not keep up shows here."""
+        return self._clock.now().mono_s - self._inbox[0][0].at.mono_s if self._inbox else 0.0
 
     async def run(self) -> None:
         """Take inputs one by one, for ever."""
-        async with self._tasks:
-            while True:
-                await self._wake.wait()
-                self._wake.clear()
-                self._drain()
+        try:
+            async with self._tasks:
+                self._running = True
+                while True:
+                    await self._wake.wait()
+                    self._wake.clear()
+                    self._drain()
+                    if self._inbox:
+                        self._wake.set()
+                        await asyncio.sleep(0)
+        finally:
+            self._running = False
+            if self._timer is not None:
+                self._timer.cancel()
 
     def _drain(self) -> None:
-        while self._inbox:
-            self._handle(*self._inbox.popleft())
-            if self._lost and not self._inbox:
-                lost, self._lost = self._lost, 0
-                self._put("lane", InputsLost(lost))
+        for _ in range(SLICE):
+            taken = self._next()
+            if taken is None:
+                break
+            self._handle(*taken)
         self._arm()
+
+    def _next(self) -> tuple[Input, float] | None:
+        """The next input. A loss is told before what waits, once; again when nothing waits, if more was lost."""
+        if self._lost and not (self._losing and self._inbox):
+            lost, self._lost = self._lost, 0
+            self._losing = True
+            return self._overtaking(InputsLost(lost)), stopwatch_s()
+        if not self._inbox:
+            self._losing = False
+            return None
+        return self._inbox.popleft()
+
+    def _overtaking(self, event: Event) -> Input:
+        """An input of the lane's own that goes before what waits; stamped so that time does not run backwards."""
+        return Input(self._inbox[0][0].at if self._inbox else self._clock.now(), "lane", event)
 
     def _handle(self, given: Input, taken_s: float) -> None:
         before = self.state
@@ -126,15 +152,15 @@ class LaneRunner:
             self._do(effects, given.at)
             self.decision_ms.append((stopwatch_s() - taken_s) * 1000)
 
+    # --- doing what was decided --------------------------------------------------------------------------------------
+
     def _do(self, effects: tuple[Effect, ...], at: Instant) -> None:
         announced: list[Announcement] = []
         after_commit: list[Drive | Answer] = []
         for effect in effects:
             match effect:
                 case Drive(grants=False):
-                    task = self._tasks.create_task(self._drive(effect))
-                    self._withdrawals.add(task)
-                    task.add_done_callback(self._withdrawals.discard)
+                    self._withdraw(effect)
                 case Publish(announcement):
                     announced.append(announcement)
                 case _:
@@ -146,6 +172,11 @@ class LaneRunner:
         if after_commit:
             self._tasks.create_task(self._do_after(written, after_commit))
 
+    def _withdraw(self, drive: Drive) -> None:
+        task = self._tasks.create_task(self._drive(drive))
+        self._withdrawals.add(task)
+        task.add_done_callback(self._withdrawals.discard)
+
     async def _do_after(self, written: asyncio.Future[None] | None, effects: Sequence[Drive | Answer]) -> None:
         try:
             if written is not None:
@@ -156,10 +187,8 @@ class LaneRunner:
         for effect in effects:
             if isinstance(effect, Answer):
                 self._reply(effect.key, effect.outcome)
-            elif still_granted(self.state, effect.command_id):
-                await self._drive(effect)
             else:
-                self._ended(effect, Outcome(Result.REFUSED, "permission was withdrawn before it was given"))
+                await self._drive(effect)
 
     def _refuse(self, effects: Sequence[Drive | Answer], why: str) -> None:
         for effect in effects:
@@ -169,10 +198,12 @@ class LaneRunner:
                 self._ended(effect, Outcome(Result.REFUSED, why))
 
     async def _drive(self, drive: Drive) -> None:
-        self._ended(drive, await self._drives.carry_out(drive, lambda: still_granted(self.state, drive.command_id)))
+        self._ended(drive, await self.drives.carry_out(drive, lambda: still_granted(self.state, drive.command_id)))
 
     def _ended(self, drive: Drive, outcome: Outcome) -> None:
         self.take(drive.device, CommandEnded(drive.command_id, outcome))
+
+    # --- time --------------------------------------------------------------------------------------------------------
 
     def _arm(self) -> None:
         due = deadline(self.state)
@@ -180,50 +211,25 @@ class LaneRunner:
             return
         if self._timer is not None:
             self._timer.cancel()
+        loop, soonest = asyncio.get_running_loop(), self._ticked_s + TICK_APART_S
         self._timer_at = due
-        self._timer = None if due is None else asyncio.get_running_loop().call_at(due, self._tick)
+        self._timer = None if due is None else loop.call_at(max(due, soonest), self._tick)
 
     def _tick(self) -> None:
         self._timer = self._timer_at = None
+        self._ticked_s = asyncio.get_running_loop().time()
         self.take("lane", Tick())
 
-    async def stop(self, reason: str) -> None:
-        """Tell the lane that the daemon stops, now, and wait until what it withdraws has been carried out.
+    # --- the end -----------------------------------------------------------------------------------------------------
 
-        The caller bounds the wait.
+    async def stop(self, reason: str) -> None:
+        """Tell the lane that the daemon stops, before whatever waits, and wait until what it withdraws is carried out.
+
+        The caller bounds the wait. Nothing is done for a lane that is not running: it has granted nothing.
         """
-        self.take("lane", Stopping(reason))
+        if not self._running:
+            return
         self._drain()
+        self._handle(self._overtaking(Stopping(reason)), stopwatch_s())
         if self._withdrawals:
             await asyncio.wait(self._withdrawals)
-
-
-class _Drives:
-    """Commands to devices: one at a time per device, in order; a withdrawal cuts short the grant before it."""
-
-    def __init__(self, perform: Perform) -> None:
-        self._perform = perform
-        self._turn: dict[str, asyncio.Lock] = {}
-        self._granting: dict[str, asyncio.Future[Outcome]] = {}
-
-    async def carry_out(self, drive: Drive, still_granted: Callable[[], bool]) -> Outcome:
-        if not drive.grants and (grant := self._granting.get(drive.device)) is not None:
-            grant.cancel()
-        async with self._turn.setdefault(drive.device, asyncio.Lock()):
-            if drive.grants and not still_granted():
-                return Outcome(Result.REFUSED, "permission was withdrawn before it was given")
-            return await self._now(drive)
-
-    async def _now(self, drive: Drive) -> Outcome:
-        performing = asyncio.ensure_future(self._perform(drive.device, drive.command, drive.timeout_s))
-        if drive.grants:
-            self._granting[drive.device] = performing
-        try:
-            return await asyncio.shield(performing)
-        except asyncio.CancelledError:
-            if performing.cancelled():
-                return Outcome(Result.UNKNOWN, "cut short by a withdrawal")
-            performing.cancel()
-            raise
-        finally:
-            self._granting.pop(drive.device, None)

@@ -141,6 +141,11 @@ class Ledger:
         return self._committer.broken is None and not self._closed
 
     @property
+    def broken(self) -> StorageError | None:
+        """Why the disk takes no writes; None while it does. Anything but StorageUnavailable is final."""
+        return self._committer.broken
+
+    @property
     def undelivered_count(self) -> int:
         """Rows on disk that are not marked as delivered."""
         return max(self._undelivered - len(self._committer.marks), 0)

@@ -1,0 +1,84 @@
+"""One lane as a service: signals, systemd, and what a failure says. `lanecontrol run` is this.
+
+Everything that the lane itself needs is put together in `lanecontrol.app`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+import traceback
+from contextlib import suppress
+from pathlib import Path
+from signal import SIGINT, SIGTERM
+
+import structlog
+
+from lanecontrol.app import Lane, Surroundings
+from lanecontrol.clock import LoopClock
+from lanecontrol.config.load import Loaded
+from lanecontrol.errors import LaneControlError
+from lanecontrol.scaled_loop import scaled_utc
+from lanecontrol.service.boot import ClockDiscipline, boot_id
+from lanecontrol.service.notify import Notifier
+
+STATUS_EVERY_S = 10.0
+
+
+async def serve(loaded: Loaded) -> int:
+    """One lane as a service, until SIGTERM or SIGINT; answers the exit code. Raises what the lane fails with."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signal in (SIGTERM, SIGINT):
+        with suppress(NotImplementedError):  # not on every system; there an interrupt cancels, which is as safe
+            loop.add_signal_handler(signal, stop.set)
+    scale = loaded.clock
+    utc = time.time if scale.scale == 1 else scaled_utc(scale.scale, scale.anchor_utc_s)
+    clock = LoopClock(utc, ClockDiscipline())
+    lane = Lane(loaded, Surroundings(clock=clock, rng=random.SystemRandom(), boot=boot_id()))
+    notifier = Notifier.from_environment()
+    async with asyncio.TaskGroup() as tasks:
+        telling = [
+            tasks.create_task(_tell_systemd(lane, notifier), name="systemd"),
+            tasks.create_task(_tell_stopping(notifier, stop), name="systemd stop"),
+            tasks.create_task(lane.health.feed(notifier), name="watchdog"),
+        ]
+        try:
+            await lane.run(stop)
+        except (ExceptionGroup, LaneControlError) as error:
+            _log_failure(error)
+            raise
+        for task in telling:
+            task.cancel()
+    return 0
+
+
+async def _tell_systemd(lane: Lane, notifier: Notifier) -> None:
+    """READY when the lane is at work, and a status line now and then."""
+    await lane.ready.wait()
+    notifier.ready(lane.status_line())
+    while True:
+        await asyncio.sleep(STATUS_EVERY_S)
+        notifier.status(lane.status_line())
+
+
+async def _tell_stopping(notifier: Notifier, stop: asyncio.Event) -> None:
+    """At once, also when there is no lane yet."""
+    await stop.wait()
+    notifier.stopping("withdrawing every permission")
+
+
+def _log_failure(error: BaseException) -> None:
+    """What ended the core, in a line each. The text of a foreign exception may quote data: only its type is told."""
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            _log_failure(inner)
+        return
+    told = str(error) if isinstance(error, LaneControlError) else type(error).__name__
+    structlog.get_logger("lanecontrol").critical("lane controller failed", error=told, where=_where(error))
+
+
+def _where(error: BaseException) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno} {frames[-1].name}" if frames else ""
