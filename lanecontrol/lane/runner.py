@@ -112,7 +112,7 @@ class LaneRunner:
                     await self._wake.wait()
                     self._wake.clear()
                     self._drain()
-                    if self._inbox:
+                    if self._inbox or self._lost:
                         self._wake.set()
                         await asyncio.sleep(0)
         finally:
