@@ -54,6 +54,28 @@ def test_a_card_still_read_after_moving_up_belongs_to_the_follower_however_stron
     assert numbers(lane.closed[1].tags) == {2}
 
 
+def test_reads_after_the_leader_has_gone_outweigh_twice_as_many_before(lane: LaneBench) -> None:
+    lane.through_portal()
+    lane.to_approach()
+    lane.to_booth()
+    lane.loop("approach", True)
+    lane.read_for(6, 2)
+    lane.releases()
+    lane.loop("exit", True)
+    lane.loop("booth", False)
+    lane.wait(1.1)
+    lane.read(2)
+    lane.loop("exit", False)
+    lane.loop("booth", True)
+    lane.loop("approach", False)
+    lane.wait(0.9)
+    lane.read(2)
+    lane.wait(0.9)
+    lane.read(2)
+    lane.wait(0.5)
+    assert numbers(lane.closed[0].tags) | numbers(lane.closed[0].tags, ambiguous=True) == set()
+
+
 def test_a_card_read_before_the_car_reached_its_first_loop_is_its_own(lane: LaneBench) -> None:
     lane.through_portal()
     lane.wait(1.2)

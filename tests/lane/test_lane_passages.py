@@ -276,3 +276,23 @@ def test_without_the_booth_loop_the_quality_is_manual(lane: LaneBench) -> None:
     lane.give("io1", InputsStale(0.3))
     assert lane.told(QualityChanged)[-1].quality is Quality.MANUAL
     assert refused(lane.dispose("07-000001"))
+
+
+def test_a_follower_whose_approach_loop_never_cleared_is_found_there_when_the_leader_goes(lane: LaneBench) -> None:
+    lane.through_portal()
+    lane.to_approach()
+    lane.wait(1.0)
+    lane.loop("booth", True)
+    lane.through_portal()
+    lane.wait(3.0)  # the follower stands so close that the approach loop stays on
+    lane.releases()
+    lane.loop("exit", True)
+    lane.wait(0.3)
+    lane.loop("booth", False)
+    assert [(p.id, p.head) for p in lane.state.tracking.passages] == [("07-000001", 2), ("07-000002", 0)]
+    lane.wait(1.5)
+    lane.loop("exit", False)
+    lane.to_booth()
+    lane.wait(3.0)
+    assert lane.assessment.passage == "07-000002"
+    assert lane.assessment.quality is Quality.GOOD

@@ -199,6 +199,14 @@ def test_a_portal_beside_the_booth_measures_whoever_stands_there() -> None:
     assert lane.assessment.occupancies[0].gamma_alarm
 
 
+def test_a_silent_portal_is_noticed_also_where_nobody_was_seen() -> None:
+    lane = LaneBench(setup(portals=(Portal("rpm1", "booth"),))).started()
+    lane.give("rpm1", GammaCounts((80, 80, 80, 80), False))
+    lane.wait(10.1)
+    assert occupancy(lane).incomplete
+    assert occupancy(lane).passages == ()
+
+
 def test_recorded_lines_give_the_occupancies_and_alarms_of_the_recording(shared_data: Path) -> None:
     for name, alarms in (("eyamamoto_S2-C0-NONE.csv", 0), ("eyamamoto_S2-C3-NORM2.csv", 25)):
         lane = LaneBench().started()
