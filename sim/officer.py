@@ -10,11 +10,15 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 RETRY_S = 3.0
 """After a refusal (gate still moving, new assessment due) a person looks again after a few seconds."""
+
+LOOK_S = 2.0
+"""How long a person waits for the screen to take in the count of occupants."""
 
 Ask = Callable[[str, str, Mapping[str, Any]], Awaitable[str]]
 """Give an order: lane, verb, fields. Answers the result (`done`, `refused` ...)."""
@@ -53,12 +57,14 @@ class AutomaticOfficer:
         self._assessed: dict[str, Mapping[str, Any]] = {}
         self._news: asyncio.Queue[str] = asyncio.Queue()
         self._lane_there = asyncio.Event()
+        self._told = asyncio.Event()
         self._signal = ""
         self._released: tuple[str, Seen | None] = ("", None)
 
     def hear(self, kind: str, data: Mapping[str, Any]) -> None:
         """An event of this lane: its type's short name and its data."""
         self._lane_there.set()
+        self._told.set()
         if kind == "passage_assessed":
             passage = data["passage"]
             if passage not in self._assessed:
@@ -99,7 +105,16 @@ class AutomaticOfficer:
         seen = self._sees()
         if seen is not None:
             await self._ask(self.lane, "occupants", {"passage": passage, "count": seen.persons})
+            await self._until_assessed_with(passage, seen.persons)
         await self._insist(passage)
+
+    async def _until_assessed_with(self, passage: str, persons: int) -> None:
+        """The count can change the recommendation, and the assessment may arrive after the answer to the order."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LOOK_S):
+                while passage in self._assessed and self._assessed[passage]["occupants"] != persons:
+                    self._told.clear()
+                    await self._told.wait()
 
     async def _insist(self, passage: str) -> None:
         """Until the lane takes the decision, or the passage has ended without it."""
