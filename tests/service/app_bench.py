@@ -75,7 +75,8 @@ class Bench:
         self.net = MemoryNet()
         self.disk = Disk()
         self.deeds: list[Deed] = []
-        self.outputs: dict[str, bool] = {}
+        self.outputs: dict[str, bool] = {"signal_green": False, "signal_red": False}
+        self.keys = iter(f"key-{n:08d}" for n in range(1000))
         self.stop = asyncio.Event()
         self.broker_hears = asyncio.Event()
         self.broker_hears.set()
@@ -126,7 +127,7 @@ class Bench:
         for point in ("loop_approach", "loop_booth", "loop_exit", "gate_opened"):
             self.module.sense(Contact(point, False))
         self.module.sense(Contact("gate_closed", True))
-        await self.until(lambda: self.lane.snapshot().port.connected and self.outputs.get("signal_red", False))
+        await self.until(lambda: self.lane.snapshot().port.connected and self.outputs["signal_red"])
 
     async def vehicle_at_booth(self) -> str:
         """A vehicle drives up; the id of its passage."""
@@ -141,7 +142,7 @@ class Bench:
     @asynccontextmanager
     async def port(self) -> AsyncIterator[Callable[..., Awaitable[ReplyPayload]]]:
         """Gives how to order something."""
-        keys = iter(f"key-{n:08d}" for n in range(1000))
+        keys = self.keys
         connect, broker = MqttConnector(LinkOpener(self.net)), Broker("mem://broker", "port")
         async with PortClient(connect, broker, clock=LoopClock(), new_key=lambda: next(keys)) as client:
 
@@ -159,7 +160,7 @@ class Bench:
             await self.until(lambda: bool(self.lane.runner.state.tracking.passages[0].revision))
             reply = await order("disposition", passage=passage, disposition="RELEASED")
             assert reply.result == "done", reply
-        await self.until(lambda: self.outputs.get("signal_green", False))
+        await self.until(lambda: self.outputs["signal_green"])
 
 
 def _through(open_: asyncio.Event, serve: Callable[[Link], Awaitable[None]]) -> Callable[[Link], Awaitable[None]]:
