@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
+import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from lanecontrol.cli import FAILED, arguments, output
@@ -12,6 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from lanecontrol.config import Loaded
+
+
+STUCK_LIMIT_S = 0.2
+"""Everything that matters is closed by then."""
 
 
 def main(argv: list[str]) -> int:
@@ -28,10 +35,32 @@ def main(argv: list[str]) -> int:
     from lanecontrol.serve import serve
 
     try:
-        with asyncio.Runner(loop_factory=_loop(loaded)) as runner:
-            return runner.run(serve(loaded))
+        with _stuck_threads_left_behind() as leave, asyncio.Runner(loop_factory=_loop(loaded)) as runner:
+            code = FAILED
+            try:
+                code = runner.run(serve(loaded))
+            finally:
+                leave(code)
+        return code
     except BaseExceptionGroup as group:
         return _failed(group)
+
+
+@contextmanager
+def _stuck_threads_left_behind() -> Iterator[Callable[[int], None]]:
+    """Once the lane has ended, the process ends too: asyncio would wait without limit for a resolver that hangs."""
+    timers: list[threading.Timer] = []
+
+    def leave(code: int) -> None:
+        timers.append(threading.Timer(STUCK_LIMIT_S, os._exit, (code,)))
+        timers[0].daemon = True
+        timers[0].start()
+
+    try:
+        yield leave
+    finally:
+        for timer in timers:
+            timer.cancel()
 
 
 def _failed(group: BaseExceptionGroup[BaseException]) -> int:
