@@ -71,6 +71,13 @@ class MercuryConfig(DeviceConfig):
             raise ValueError("the number of a region is from 1 to 255")
         return value
 
+    @field_validator("url")
+    @classmethod
+    def _speed_is_said(cls, value: str) -> str:
+        if value.startswith("serial:") and "baud=" not in value:
+            raise ValueError("the speed of the serial port is missing; write serial:///dev/...?baud=115200")
+        return value
+
     @field_validator("metadata")
     @classmethod
     def _antenna_and_rssi_are_told(cls, value: int) -> int:

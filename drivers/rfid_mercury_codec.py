@@ -14,6 +14,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 
 from lanecontrol.events import TagRead
 from lanecontrol.framing import DOUBT_LIMIT, Doubt
@@ -117,6 +118,7 @@ class Frame:
 
 
 _MARKS = re.compile(rb"\xff*(?=\xff)")
+"""A wake-up run but for its last byte, which may begin a frame. Passed over in one go: it can be long."""
 
 
 class Frames:
@@ -305,6 +307,7 @@ _FAILED = 0x8000
 _XPC_W1, _XPC_W2 = 0x0200, 0x8000
 
 
+@lru_cache(maxsize=16)
 def _layout(metadata: int, mask: int) -> struct.Struct:
     return struct.Struct(">" + "".join(form for bit, form in _FIELDS if bit & mask & metadata))
 

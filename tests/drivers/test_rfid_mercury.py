@@ -352,6 +352,7 @@ async def test_a_session_cancelled_at_any_moment_ends_and_closes_its_link(moment
         ({"metadata": 0x0FF8}, "read count, RSSI and antenna"),
         ({"metadata": 0x000F, "read_tid": True}, "0x0080"),
         ({"antennas": [1, 1]}, "named twice"),
+        ({"url": "serial:///dev/ttyUSB0"}, r"write serial:///dev/\.\.\.\?baud=115200"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused_with_the_reason(settings: dict[str, Any], words: str) -> None:
