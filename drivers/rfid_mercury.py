@@ -12,8 +12,9 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from drivers.rfid_mercury_codec import METADATA, stored_reads
-from drivers.rfid_mercury_session import Faults, Plan, Session
+from drivers.rfid_mercury_faults import Faults
+from drivers.rfid_mercury_records import METADATA, stored_reads
+from drivers.rfid_mercury_session import Plan, Session
 from lanecontrol.driver import DeviceConfig, Driver, Reporter, Traits
 from lanecontrol.events import DeviceFault, TagRead
 from lanecontrol.framing import Doubt

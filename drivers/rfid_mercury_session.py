@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from drivers import rfid_mercury_codec as codec
-from drivers.rfid_mercury_codec import Fetched, Frame, Frames, Nothing, Op, SearchEnded, Version
+from drivers.rfid_mercury_codec import Frame, Frames, Op, Version
+from drivers.rfid_mercury_faults import Faults
+from drivers.rfid_mercury_records import Fetched, Nothing, SearchEnded, read_count, read_fetched, read_streamed
 from lanecontrol.driver import Reporter
 from lanecontrol.errors import LinkLost, ProtocolViolation
 from lanecontrol.events import DeviceFault, Identity, TagRead
@@ -21,10 +23,6 @@ from lanecontrol.links import Link
 
 _GOODBYE_S = 0.5
 """How long a module may take to stop reading when the session is cancelled; half of what closing a link may take."""
-
-_PASSING = ("temperature", "return_loss", "module")
-_PASSING_S = 10.0
-"""A complaint that was not repeated for so long is over: the module sends no word when it is."""
 
 _IDLE_S = 2.0
 """The module is stopped for a check only when no tag has answered for so long, or no vehicle would be safe from it."""
@@ -57,40 +55,6 @@ class Plan:
     def silence_s(self) -> float:
         """While reading, a frame comes about once per cycle."""
         return 3 * self.cycle_ms / 1000 + 1.0
-
-
-class Faults:
-    """What the module complains of. Outlives a session, so that the next one can clear what it does not find again."""
-
-    def __init__(self) -> None:
-        self._active: dict[str, float] = {}
-        self._doubtful = set(_PASSING)
-        self.connected: set[int] = set()
-        """Antennas that were connected at some time: one that is missing now was lost."""
-
-    def begin(self, code: str, detail: str, now_s: float) -> list[DeviceFault]:
-        """The report, if it is news."""
-        news = code not in self._active
-        self._active[code] = now_s
-        return [DeviceFault(code, detail)] if news else []
-
-    def end(self, code: str) -> list[DeviceFault]:
-        """The report that clears it, if it was there."""
-        if code not in self._active:
-            return []
-        del self._active[code]
-        return [DeviceFault(code, "", active=False)]
-
-    def outlived(self, now_s: float) -> list[DeviceFault]:
-        """Reports that clear the passing complaints which were not repeated. A missing antenna does not pass."""
-        codes = [code for code in _PASSING if now_s - self._active.get(code, now_s) > _PASSING_S]
-        return [fault for code in codes for fault in self.end(code)]
-
-    def left_over(self) -> list[DeviceFault]:
-        """Once: reports that clear what a process before this one may have left at the lane."""
-        codes = sorted(self._doubtful - self._active.keys())
-        self._doubtful.clear()
-        return [DeviceFault(code, "", active=False) for code in codes]
 
 
 class Session:
@@ -226,7 +190,7 @@ class Session:
             await self._ask(Op.CLEAR_TAGS)
             answer = await self._exchange(Op.SEARCH, search, cycle_s + plan.answer_s)
             if answer.status == codec.OK:
-                await self._fetch(codec.read_count(answer.data))
+                await self._fetch(read_count(answer.data))
             else:
                 self._complaint(answer)
             self._tell(self._faults.outlived(self._now_s()))
@@ -242,7 +206,7 @@ class Session:
             answer = await self._exchange(Op.GET_TAGS, fetch, self._plan.answer_s)
             if answer.status == codec.BUFFER_EMPTY:
                 return
-            fetched = codec.read_fetched(self._accepted(answer))
+            fetched = read_fetched(self._accepted(answer))
             if isinstance(fetched, Doubt):
                 self._out.doubt(fetched.raw, fetched.why)
                 return
@@ -270,7 +234,7 @@ class Session:
         self._tell(self._faults.outlived(self._now_s()))
 
     def _streamed(self, frame: Frame) -> None:
-        match item := codec.read_streamed(frame):
+        match item := read_streamed(frame):
             case TagRead():
                 self._tag_s = self._now_s()
                 self._out.report(item)

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from mercury_module import EPC, KEEP_ALIVE, RECORD, answer, crc, streamed
 
 from drivers import rfid_mercury_codec as codec
+from drivers import rfid_mercury_records as tags
 from drivers.rfid_mercury import MercuryReader
-from drivers.rfid_mercury_codec import FRAME_LIMIT, Fetched, Frame, Frames, Nothing, Op, SearchEnded, checksum
+from drivers.rfid_mercury_codec import FRAME_LIMIT, Frame, Frames, Op, checksum
+from drivers.rfid_mercury_records import Fetched, Nothing, SearchEnded
 from lanecontrol.events import TagRead
 from lanecontrol.framing import DOUBT_LIMIT, Doubt
 from lanecontrol.identifier import Identifier
@@ -78,7 +80,7 @@ def test_the_checksum_agrees_with_the_makers_way_of_reckoning(body: bytes) -> No
 def test_a_frame_of_a_real_module_is_a_tag_read() -> None:
     (frame,) = Frames().feed(REAL)
     assert isinstance(frame, Frame)
-    read = codec.read_streamed(frame)
+    read = tags.read_streamed(frame)
     assert read == TagRead(1, Identifier("000000000000000000001545"), -60.0, 1)
     assert "1545" not in repr(read)
 
@@ -124,34 +126,34 @@ def test_a_record_is_cut_as_its_metadata_say_whatever_the_length_of_its_epc(
     case: tuple[int, bytes, TagRead | None],
 ) -> None:
     metadata, raw, read = case
-    assert codec.read_record(b"??" + raw + b"more", 2, metadata) == (read, 2 + len(raw))
+    assert tags.read_record(b"??" + raw + b"more", 2, metadata) == (read, 2 + len(raw))
 
 
 @given(records(), st.data())
 def test_a_record_that_is_cut_off_is_no_record(case: tuple[int, bytes, TagRead | None], data: st.DataObject) -> None:
     metadata, raw, _ = case
-    assert codec.read_record(raw[: data.draw(st.integers(0, len(raw) - 1))], 0, metadata) is None
+    assert tags.read_record(raw[: data.draw(st.integers(0, len(raw) - 1))], 0, metadata) is None
 
 
 @given(st.binary(max_size=248), st.integers(0, 0xFFFF))
 def test_whatever_a_record_holds_it_is_read_or_left_and_never_raises(raw: bytes, metadata: int) -> None:
     frame = Frame(0x22, 0, raw, raw)
-    codec.read_record(raw, 0, metadata)
-    assert isinstance(codec.read_streamed(frame), TagRead | SearchEnded | Nothing | Doubt)
-    assert isinstance(codec.read_fetched(frame), Fetched | Doubt)
+    tags.read_record(raw, 0, metadata)
+    assert isinstance(tags.read_streamed(frame), TagRead | SearchEnded | Nothing | Doubt)
+    assert isinstance(tags.read_fetched(frame), Fetched | Doubt)
     codec.read_version(raw)
     codec.read_antennas(raw)
-    codec.read_count(raw)
+    tags.read_count(raw)
 
 
 def test_a_failed_tid_read_leaves_the_tag_without_one() -> None:
     raw = bytes.fromhex("01cd11 8000 0424 0080 3000 f0000000000000000000beef aabb")
-    assert codec.read_record(raw, 0, 0x0087) == (READ, len(raw))
+    assert tags.read_record(raw, 0, 0x0087) == (READ, len(raw))
 
 
 def test_the_tid_comes_with_the_tag() -> None:
     raw = bytes.fromhex("01cd11 0060 e28011602000000000000001 0080 3000 f0000000000000000000beef aabb")
-    found = codec.read_record(raw, 0, 0x0087)
+    found = tags.read_record(raw, 0, 0x0087)
     assert found is not None
     assert found[0] == TagRead(1, Identifier(EPC), -51.0, 1, Identifier("e28011602000000000000001"))
 
@@ -159,12 +161,12 @@ def test_the_tid_comes_with_the_tag() -> None:
 def test_fetched_records_come_out_one_by_one() -> None:
     (frame,) = Frames().feed(answer(0x29, bytes.fromhex("0fff0002") + RECORD + RECORD))
     assert isinstance(frame, Frame)
-    assert codec.read_fetched(frame) == Fetched(2, (READ, READ))
+    assert tags.read_fetched(frame) == Fetched(2, (READ, READ))
 
 
 def test_the_end_of_the_search_and_status_reports_are_told_apart() -> None:
     kinds = [bytes.fromhex("10001b0fff") + bytes((kind,)) + bytes(4) for kind in (0, 2, 7)]
-    found = [codec.read_streamed(Frame(0x22, 0, data, data)) for data in kinds]
+    found = [tags.read_streamed(Frame(0x22, 0, data, data)) for data in kinds]
     assert [type(item) for item in found] == [SearchEnded, Nothing, Doubt]
 
 
