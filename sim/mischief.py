@@ -1,19 +1,20 @@
-"""Wire faults on purpose: what cables, converters and tired devices do.
+"""Faults on purpose: what cables, converters and tired devices do.
 
-Sits between a fake and its client (`Mischievous`), or between the world and a fake (`bend`), so that the daemon under
-test meets the fault exactly where it would meet it at a port. All randomness comes from the generator handed in.
+Sits between a fake and its client (`serve_with`), or between the world and a fake (`Bent`), so that the daemon under
+test meets the fault exactly where it would meet it at a port. Faults come and go by lane time, which `Mischiefs.tick`
+tells; all randomness comes from the generator handed in.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterator
 from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from lanecontrol.errors import LinkLost
+from lanecontrol.link_buffer import BufferedLink
 from lanecontrol.links import Link
 from sim.readings import Contact, Reading
 
@@ -34,7 +35,7 @@ class What(StrEnum):
     DELAY = "delay"
     """Everything that the device sends comes late."""
     STICK = "stick"
-    """The device's sensors keep their last value."""
+    """The device's sensors keep their last value. Afterwards its contacts show what is true then."""
     LIE = "lie"
     """The device's contacts show the opposite."""
 
@@ -47,7 +48,7 @@ class Mischief(BaseModel):
     device: str
     """Id of the device in the lane file."""
     what: What
-    """Which fault."""
+    """Which fault: refuse, drop, freeze, drip, garble, duplicate, delay, stick or lie."""
     at_s: float = Field(ge=0)
     """When it begins, in lane seconds from the start."""
     for_s: float = Field(default=30.0, gt=0)
@@ -62,35 +63,75 @@ class Mischief(BaseModel):
 
 
 class Mischiefs:
-    """The faults of one device, by lane time."""
+    """The faults of one device. `lane_s` tells the lane time; `tick` is called whenever it has gone on."""
 
     def __init__(self, planned: tuple[Mischief, ...], lane_s: Callable[[], float], rng: random.Random) -> None:
         self.planned = planned
         self._lane_s = lane_s
         self.rng = rng
+        self._active: tuple[Mischief, ...] = ()
+        self._waiters: list[asyncio.Future[None]] = []
 
     def now(self, *kinds: What) -> Mischief | None:
         """The fault of one of these kinds that is under way."""
+        if not self.planned:
+            return None
         at = self._lane_s()
         return next((m for m in self.planned if m.what in kinds and m.active(at)), None)
 
-    def lasts_s(self, fault: Mischief) -> float:
-        """How long `fault` still lasts."""
-        return max(0.0, fault.at_s + fault.for_s - self._lane_s())
-
-    def until_next_s(self, kind: What) -> float | None:
-        """Seconds until the next fault of this kind begins; None when none is planned."""
+    def tick(self) -> None:
+        """Lane time has gone on: wake whoever waits for a fault to begin or to end."""
         at = self._lane_s()
-        return min((m.at_s - at for m in self.planned if m.what is kind and m.at_s > at), default=None)
+        active = tuple(m for m in self.planned if m.active(at))
+        if active != self._active:
+            self._active = active
+            waiters, self._waiters = self._waiters, []
+            for waiter in waiters:
+                if not waiter.done():
+                    waiter.set_result(None)
+
+    async def begun(self, *kinds: What) -> None:
+        """Wait for a fault of one of these kinds, for ever if none is planned."""
+        while not self.now(*kinds):
+            await self._change()
+
+    async def over(self, *kinds: What) -> None:
+        """Wait until no fault of these kinds is under way; as long as it lasts."""
+        while self.now(*kinds):
+            await self._change()
+
+    async def _change(self) -> None:
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        await waiter
 
 
-def bend(reading: Reading, faults: Mischiefs) -> Reading | None:
-    """What the device makes of a reading while its sensors are at fault; None when it notices nothing."""
-    if faults.now(What.STICK):
-        return None
-    if faults.now(What.LIE) and isinstance(reading, Contact):
-        return Contact(reading.point, not reading.on)
-    return reading
+class Bent:
+    """What a device makes of its readings while its sensors are at fault."""
+
+    def __init__(self, faults: Mischiefs) -> None:
+        self._faults = faults
+        self._true: dict[str, bool] = {}
+        self._shown: dict[str, bool] = {}
+
+    def take(self, reading: Reading) -> Iterator[Reading]:
+        """The world gives a reading; the readings that the device notices."""
+        if isinstance(reading, Contact):
+            self._true[reading.point] = reading.on
+            yield from self.catch_up()
+        elif not self._faults.now(What.STICK):
+            yield reading
+
+    def catch_up(self) -> Iterator[Reading]:
+        """Contacts that are not as they should be shown now: after a change, and after a fault began or ended."""
+        if self._faults.now(What.STICK):
+            return
+        lies = self._faults.now(What.LIE) is not None
+        for point, on in self._true.items():
+            shown = on is not lies
+            if self._shown.get(point) is not shown:
+                self._shown[point] = shown
+                yield Contact(point, shown)
 
 
 class Mischievous(Link):
@@ -99,51 +140,60 @@ class Mischievous(Link):
     def __init__(self, link: Link, faults: Mischiefs) -> None:
         self._link = link
         self._faults = faults
+        self._turn = asyncio.Lock()
         self.peer = link.peer
 
     async def read(self) -> bytes:
         data = await self._link.read()
-        if frozen := self._faults.now(What.FREEZE):
-            await asyncio.sleep(self._faults.lasts_s(frozen))
+        await self._faults.over(What.FREEZE)
         return data
 
     async def write(self, data: bytes) -> None:
-        if self._faults.now(What.FREEZE):
-            return  # a frozen device says nothing, and what it would have said is gone
-        if late := self._faults.now(What.DELAY):
-            await asyncio.sleep(late.pause_s)
-        if self._faults.now(What.GARBLE):
-            data = self._garbled(data)
+        late = self._faults.now(What.DELAY)
+        due_s = asyncio.get_running_loop().time() + (late.pause_s if late else 0.0)
+        async with self._turn:  # each write stays together, and in its place
+            await self._write_at(due_s, data)
+
+    async def _write_at(self, due_s: float, data: bytes) -> None:
+        wait_s = due_s - asyncio.get_running_loop().time()
+        if wait_s > 0:
+            await asyncio.sleep(wait_s)
+        if garble := self._faults.now(What.GARBLE):
+            data = self._garbled(data, garble.share)
         if self._faults.now(What.DUPLICATE):
             data += data
-        if drip := self._faults.now(What.DRIP):
-            for n in range(len(data)):
-                await self._link.write(data[n : n + 1])
+        while data and not self._faults.now(What.FREEZE):  # what a frozen device would have said is gone
+            drip = self._faults.now(What.DRIP)
+            piece, data = (data[:1], data[1:]) if drip else (data, b"")
+            await self._link.write(piece)
+            if drip:
                 await asyncio.sleep(drip.pause_s)
-        else:
-            await self._link.write(data)
 
-    def _garbled(self, data: bytes) -> bytes:
-        fault = self._faults.now(What.GARBLE)
-        share = fault.share if fault else 0.0
+    def _garbled(self, data: bytes, share: float) -> bytes:
+        """Some bytes changed, each into any other."""
         rng = self._faults.rng
-        return bytes(rng.randrange(256) if rng.random() < share else byte for byte in data)
+        return bytes(byte ^ rng.randrange(1, 256) if rng.random() < share else byte for byte in data)
 
     async def close(self) -> None:
         await self._link.close()
 
 
-async def serve_with(link: Link, faults: Mischiefs, serve: Callable[[Link], object]) -> None:
-    """Serve one client under these faults: refuse it, cut it when its time comes, or let it live."""
+async def serve_with(link: Link, faults: Mischiefs, serve: Callable[[Link], Awaitable[None]]) -> None:
+    """Serve one client under these faults: refuse it, cut it when the time comes, or let it live. Raises LinkLost."""
     if faults.now(What.REFUSE, What.DROP):
         await link.close()
         return
-    serving = asyncio.ensure_future(serve(Mischievous(link, faults)))  # type: ignore[call-overload]
+    serving = asyncio.ensure_future(serve(Mischievous(link, faults)))
+    cut = asyncio.ensure_future(faults.begun(What.DROP))
     try:
-        async with asyncio.timeout(faults.until_next_s(What.DROP)):
-            await serving
-    except TimeoutError:
-        raise LinkLost("serve", "cut on purpose") from None
+        await asyncio.wait({serving, cut}, return_when=asyncio.FIRST_COMPLETED)
+        if isinstance(link, BufferedLink) and not serving.done():
+            link.drop()
     finally:
-        serving.cancel()
+        for task in (serving, cut):
+            task.cancel()
+        await asyncio.wait({serving, cut})
+        lost = None if serving.cancelled() else serving.exception()
         await link.close()
+    if lost is not None:
+        raise lost

@@ -6,7 +6,7 @@ file names are loaded.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -97,11 +97,15 @@ def load_simfile(path: Path | str) -> Simulation:
     )
 
 
-def load_scenario(path: Path | str) -> Scenario:
-    """The scenario in the file at `path`. Raises ConfigError with every problem."""
+def load_scenario(path: Path | str, devices: Collection[str] | None = None) -> Scenario:
+    """The scenario in the file at `path`. Raises ConfigError with every problem, also mischief of an unknown device."""
     problems: list[Problem] = []
     root, values = _tree(Path(path), problems)
     scenario = _model(Scenario, root, values, problems)
+    for index, fault in enumerate(scenario.mischief if scenario is not None else ()):
+        if devices is not None and fault.device not in devices:
+            node, _ = find(root, ("mischief", index, "device"))
+            problems.append(node.place.problem(f"there is no device '{fault.device}'", close_to(fault.device, devices)))
     if problems or scenario is None:
         raise _all_of(problems)
     return scenario

@@ -27,7 +27,6 @@ from lanecontrol.scaled_loop import ScaledLoop, scaled_utc
 from sim.broker import MemoryBroker, iotcore_broker
 from sim.fake import Fake
 from sim.lanefile import Replaced, lane_file, module_settings
-from sim.mischief import Mischief
 from sim.officer import AutomaticOfficer, Manner, Seen
 from sim.port_desk import LaneDesk, PortDesk
 from sim.readings import Deed
@@ -63,7 +62,6 @@ class Options:
     """URL of a broker to use; empty brings one."""
     state: Path | None = None
     """Where the lanes' stores are kept; a temporary folder if not given."""
-    mischief: tuple[Mischief, ...] = ()
     recording: Path | None = None
     """A portal recording in place of the world's traffic."""
 
@@ -224,7 +222,7 @@ class _Simulating:
         seed = options.seed + number
         world = World(options.simulation.scene, options.scenario, seed)
         make_fake = options.simulation.make_fake if options.recording is None else self._make_recorded
-        stage = Stage(world, make_fake, options.simulation.devices, mischief=options.mischief, seed=seed)
+        stage = Stage(world, make_fake, options.simulation.devices, seed=seed)
         prefix = f"lane{number}-"
         urls = await stack.enter_async_context(stage.serve(Wiring(options.links, self.net, prefix)))
         recorded: dict[int, float] = {}

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from lanecontrol.errors import LinkLost
 from lanecontrol.links import Handler, Link, MemoryNet, serve_memory, serve_pty, serve_tcp
 from sim.fake import Fake
-from sim.mischief import Mischief, Mischiefs, bend, serve_with
+from sim.mischief import Bent, Mischiefs, serve_with
 from sim.readings import Deed
 from sim.world.world import World
 
@@ -41,18 +41,19 @@ class Stage:
         make_fakes: Callable[[str, Callable[[Deed], None]], Fake],
         devices: tuple[str, ...],
         *,
-        mischief: tuple[Mischief, ...] = (),
         seed: int = 0,
     ) -> None:
+        """Faults of `devices` come from the world's scenario."""
         self.world = world
         self._faults = {
             device: Mischiefs(
-                tuple(m for m in mischief if m.device == device),
+                tuple(m for m in world.scenario.mischief if m.device == device),
                 lambda: self.world.now_s,
                 random.Random(f"{seed}/{device}"),
             )
             for device in devices
         }
+        self._bent = {device: Bent(faults) for device, faults in self._faults.items() if faults.planned}
         self.fakes = {device: make_fakes(device, self._acting(device)) for device in devices}
         self._hand_over(0.0)  # a closed gate's limit switch is closed before the first client asks
 
@@ -119,7 +120,10 @@ class Stage:
 
     def _hand_over(self, dt_s: float) -> None:
         for sensed in self.world.advance(dt_s):
-            faults = self._faults[sensed.device]
-            reading = bend(sensed.reading, faults) if faults.planned else sensed.reading
-            if reading is not None:
+            bent = self._bent.get(sensed.device)
+            for reading in (sensed.reading,) if bent is None else bent.take(sensed.reading):
                 self.fakes[sensed.device].sense(reading)
+        for device, bent in self._bent.items():
+            self._faults[device].tick()
+            for reading in bent.catch_up():
+                self.fakes[device].sense(reading)
