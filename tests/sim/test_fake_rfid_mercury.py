@@ -655,6 +655,8 @@ async def test_a_restart_is_told_and_the_whole_set_up_is_gone() -> None:
         assert await lane.heard() == []
         lane.module.restart()
         assert (await received(lane.link, 3)).hex() == "ff00040000c444", "a search that was cut is never answered"
+        await lane.ask(*SETUP)
+        assert await lane.search("2210001301f40fff") == "!0400", "nor obeyed later what had waited for it"
 
 
 @virtual

@@ -51,16 +51,20 @@ class Bench:
         """PDU in hex to the PDU of the answer."""
         body = bytes.fromhex(pdu)
         await self.link.write(struct.pack(">HHHB", 7, 0, len(body) + 1, unit) + body)
-        answer = await self.link.read()
+        answer = await self._answer()
         assert answer[:4] == b"\0\7\0\0"
         assert int.from_bytes(answer[4:6], "big") == len(answer) - 6
         assert answer[6] == unit
         return answer[7:].hex()
 
+    async def _answer(self) -> bytes:
+        async with asyncio.timeout(5):
+            return await self.link.read()
+
     async def registers(self) -> tuple[int, ...]:
         """The monitor block."""
         await self.link.write(READ_MONITOR)
-        answer = await self.link.read()
+        answer = await self._answer()
         assert answer[:9] == bytes.fromhex("00020000002d01032a")
         return struct.unpack(">21H", answer[9:])
 
