@@ -55,9 +55,9 @@ class AspectConfig(FakeConfig):
     base: int = Field(default=100, ge=DESCRIPTION_REGISTERS, le=0x10000 - MONITOR_REGISTERS)
     """Address of the monitor block."""
     gamma_detectors: int = Field(default=4, ge=1, le=8)
-    """Gamma detectors that count."""
+    """Gamma detectors that it says are there; the world gives the counts of those that are."""
     neutron_detectors: int = Field(default=2, ge=1, le=8)
-    """Neutron detectors that count."""
+    """Neutron detectors that it says are there."""
     occupancy_sensors: int = Field(default=1, ge=1, le=4)
     """Occupancy sensors, each with a bit of its own."""
     direction: Literal["01", "10"] = "01"
@@ -147,14 +147,13 @@ class FakeAspect(Fake):
         self._elapsed()  # counts from the first reading on
         match reading:
             case Vacant(gamma_cps, neutron_cps):
-                gamma, neutron = gamma_cps[: config.gamma_detectors], neutron_cps[: config.neutron_detectors]
                 limits = config.gamma_low_fault_cps, config.gamma_high_fault_cps, config.gamma_overload_cps
-                self._gamma.vacant(gamma, *limits)
-                self._neutron.vacant(neutron, 0.0, config.neutron_high_fault_cps, config.neutron_overload_cps)
+                self._gamma.vacant(gamma_cps, *limits)
+                self._neutron.vacant(neutron_cps, 0.0, config.neutron_high_fault_cps, config.neutron_overload_cps)
             case GammaInterval(counts, alarm):
-                self._counted(self._gamma, counts[: config.gamma_detectors], alarm)
+                self._counted(self._gamma, counts, alarm)
             case NeutronSecond(counts, alarm):
-                self._counted(self._neutron, counts[: config.neutron_detectors], alarm)
+                self._counted(self._neutron, counts, alarm)
             case SpeedMeasured(speed_mps):
                 self._begin()
                 self._speed_mm_s = round(1000 * speed_mps)

@@ -30,7 +30,7 @@ from sim.readings import (
 from sim.rpm_aspect import AspectConfig, FakeAspect
 from sim.rpm_aspect_map import Channel, Input, Monitor, Output, Reckoning, detectors, float_words
 
-VACANT = Vacant((500.0, 500.0, 500.0, 500.0), (1.5, 1.0, 0.0, 0.0))
+VACANT = Vacant((500.0, 500.0, 500.0, 500.0), (1.5, 0.0, 1.0, 0.0))
 QUIET, LOUD = GammaInterval((90, 100, 95, 85), alarm=False), GammaInterval((120, 150, 130, 130), alarm=True)
 OVER = OccupancyOver(1, 2.5)
 READ_MONITOR = bytes.fromhex("000200000006010300640015")
@@ -114,7 +114,7 @@ def test_a_monitor_block_lies_in_its_registers_low_word_first() -> None:
 @virtual
 async def test_the_same_moment_is_told_by_readings() -> None:
     async with bench(elapsed_at_start=123456, counter_at_start=16) as lane:
-        lane.sense(VACANT, NeutronSecond((2, 1, 0, 0), alarm=False), *[LOUD] * 5, SpeedMeasured(2.25))
+        lane.sense(VACANT, NeutronSecond((2, 0, 1, 0), alarm=False), *[LOUD] * 5, SpeedMeasured(2.25))
         words = await lane.registers()
         # The vector's variances are not those of Poisson counts; all else is the same.
         assert words[2:8] == (0x0041, 0x0F81, 2650, 0, 0x0000, 0x44FA)
