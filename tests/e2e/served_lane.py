@@ -93,6 +93,8 @@ class ServedLane:
         self.events: list[tuple[str, dict[str, Any]]] = []
         self._news = asyncio.Event()
         self.fakes = {device: shipped().make_fake(device, self._acted) for device in DEVICES}
+        self.started_s = 0.0
+        """The loop's time just before the process was started."""
         self.process: Process
         self.systemd: Systemd
         self.port: PortClient
@@ -171,6 +173,7 @@ async def served_lane(folder: Path) -> AsyncIterator[ServedLane]:
         lane.systemd = Systemd(folder)
         stack.callback(lane.systemd.close)
         path = write_lane_file(folder, {device: f"tcp://127.0.0.1:{port}" for device, port in ports.items()}, broker)
+        lane.started_s = asyncio.get_running_loop().time()
         lane.process = await stack.enter_async_context(running(path, lane.systemd))
         yield lane
 
