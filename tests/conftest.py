@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from hypothesis import settings
 
 # The same examples every time, and no verdict on speed: the machines that run this are shared and noisy.
 settings.register_profile("lanecontrol", derandomize=True, deadline=None, database=None)
 settings.load_profile("lanecontrol")
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    """Commands that run in this process set up logging for it; the next test finds it as it was."""
+    structure, handlers, level = structlog.get_config(), logging.root.handlers[:], logging.root.level
+    yield
+    structlog.configure(**structure)
+    logging.root.handlers[:] = handlers
+    logging.root.setLevel(level)
 
 
 @pytest.fixture(scope="session")

@@ -98,8 +98,18 @@ orders = st.builds(
     requests,
     st.sampled_from([UTC_S - 1, UTC_S + 1e6, float("nan")]),
 )
+# Most random orders are refused for one thing or another; these are what a working officer gives.
+sound_orders = st.builds(
+    Order,
+    st.integers(100, 100_000).map(lambda number: f"key-{number}"),
+    st.just(OFFICER),
+    st.builds(Dispose, st.just("at booth"), st.sampled_from([Disposition.RELEASED, Disposition.REFER_SECONDARY]))
+    | st.just(OpenLane()),
+    st.just(UTC_S + 1e6),
+)
 traffic = (
-    st.tuples(st.just("io1"), st.builds(InputChanged, st.sampled_from(POINTS), st.booleans()))
+    st.tuples(st.just("port"), st.builds(OrderGiven, sound_orders))
+    | st.tuples(st.just("io1"), st.builds(InputChanged, st.sampled_from(POINTS), st.booleans()))
     | st.tuples(st.just("io1"), st.builds(InputChanged, st.sampled_from(POINTS[:3]), st.booleans()))
     | st.tuples(
         st.sampled_from(["rfid1", "nobody"]),
