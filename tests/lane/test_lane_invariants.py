@@ -180,8 +180,9 @@ trouble = (
     )
 )
 pauses = st.sampled_from([0.0, 0.0, 0.1, 0.5, 1.0, 1.6, 3.0, 9.0, 31.0, 70.0])
-scenes = st.lists(st.tuples(pauses, traffic), max_size=70)
-wild_scenes = st.lists(st.tuples(pauses, st.one_of(traffic, traffic, trouble)), max_size=70)
+# Long enough for a vehicle to come, be decided about and go: left to themselves, lists are six events long.
+scenes = st.lists(st.tuples(pauses, traffic), min_size=25, max_size=70)
+wild_scenes = st.lists(st.tuples(pauses, st.one_of(traffic, traffic, trouble)), min_size=25, max_size=70)
 WITH_BUTTON = setup(button=BoothButton("io1", "booth_button", "officer-12"))
 
 
@@ -323,8 +324,8 @@ def _pointed(lane: Watched, event: Event) -> Event:
     return OrderGiven(Order(order.key, order.actor, request, order.deadline_utc_s))
 
 
-QUICK = settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
-LONG = settings(max_examples=3000, deadline=None, suppress_health_check=list(HealthCheck))
+QUICK = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+LONG = settings(max_examples=1000, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def check_traffic(scene: list[tuple[float, tuple[str, Event]]]) -> None:
@@ -364,7 +365,7 @@ def test_a_replay_gives_the_same_effects_also_through_checkpoints(scene: list[tu
 @pytest.mark.slow
 @LONG
 @given(wild_scenes)
-def test_the_invariants_hold_in_thousands_of_scenes(scene: list[tuple[float, tuple[str, Event]]]) -> None:
+def test_the_invariants_hold_in_a_thousand_scenes(scene: list[tuple[float, tuple[str, Event]]]) -> None:
     check_traffic(scene)
 
 
