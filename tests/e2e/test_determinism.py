@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from busy_machine import busy
-from whole_system import in_memory, scenario
+from whole_system import in_memory, lanecontrol, scenario
 
 
 def published(seed: int, vehicles: int = 6, lanes: int = 1) -> list[bytes]:
@@ -30,6 +32,15 @@ def test_the_same_seed_twice_publishes_the_same_bytes() -> None:
 
 def test_the_next_seed_publishes_others() -> None:
     assert first_difference(published(seed=11, vehicles=2), published(seed=12, vehicles=2)) != ""
+
+
+@pytest.mark.slow
+def test_two_processes_publish_the_same_bytes_whatever_the_order_of_their_sets() -> None:
+    command = ("sim", "--links", "mem", "--speed", "max", "--vehicles", "10", "--seed", "9")
+    one, other = (lanecontrol(*command, env={**os.environ, "PYTHONHASHSEED": seed}) for seed in ("1", "2"))
+    assert one.returncode == other.returncode == 0, one.stderr + other.stderr
+    assert len(one.stdout.splitlines()) > 100
+    assert one.stdout == other.stdout
 
 
 @pytest.mark.slow
