@@ -4,23 +4,43 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
+from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 GOOD, FAILED, USAGE = 0, 1, 2
 DEMO_VEHICLES = 20
 DEMO_SPEED = 10.0
+MOST_LANES = 90
+"""Their names are two digits, from 07 on."""
 
 
 def sim(argv: list[str]) -> int:
     """A lane, its fakes, a broker and traffic, in one process; the score at the end."""
-    options = _sim_parser().parse_args(argv)
+    parser = _sim_parser()
+    options = parser.parse_args(argv)
+    for wrong in _at_odds(options):
+        parser.error(wrong)
+    try:
+        return _sim(options)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] != "iotcore":
+            raise
+        print("lanecontrol sim: no broker; install the extra `sim`, or give one with --broker URL", file=sys.stderr)
+        return FAILED
+    except BaseExceptionGroup as group:
+        raise _told(group) from None
+
+
+def _sim(options: argparse.Namespace) -> int:
     from sim.simfile import load_scenario, load_simfile
 
     simulation = load_simfile(options.config or _shipped("sim.yaml"))
-    scenario = load_scenario(options.scenario or simulation.scenario)
+    scenario = load_scenario(options.scenario or simulation.scenario, simulation.devices)
     update = {"vehicles": options.vehicles, "duration_s": options.duration}
     if options.vehicles is None and options.duration is None and scenario.vehicles is None:
         update["vehicles"] = DEMO_VEHICLES if scenario.duration_s is None else None
@@ -34,6 +54,45 @@ def sim(argv: list[str]) -> int:
     return _whole(options, simulation, scenario)
 
 
+def _told(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The one of our own errors that the command line knows how to tell; a bug comes first and keeps its trace."""
+    from lanecontrol.errors import LaneControlError
+
+    ours, bugs = group.split((LaneControlError, OSError))
+    if bugs is not None or ours is None:
+        return group
+    first: BaseException = ours
+    while isinstance(first, BaseExceptionGroup):
+        first = first.exceptions[0]
+    return first
+
+
+_NOT_WITH = {
+    "typed": ("fakes_only", "recording", "broker", "state"),
+    "recording": ("fakes_only", "vehicles", "duration", "scenario", "state"),
+    "fakes_only": ("state",),
+}
+"""Options that mean nothing in another one's way of running: refused rather than passed over."""
+
+
+def _at_odds(options: argparse.Namespace) -> Iterator[str]:
+    """What is wrong with these options taken together."""
+    for way in (way for way in _NOT_WITH if getattr(options, way)):
+        for other in (name for name in _NOT_WITH[way] if getattr(options, name)):
+            yield f"{_flag(way)} and {_flag(other)} do not go together"
+        if options.lanes > 1:
+            yield f"{_flag(way)} has one lane"
+    if options.fakes_only and (options.write_config is None or not options.broker or options.speed is None):
+        yield "--fakes-only needs --write-config, --broker and a --speed that is a number"
+    for folder in (path.absolute().parent for path in (options.report, options.write_config) if path is not None):
+        if not folder.is_dir():
+            yield f"there is no folder {folder}"
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
 def _sim_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="lanecontrol sim", description=sim.__doc__)
     parser.add_argument("--config", type=Path, help="the simulation (default: the shipped sim.yaml)")
@@ -45,8 +104,8 @@ def _sim_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--speed", type=_speed, default=DEMO_SPEED, metavar="X|max", help="lane seconds per second (10)"
     )
-    parser.add_argument("--lanes", type=_positive(int), default=1, help="lanes in this process (1)")
-    parser.add_argument("--broker", default="", metavar="URL", help="a broker to use instead of an own one")
+    parser.add_argument("--lanes", type=_lanes, default=1, help="lanes in this process (1)")
+    parser.add_argument("--broker", type=_broker, metavar="URL", help="a broker to use instead of an own one")
     parser.add_argument("--links", choices=("tcp", "mem"), default="tcp", help="real sockets, or links in memory")
     parser.add_argument("--state", type=Path, metavar="DIR", help="keep the lanes' stores here")
     parser.add_argument("--recording", metavar="KIND=FILE", help="a recorded device instead of a fake one")
@@ -63,12 +122,35 @@ def _sim_parser() -> argparse.ArgumentParser:
 def _positive(kind: Any) -> Any:
     def convert(text: str) -> Any:
         value = kind(text)
-        if not value > 0:
+        if not 0 < value < math.inf:
             raise argparse.ArgumentTypeError(f"{text} is not above 0")
         return value
 
     convert.__name__ = kind.__name__
     return convert
+
+
+def _lanes(text: str) -> int:
+    value = int(text)
+    if not 0 < value <= MOST_LANES:
+        raise argparse.ArgumentTypeError(f"{text} is not between 1 and {MOST_LANES}")
+    return value
+
+
+_lanes.__name__ = "number"
+
+
+def _broker(text: str) -> str:
+    from lanecontrol.links import parse_url
+    from lanecontrol.port.mqtt_greeting import link_url
+
+    try:
+        parse_url(link_url(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    if urlsplit(text).port is None:
+        raise argparse.ArgumentTypeError(f"{text} has no port; write mqtt://host:1883")
+    return text
 
 
 def _speed(text: str) -> float | None:
@@ -78,8 +160,8 @@ def _speed(text: str) -> float | None:
         value = float(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is neither a number nor max") from None
-    if not 0.1 <= value <= 1000:
-        raise argparse.ArgumentTypeError("a speed lies between 0.1 and 1000; max goes as fast as it can")
+    if not 0.1 <= value <= 100:
+        raise argparse.ArgumentTypeError("a speed lies between 0.1 and 100; max goes as fast as it can")
     return value
 
 
@@ -105,7 +187,7 @@ def _whole(options: argparse.Namespace, simulation: Any, scenario: Any) -> int:
         lanes=options.lanes,
         speed=options.speed,
         links=options.links,
-        broker=options.broker,
+        broker=options.broker or "",
         state=options.state,
     )
     watch = None
@@ -119,15 +201,16 @@ def _whole(options: argparse.Namespace, simulation: Any, scenario: Any) -> int:
 def _typed(options: argparse.Namespace, simulation: Any, scenario: Any) -> int:
     from sim.typed_run import run_typed
 
+    if scenario.mischief:
+        print("lanecontrol sim: --typed has no wire for the scenario's mischief", file=sys.stderr)
+        return USAGE
+
     return _finish(run_typed(simulation, scenario, options.seed).to_plain(), options)
 
 
 def _fakes_only(options: argparse.Namespace, simulation: Any, scenario: Any) -> int:
     from sim.fakes_only import Elsewhere, serve_fakes
 
-    if options.write_config is None or not options.broker or options.speed is None:
-        print("lanecontrol sim: --fakes-only needs --write-config, --broker and a --speed", file=sys.stderr)
-        return USAGE
     _quiet_logs()
     wanted = Elsewhere(simulation, scenario, options.seed, options.speed, options.broker, options.write_config)
     return _finish(serve_fakes(wanted, _progress(options)).to_plain(), options)
@@ -218,7 +301,7 @@ def fake(argv: list[str]) -> int:
     from sim.simfile import load_scenario, load_simfile
 
     simulation = load_simfile(options.config or _shipped("sim.yaml"))
-    scenario = load_scenario(options.scenario or simulation.scenario)
+    scenario = load_scenario(options.scenario or simulation.scenario, simulation.devices)
     from sim.one_fake import serve_one
 
     try:

@@ -27,7 +27,7 @@ from sim.score import Run, score
 from sim.score_file import Score
 from sim.scoring import received
 from sim.simfile import Simulation
-from sim.simulate import SETTLE_S, make_officer
+from sim.simulate import REACH_S, SETTLE_S, make_officer
 from sim.stage import Stage, Wiring
 from sim.world.scenario import Scenario
 from sim.world.world import World
@@ -82,6 +82,7 @@ async def _serve(wanted: Elsewhere, tell: Tell) -> Score:
         )
         async with asyncio.TaskGroup() as tasks:
             helpers = [tasks.create_task(port.run(), name="port desk")]
+            await port.reached(REACH_S * wanted.speed)
             await desk.has_heard(1)
             started_utc_s = clock.now().utc_s
             if desk.officer is not None:

@@ -34,8 +34,8 @@ def module_settings(devices: Mapping[str, str], scale: float) -> dict[str, dict[
     """
     settings: dict[str, Any] = {"poll_ms": 100}
     if scale > 1:
-        limits_ms = {"request_timeout_ms": 70, "stale_limit_ms": 250, "readback_ms": 500}
-        settings |= {name: round(value * scale) for name, value in limits_ms.items()}
+        limits_ms = {"request_timeout_ms": (70, 5000), "stale_limit_ms": (250, 10_000), "readback_ms": (500, 60_000)}
+        settings |= {name: min(round(value * scale), most) for name, (value, most) in limits_ms.items()}
         settings["silence_timeout_s"] = min(60.0, 1.0 * scale)
     return {device: settings for device, kind in devices.items() if kind == "io.modbus"}
 

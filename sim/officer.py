@@ -95,9 +95,8 @@ class AutomaticOfficer:
             await self._decide(passage)
 
     async def _open(self) -> None:
-        if await self._ask(self.lane, "open", {}) != "done":
+        while await self._ask(self.lane, "open", {}) != "done":  # noqa: ASYNC110  asked again, not looked at
             await asyncio.sleep(RETRY_S)
-            await self._open()
 
     async def _serve(self, passage: str) -> None:
         manner = self._manner
@@ -117,10 +116,12 @@ class AutomaticOfficer:
                     await self._told.wait()
 
     async def _insist(self, passage: str) -> None:
-        """Until the lane takes the decision, or the passage has ended without it."""
-        if passage in self._assessed and not await self._decide(passage):
+        """Until the lane takes the decision, or the passage has ended without it. Others waiting have their turn."""
+        while passage in self._assessed and not await self._decide(passage):
             await asyncio.sleep(RETRY_S)
-            await self._insist(passage)
+            if not self._news.empty():
+                self._news.put_nowait(passage)
+                return
 
     async def _decide(self, passage: str) -> bool:
         """Give the disposition; whether the lane took it."""

@@ -6,15 +6,14 @@ import argparse
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from urllib.parse import urlsplit
 
-from lanecontrol.clock import RealWork
 from lanecontrol.links import Handler, serve_pty, serve_tcp
 from lanecontrol.scaled_loop import ScaledLoop
 from sim.fake import load
 from sim.simfile import Simulation
 from sim.stage import Stage
-from sim.virtual_clock import VirtualLoop
 from sim.world.rehearsal import Booth
 from sim.world.scenario import Scenario
 from sim.world.world import World
@@ -29,25 +28,34 @@ def serve_one(
     """Serve until interrupted, or for `options.seconds`; `announce` is told the URL to connect to.
 
     Raises ValueError for a kind or URL that cannot be served."""
-    device = _device(simulation, options.kind)
+    simulation, device = _with_device(simulation, options.kind)
     scheme = urlsplit(options.url).scheme
     if scheme not in ("tcp", "pty"):
         raise ValueError(f"{options.url!r}: serve at tcp://127.0.0.1:PORT or pty:")
-    loop = VirtualLoop(RealWork()) if options.speed is None else ScaledLoop(options.speed)
-    with asyncio.Runner(loop_factory=lambda: loop) as runner, suppress(KeyboardInterrupt):
+    if options.speed is None:
+        raise ValueError("a client outside has real time: give a --speed that is a number")
+    with asyncio.Runner(loop_factory=lambda: ScaledLoop(options.speed)) as runner, suppress(KeyboardInterrupt):
         runner.run(_serve(options, simulation, scenario, device, announce))
     return 0
 
 
-def _device(simulation: Simulation, kind: str) -> str:
-    """The simulation's device of this kind: it knows what the world's sensors feed."""
-    for device, config in simulation.fakes.items():
-        if config.kind == kind:
-            return device
+def _with_device(simulation: Simulation, kind: str) -> tuple[Simulation, str]:
+    """The simulation with a device of this kind, and which that is.
+
+    Where there is none, the new kind takes the place, and so the sensors, of its kin: `rfid.mercury` of `rfid.llrp`.
+    """
     try:
-        load(kind)
+        made = load(kind)
     except KeyError:
         raise ValueError(f"there is no fake of {kind!r}") from None
+    kinds = {device: config.kind for device, config in simulation.fakes.items()}
+    for device, known in kinds.items():
+        if known == kind:
+            return simulation, device
+    for device, known in kinds.items():
+        if known.partition(".")[0] == kind.partition(".")[0]:
+            config = made.Config.model_validate({"kind": kind})
+            return replace(simulation, fakes={**simulation.fakes, device: config}), device
     raise ValueError(f"{simulation.path} has no device of kind {kind!r}; add one to its fakes")
 
 
@@ -64,7 +72,7 @@ async def _serve(
     # The outputs of the one module that is served are set by its client; of all others nobody sets any.
     async with _served(options.url, stage.handler(device)) as url:
         announce(url)
-        limit_s = None if options.seconds is None else options.seconds * (options.speed or 1.0)
+        limit_s = None if options.seconds is None else options.seconds * options.speed
         with suppress(TimeoutError):
             async with asyncio.timeout(limit_s):
                 await stage.play(after=lambda: None if simulation.fakes[device].kind == "io.modbus" else booth.work())

@@ -13,7 +13,7 @@ from typing import Any
 
 from lanecontrol.clock import Clock, RealWork
 from lanecontrol.commands import Actor, Role
-from lanecontrol.errors import DeviceError
+from lanecontrol.errors import DeviceError, LinkLost
 from lanecontrol.port.central import Arrival, PortClient
 from lanecontrol.port.topics import LaneAddress
 from lanecontrol.port.transport import Broker, Connect
@@ -63,6 +63,7 @@ class PortDesk:
         self._client: PortClient | None = None
         self.lanes: dict[str, LaneDesk] = {}
         self.listening = asyncio.Event()
+        self._failure = "no answer"
 
     def watch(self, address: LaneAddress) -> LaneDesk:
         """Hear this lane; before `run` begins."""
@@ -74,9 +75,17 @@ class PortDesk:
         while True:
             try:
                 await self._one_connection()
-            except DeviceError:
-                self._client = None
+            except DeviceError as error:
+                self._client, self._failure = None, error.why
                 await asyncio.sleep(AGAIN_S)
+
+    async def reached(self, limit_s: float) -> None:
+        """Wait for the first connection. Raises LinkLost when there is none in time."""
+        try:
+            async with asyncio.timeout(limit_s):
+                await self.listening.wait()
+        except TimeoutError:
+            raise LinkLost("reach the broker", f"{self._broker.url}: {self._failure}") from None
 
     async def _one_connection(self) -> None:
         client = PortClient(self._connect, self._broker, clock=self._clock, new_key=self._new_key, work=self._work)

@@ -43,7 +43,9 @@ EPOCH_UTC_S = 1_767_254_400.0
 SETTLE_S = 60.0
 """Lane time after the last vehicle: orphans are told 30 s after their last read, the gate closes, occupancies end."""
 WIND_UP_S = 20.0
-"""Loop time that the last events may take to the port; on a virtual clock they take none."""
+"""Real time that the last events may take to the port; on a virtual clock they take none."""
+REACH_S = 10.0
+"""Real time in which the broker must have been reached."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +97,14 @@ Watch = Callable[[list[Run], Callable[[], float]], Awaitable[None]]
 
 
 def simulate(options: Options, watch: Watch | None = None) -> Report:
-    """Run it. Raises ConfigError for a lane file that is wrong, OSError when there can be no broker or store."""
+    """Run it.
+
+    Raises ConfigError for a lane file that is wrong, OSError when there can be no broker or store, ImportError without
+    the extra `sim` and another broker; in a group LinkLost when the broker is not reached.
+    """
     with ExitStack() as stack:
         folder = options.state or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lanecontrol-sim-")))
+        folder.mkdir(parents=True, exist_ok=True)
         broker = options.broker or stack.enter_context(_own_broker(options))
         work = RealWork()
         loop, clock = _time(options, work)
@@ -134,6 +141,7 @@ class _Simulating:
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         self.options = options
+        self.pace = options.speed or 1.0
         self.folder = folder
         self.broker = broker
         self.work = work
@@ -154,7 +162,7 @@ class _Simulating:
             self._hold_for_deliveries(runs)
             async with asyncio.TaskGroup() as side:
                 helpers = [side.create_task(desk.run(), name="port desk")]
-                await desk.listening.wait()
+                await desk.reached(REACH_S * self.pace)
                 lane_s = await self._run_lanes(runs, stop, helpers, side, watch)
                 for helper in helpers:
                     helper.cancel()
@@ -199,7 +207,7 @@ class _Simulating:
     async def _wind_up(self, runs: list[Run]) -> None:
         """Until the port has heard everything that was recorded; a broker that is gone must not hold us for ever."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(WIND_UP_S):
+            async with asyncio.timeout(WIND_UP_S * self.pace):
                 for run in runs:
                     await run.desk.has_heard(len(run.recorded_wall_s))
 
@@ -243,8 +251,9 @@ class _Simulating:
         name = f"{7 + number:02d}"
         path = self.folder / f"lane-{name}.yaml"
         kinds = {device: config.kind for device, config in self.options.simulation.fakes.items()}
-        settings = module_settings(kinds, self.options.speed or 1.0)
-        own = Replaced(name, urls, self.broker, self.folder / f"store-{name}", settings=settings)
+        settings = module_settings(kinds, self.pace)
+        store = self.folder / f"store-{name}"
+        own = Replaced(name, urls, self.broker, store, max(self.pace, 1.0), time.time(), settings)
         path.write_text(lane_file(self.options.simulation.lane, own), encoding="utf-8")
         salts = random.Random(self.rng.random())
         virtual = self.options.speed is None
@@ -264,7 +273,7 @@ class _Simulating:
         """On a virtual clock: no jump while the broker still has events that the port has not heard."""
         if isinstance(self.loop, VirtualLoop):
             for run in runs:
-                self.loop.hold_while(lambda run=run: run.lane.delivered > len(run.desk.heard))  # type: ignore[misc]
+                self.loop.hold_while(lambda run=run: run.lane.delivered > len(run.desk.ids))  # type: ignore[misc]
 
 
 def make_officer(desk: PortDesk, address: LaneAddress, world: World, scenario: Scenario, seed: int) -> AutomaticOfficer:

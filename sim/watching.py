@@ -52,15 +52,23 @@ def as_json_lines() -> Watch:
 
     async def watch(runs: list[Run], lane_s: Callable[[], float]) -> None:
         told = [0] * len(runs)
-        while True:
-            for number, run in enumerate(runs):
-                for one in run.desk.heard[told[number] :]:
-                    sys.stdout.buffer.write(one.arrival.raw + b"\n")
-                told[number] = len(run.desk.heard)
-            sys.stdout.flush()
-            await asyncio.sleep(1.0)
+        try:
+            while True:
+                _print_new(runs, told)
+                await asyncio.sleep(1.0)
+        finally:  # cancelled at the end: the last ones are printed too
+            _print_new(runs, told)
 
     return watch
+
+
+def _print_new(runs: list[Run], told: list[int]) -> None:
+    """Print what each desk has heard beyond what was told already. Raises BrokenPipeError when nobody reads."""
+    for number, run in enumerate(runs):
+        for one in run.desk.heard[told[number] :]:
+            sys.stdout.buffer.write(one.arrival.raw + b"\n")
+        told[number] = len(run.desk.heard)
+    sys.stdout.flush()
 
 
 class Picture:
