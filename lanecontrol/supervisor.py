@@ -246,10 +246,20 @@ class Supervisor:
             finished = task.done()
         finally:
             await _end(task)
+            if not task.done():
+                self._abandon(session)
         if finished:
             return self._outcome(task)
         lost = session.over.done()
         return Outcome(Result.UNKNOWN, "the session ended meanwhile" if lost else f"no answer within {timeout_s:g} s")
+
+    def _abandon(self, session: _Session) -> None:
+        """A command that will not end must not stand in the way of one that withdraws: the session ends with it.
+
+        The link is closed, so nothing more comes of it, and the module's own watchdog has its say meanwhile.
+        """
+        self._performing = None
+        session.end_for("a command did not end when it was cancelled")
 
     def _refusal(self, command: Command) -> str:
         if self._state is not DeviceState.ONLINE or self._session is None:

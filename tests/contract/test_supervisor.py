@@ -435,24 +435,27 @@ async def test_a_cancelled_command_has_ended_before_its_caller_goes_on() -> None
         assert ended == ["tidied"]
 
 
-async def test_a_command_that_will_not_end_keeps_the_device_busy_and_nothing_else_waits() -> None:
-    release = asyncio.Event()
+async def test_a_command_that_will_not_end_ends_the_session_and_the_next_session_takes_commands() -> None:
+    release, begun = asyncio.Event(), []
 
     async def stubborn(command: Command) -> Outcome:
-        while not release.is_set():
+        begun.append(command)
+        while len(begun) == 1 and not release.is_set():
             try:
                 await release.wait()
             except asyncio.CancelledError:
                 continue
         return DONE
 
-    async with supervised(performing(stubborn)) as (supervisor, _):
+    async with supervised(performing(stubborn)) as (supervisor, told):
         await asyncio.sleep(0.1)
         assert (await supervisor.perform(WRITE, 1.0)).result is Result.UNKNOWN
-        assert await supervisor.perform(WRITE, 1.0) == Outcome(Result.REFUSED, "busy")
-        release.set()
         await asyncio.sleep(0.1)
-        assert not supervisor.status.busy
+        assert states(told)[-1] == (DeviceState.FAULT, "driver bug: a command did not end when it was cancelled")
+        await asyncio.sleep(1.0)
+        assert states(told)[-1][0] is DeviceState.ONLINE
+        assert await supervisor.perform(WRITE, 1.0) == DONE
+        release.set()
 
 
 # --- what a session is given -----------------------------------------------------------------------------------------
