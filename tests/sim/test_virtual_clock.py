@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+import pytest
+
+from sim import virtual_clock
 from sim.virtual_clock import VirtualLoop
 
 T = TypeVar("T")
@@ -90,3 +94,80 @@ def test_bytes_on_loopback_arrive_before_the_time_moves() -> None:
         return after - before
 
     assert run(main(), VirtualLoop()) == 0
+
+
+# --- holding ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_call_in_a_thread_that_fails_or_is_given_up_holds_no_longer() -> None:
+    loop = VirtualLoop()
+    go_on = threading.Event()
+
+    def fails() -> None:
+        raise ValueError("no")
+
+    async def main() -> None:
+        with pytest.raises(ValueError, match="no"):
+            await asyncio.get_running_loop().run_in_executor(None, fails)
+        await asyncio.sleep(0)
+        assert loop.work.outstanding == 0
+        given_up = asyncio.get_running_loop().run_in_executor(None, go_on.wait, 30)
+        assert loop.work.outstanding == 1
+        given_up.cancel()
+        await asyncio.sleep(3600)
+        assert loop.work.outstanding == 0
+        go_on.set()
+
+    run(main(), loop)
+
+
+def test_a_peer_that_never_answers_holds_the_time_back_but_never_for_good(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(virtual_clock, "HOLD_GRACE_S", 0.05)
+    loop = VirtualLoop()
+
+    async def main() -> float:
+        began = time.monotonic()
+        with loop.work.under_way():
+            await asyncio.sleep(0.2)
+        return time.monotonic() - began
+
+    assert run(main(), loop) >= 0.2, "held, time goes on no faster than real time"
+
+
+def test_others_go_on_at_real_pace_while_one_peer_is_dead(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(virtual_clock, "HOLD_GRACE_S", 0.02)
+    loop = VirtualLoop()
+
+    async def main() -> int:
+        polls = 0
+        with loop.work.under_way():
+            while loop.time() < 0.3:
+                await asyncio.sleep(0.05)
+                polls += 1
+        return polls
+
+    assert run(main(), loop) in (6, 7)
+
+
+def test_a_hold_that_ends_without_a_descriptor_is_noticed() -> None:
+    loop = VirtualLoop()
+    loop.work.outstanding = 1
+
+    async def main() -> None:
+        threading.Timer(0.05, lambda: setattr(loop.work, "outstanding", 0)).start()
+        await asyncio.sleep(3600)
+
+    run(main(), loop)
+    assert loop.time() == 3600
+
+
+def test_without_any_timer_it_waits_for_a_descriptor() -> None:
+    loop = VirtualLoop()
+
+    async def main() -> None:
+        woken = asyncio.Event()
+        threading.Timer(0.05, lambda: loop.call_soon_threadsafe(woken.set)).start()
+        await woken.wait()
+
+    run(main(), loop)
+    assert loop.time() == 0
