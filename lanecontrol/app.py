@@ -21,8 +21,9 @@ from pydantic import ValidationError
 from lanecontrol import __version__, driver, forms
 from lanecontrol.announcements import OrderRejected
 from lanecontrol.clock import Clock, RealWork
-from lanecontrol.commands import Command, Outcome, Result, WriteOutputs
+from lanecontrol.commands import Command, Outcome, Result
 from lanecontrol.config.load import Loaded
+from lanecontrol.driver import DeviceConfig
 from lanecontrol.ending import end_all, unless
 from lanecontrol.errors import StorageFatal, StorageUnavailable
 from lanecontrol.events import DeviceState, Event, Started, StoreChanged
@@ -33,7 +34,7 @@ from lanecontrol.lane.state import LaneState
 from lanecontrol.lane.step import initial
 from lanecontrol.ledger import database
 from lanecontrol.ledger.ledger import Ledger
-from lanecontrol.links import LinkOpener, MemoryNet
+from lanecontrol.links import DeviceLinks, LinkOpener, MemoryNet
 from lanecontrol.port.mqtt_client import MqttConnector
 from lanecontrol.port.orders import Orders
 from lanecontrol.port.relay import DeadLetter, Relay
@@ -42,7 +43,8 @@ from lanecontrol.port.topics import LaneAddress
 from lanecontrol.port.transport import Connect
 from lanecontrol.recorder import Recorder
 from lanecontrol.service.health import LAG_LIMIT_S, Health
-from lanecontrol.supervisor import DeviceStatus, Supervisor
+from lanecontrol.standby import red, stay_red
+from lanecontrol.supervisor import DeviceStatus, Emit, Supervisor
 
 STOP_LIMIT_S = 1.7
 """Everything from being asked to stop to the last file closed; the process must be gone within 2 s.
@@ -176,8 +178,7 @@ class Lane:
         if signal is None or signal.device not in self._supervisors:
             return
         limit_s = self._within(RED_LIMIT_S)
-        red = WriteOutputs(((signal.red, True), (signal.green, False)))
-        last = Drive("the-end", signal.device, red, grants=False, timeout_s=limit_s)
+        last = Drive("the-end", signal.device, red(signal), grants=False, timeout_s=limit_s)
         with suppress(TimeoutError):
             async with asyncio.timeout(limit_s):
                 await self.runner.drives.carry_out(last)
@@ -203,8 +204,11 @@ class Lane:
 
     async def _open(self, stack: AsyncExitStack) -> bool:
         """Open what is kept on disk and build the lane from it. True, in the end."""
-        self._ledger = await self._open_ledger()
-        stack.push_async_callback(self._closed_in_time, self._ledger.close)
+        async with asyncio.TaskGroup() as tasks:
+            standby = tasks.create_task(self._stand_by(), name="stand by")
+            self._ledger = await self._open_ledger()
+            stack.push_async_callback(self._closed_in_time, self._ledger.close)
+            standby.cancel()
         self._recorder = self._make_recorder()
         stack.push_async_callback(self._closed_in_time, self._recorder.close)
         checkpoint = await self._ledger.load_checkpoint()
@@ -212,6 +216,15 @@ class Lane:
         # The first input of a run, before any device can say a word: the lane must know that time has passed.
         self.runner.take("lane", Started(checkpoint is None, self._around.boot))
         return True
+
+    async def _stand_by(self) -> None:
+        """Should opening the store take long: show red meanwhile."""
+        await asyncio.sleep(STORE_RETRY_S * self._scale)
+        signal = self.setup.signal
+        config = next((c for c in self.loaded.devices if signal is not None and c.id == signal.device), None)
+        if signal is not None and config is not None:
+            links = LinkOpener(self._around.memory).for_device(config.id)
+            await stay_red(signal, lambda emit: self._make_supervisor(config, links, emit, lambda: False))
 
     async def _open_ledger(self) -> Ledger:
         """Open the store. While it cannot be read, say so and try again: nothing is granted without it."""
@@ -287,19 +300,25 @@ class Lane:
         opener = LinkOpener(
             around.memory, lambda device, way, data: self._recorder.wire(device, way, data, around.clock.now())
         )
-        made: dict[str, Supervisor] = {}
-        for config in self.loaded.devices:
-            links = opener.for_device(config.id)
-            made[config.id] = Supervisor(
-                driver.load(config.kind)(config, links),
-                self._emit,
-                clock=around.clock,
-                rng=random.Random(around.rng.random()),
-                hash_key=self.loaded.hash_key,
-                healthy=lambda: self.health.verdict().good,
-                traffic=links.traffic,
+        return {
+            config.id: self._make_supervisor(
+                config, opener.for_device(config.id), self._emit, lambda: self.health.verdict().good
             )
-        return made
+            for config in self.loaded.devices
+        }
+
+    def _make_supervisor(
+        self, config: DeviceConfig, links: DeviceLinks, emit: Emit, healthy: Callable[[], bool]
+    ) -> Supervisor:
+        return Supervisor(
+            driver.load(config.kind)(config, links),
+            emit,
+            clock=self._around.clock,
+            rng=random.Random(self._around.rng.random()),
+            hash_key=self.loaded.hash_key,
+            healthy=healthy,
+            traffic=links.traffic,
+        )
 
     # --- between the parts -------------------------------------------------------------------------------------------
 

@@ -44,6 +44,23 @@ async def test_the_start_is_the_first_input_of_a_run(bench: Bench, monkeypatch: 
     assert any(isinstance(event, DeviceChanged) for event in taken[1:])
 
 
+@pytest.mark.parametrize("how", ["fails", "hangs"])
+async def test_while_the_store_cannot_be_opened_the_module_shows_red_and_the_lane_begins_when_it_can(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    monkeypatch.setattr(app, "STORE_RETRY_S", 0.1)
+    bench.disk.fails = full_disk() if how == "fails" else None
+    if how == "hangs":
+        bench.disk.hang()
+    async with bench.served():
+        await bench.until(lambda: bench.outputs["signal_red"])
+        assert not bench.lane.ready.is_set()
+        bench.disk.fails = None
+        bench.disk.go_on.set()
+        await bench.at_work()
+        await bench.green()
+
+
 async def test_a_full_disk_withdraws_refuses_what_grants_and_recovers(bench: Bench) -> None:
     async with bench.served():
         await bench.at_work()
