@@ -46,16 +46,16 @@ from lanecontrol.service.health import LAG_LIMIT_S, Health
 from lanecontrol.standby import red, stay_red
 from lanecontrol.supervisor import DeviceStatus, Emit, Supervisor
 
-STOP_LIMIT_S = 1.7
+STOP_LIMIT_S = 1.4
 """Everything from being asked to stop to the last file closed; the process must be gone within 2 s.
 
 All of these limits are real seconds.
 """
-SAFE_STATE_LIMIT_S = 0.6
+SAFE_STATE_LIMIT_S = 0.5
 """What the lane withdraws on the way out, and what is on its way to the port meanwhile."""
 RED_LIMIT_S = 0.25
 """Our own last red."""
-FAREWELL_LIMIT_S = 0.4
+FAREWELL_LIMIT_S = 0.3
 """Telling the port that we stop."""
 LEAVE_LIMIT_S = 0.2
 """Closing the links to the devices; also the least time for closing the store."""
