@@ -103,7 +103,10 @@ class Picture:
             quality=state.desk.quality.value,
             road=self._road(),
             vehicles=self._vehicles(),
-            devices=tuple(DeviceRow(d.device, d.state.value, d.reason) for d in snapshot.devices),
+            devices=tuple(
+                DeviceRow(d.device, d.state.value, f"{state.utc_s - d.since.utc_s:.0f} s, {d.reason}")
+                for d in snapshot.devices
+            ),
             alarms=tuple(AlarmRow(a.kind.value, a.passages, a.acknowledged) for a in state.desk.alarms),
             passages=(*self._open_rows(), *self._closed_rows()),
             recorded=snapshot.recorded,
