@@ -277,8 +277,8 @@ def _summary(score: dict[str, Any]) -> str:
     passages, readings, alarms, events = (score[key] for key in ("passages", "readings", "alarms", "events"))
     speed = score["lane_s"] / score["wall_s"] if score["wall_s"] else 0.0
     return (
-        f"\n{score['vehicles']} vehicles in {score['lane_s'] / 60:.1f} lane minutes (x{speed:.0f}): "
-        f"{passages['complete']} passages complete, {passages['merged']} merged, {passages['split']} split, "
+        f"\n{score['vehicles']} vehicles in {score['lane_s'] / 60:.1f} lane minutes (x{speed:.0f})\n"
+        f"passages: {passages['complete']} complete, {passages['merged']} merged, {passages['split']} split, "
         f"{passages['missed']} missed\n"
         f"readings: {readings['bound']} bound, {readings['misassigned']} misassigned, "
         f"{readings['ambiguous']} ambiguous, {readings['orphan']} orphan\n"
