@@ -12,6 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -36,7 +37,8 @@ class DeviceConfig(BaseModel):
     kind: str
     """Which driver serves it, e.g. `rpm.rapiscan`; `lanecontrol drivers` lists them."""
     url: str
-    """Where it is: `tcp://host:port`, `tls://host:port`, `serial:///dev/serial/by-id/...?baud=9600`, `mem://name`."""
+    """Where it is: `tcp://host:port`, `tls://host:port`, `serial:///dev/serial/by-id/...?baud=9600`, `mem://name`; for
+    a device that connects to us, where to listen: `listen://address:port`, `tls-listen://address:port?cert=&key=`."""
     connect_timeout_s: float = Field(default=5.0, gt=0, le=60)
     """How long a connection attempt may take."""
 
@@ -71,6 +73,27 @@ class Reporter(Protocol):
         """Bytes that made no sense: counted and traced (with identifiers hashed), never raised."""
         ...
 
+    def keep(self, picture: bytes, media_type: str) -> str:
+        """Hand a picture to the evidence store; gives its reference (`sha256:` and 64 hex digits) at once.
+
+        Empty for no bytes, and when the store refuses (full queue, full quota): the store tells of that itself. The
+        reference never tells what the picture shows. At most 16 MiB.
+        """
+        ...
+
+    async def settled(self) -> None:
+        """Returns when everything reported so far is durably in the ledger, or never will be (the session is over).
+
+        For drivers whose device forgets what it was told was received: spool, answer, report, settle, drop the spool.
+        Lasts as long as the store is out of order; a driver waits for it in a task of its own.
+        """
+        ...
+
+    @property
+    def spool(self) -> Path:
+        """A directory for this device's own files, made on first use, kept across restarts; its driver bounds it."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Traits:
@@ -82,6 +105,8 @@ class Traits:
     """The device sends of its own accord; without, it only answers."""
     silence_s: float
     """With default settings, a mute device is noticed within this many seconds."""
+    listens: bool = False
+    """The device connects to the driver, whose URL says where to listen."""
 
 
 class Driver(ABC):
@@ -101,6 +126,9 @@ class Driver(ABC):
     @abstractmethod
     async def session(self, out: Reporter) -> None:
         """Open the link through `self.links`, shake hands, `out.online(...)`, serve until the link is lost.
+
+        A driver that listens serves any number of connections at once; it is online when a device has said something
+        that makes sense, and its session ends with LinkLost when the device has been silent for too long.
 
         Raises LinkLost, ProtocolViolation or CredentialsRefused; never returns while the link is good. Cancelling it
         closes the link.

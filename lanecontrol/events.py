@@ -22,7 +22,8 @@ from lanecontrol.identifier import Identifier
 class TagRead:
     """A tag answered: `epc` in lower-case hex, antenna number as printed on the reader, RSSI in dBm if it is told.
 
-    `reader_utc_s` is the reader's own clock: data, never used for ordering.
+    `reader_utc_s` is the reader's own clock: data, never used for ordering. `late`: the reader had held the report
+    back (a connection was lost meanwhile), so that its moment is not the moment of the read.
     """
 
     antenna: int
@@ -31,20 +32,76 @@ class TagRead:
     seen_count: int = 1
     tid: Identifier | None = None
     reader_utc_s: float | None = None
+    late: bool = False
 
 
 # --- plates ----------------------------------------------------------------------------------------------------------
 
 
+class Heading(StrEnum):
+    """Which way a camera says that a car moves, seen from the lane."""
+
+    FORWARD = "forward"
+    BACKWARD = "backward"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class PlateCandidate:
+    """Another text that the same plate may be, with its probability 0 to 1."""
+
+    text: Identifier
+    confidence: float
+
+
 @dataclass(frozen=True, slots=True)
 class PlateRead:
-    """A plate was read: normalised text (A-Z, 0-9), confidence 0 to 1, and the camera's own track of the car."""
+    """A plate was read: normalised text (A-Z, 0-9), confidence 0 to 1, and the camera's own track of the car.
+
+    A later read of the same `track` replaces the earlier one. `picture` is the reference that `Reporter.keep` gave.
+    `raw` is the text as the camera wrote it; `box` is x, y, width, height in pixels of the picture; `engine` says
+    which reader of plates it was, with its version; `camera_utc_s` is the camera's clock: data, never used for
+    ordering. `late`: the camera or the spool had held it back.
+    """
 
     text: Identifier
     confidence: float
     jurisdiction: str = ""
     track: str = ""
     picture: str = ""
+    raw: Identifier = Identifier()
+    candidates: tuple[PlateCandidate, ...] = ()
+    heading: Heading = Heading.UNKNOWN
+    box: tuple[int, int, int, int] | None = None
+    engine: str = ""
+    camera_utc_s: float | None = None
+    late: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PlateUnread:
+    """A camera saw a car and could not read its plate, or what it read was rejected; `why` in plain words."""
+
+    why: str
+    track: str = ""
+    picture: str = ""
+    late: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PictureTaken:
+    """One more picture of a car on `track`; `view` is what it shows, in the camera's words (`frame`, `vehicle`)."""
+
+    picture: str
+    track: str = ""
+    view: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PlateTrackEnded:
+    """The camera has lost sight of the car. Never waited for: cameras may not send it."""
+
+    track: str
 
 
 # --- contacts --------------------------------------------------------------------------------------------------------
@@ -122,6 +179,19 @@ class NeutronCounts:
 
     counts: tuple[int, ...]
     alarm: bool
+
+
+class PortalSide(StrEnum):
+    GAMMA = "gamma"
+    NEUTRON = "neutron"
+
+
+@dataclass(frozen=True, slots=True)
+class PortalAlarm:
+    """The portal controller's own decision, where it tells it apart from counts: raised (`active`) or cleared."""
+
+    side: PortalSide
+    active: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,6 +334,9 @@ class Stopping:
 DeviceReport = (
     TagRead
     | PlateRead
+    | PlateUnread
+    | PictureTaken
+    | PlateTrackEnded
     | InputChanged
     | InputsStale
     | InputsFresh
@@ -273,6 +346,7 @@ DeviceReport = (
     | NeutronBackground
     | GammaCounts
     | NeutronCounts
+    | PortalAlarm
     | PortalSpeed
     | OccupancyEnded
     | PortalTamper

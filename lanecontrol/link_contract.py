@@ -6,6 +6,7 @@ Drivers and fakes know nothing else of a connection. Nothing in this module open
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -29,7 +30,19 @@ class Link(ABC):
         """Close now; never raises, never takes longer than a second, may be called again."""
 
 
+Handler = Callable[[Link], Awaitable[None]]
+"""Serves one connection until it is lost; LinkLost is its normal end."""
+
+
 class Links(Protocol):
     def open(self, url: str, *, timeout_s: float = 5.0) -> AbstractAsyncContextManager[Link]:
         """Connect; leaving the context closes. Raises LinkLost when it cannot be done in time."""
+        ...
+
+    def listen(self, url: str, handler: Handler) -> AbstractAsyncContextManager[str]:
+        """Serve whoever connects, each connection in a task of its own; leaving ends them all and closes.
+
+        Gives the address in words, for messages. At most 64 connections at once, more are closed at once. Raises
+        LinkLost when the address cannot be had. A handler that raises anything but LinkLost ends the context with it.
+        """
         ...

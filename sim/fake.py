@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from importlib.metadata import entry_points
 from typing import Any, ClassVar
 
@@ -33,6 +34,8 @@ class Fake(ABC):
     """One fake device."""
 
     Config: ClassVar[type[FakeConfig]]
+    dials: ClassVar[bool] = False
+    """The device connects to its receiver by itself: it is run with `dial`, and `serve` is never called."""
 
     def __init__(self, config: Any, act: Callable[[Deed], None]) -> None:
         self.config = config
@@ -42,9 +45,16 @@ class Fake(ABC):
     def sense(self, reading: Reading) -> None:
         """The world gives a reading. Readings that this device has no sensor for are ignored. Never blocks."""
 
-    @abstractmethod
     async def serve(self, link: Link) -> None:
         """Serve one client until it goes (LinkLost is the normal end and is left to the caller)."""
+        raise NotImplementedError(f"{type(self).__name__} serves nobody: it connects by itself")
+
+    async def dial(self, connect: Callable[[], AbstractAsyncContextManager[Link]]) -> None:
+        """Connect whenever the device would, as often and for as long as it would; never returns.
+
+        `connect` raises LinkLost when nobody listens: the device's own rule for trying again applies.
+        """
+        raise NotImplementedError(f"{type(self).__name__} connects to nobody: it is served")
 
 
 def load(kind: str) -> type[Fake]:
