@@ -73,11 +73,12 @@ class Reporter(Protocol):
         """Bytes that made no sense: counted and traced (with identifiers hashed), never raised."""
         ...
 
-    def keep(self, picture: bytes, media_type: str) -> str:
-        """Hand a picture to the evidence store; gives its reference (`sha256:` and 64 hex digits) at once.
+    async def keep(self, picture: bytes, media_type: str) -> str:
+        """Hand a picture to the evidence store; gives its reference (`sha256:` and 64 hex digits).
 
-        Empty for no bytes, and when the store refuses (full queue, full quota): the store tells of that itself. The
-        reference never tells what the picture shows. At most 16 MiB.
+        Waits only as long as hashing takes: up to 1 MiB at once, more (16 MiB at most) in a thread of its own, off the
+        event loop; never for the disk. Empty for no bytes, for too many, and when the store refuses (full queue, full
+        quota): the store tells of that itself. The reference never tells what the picture shows.
         """
         ...
 
