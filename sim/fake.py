@@ -36,6 +36,8 @@ class Fake(ABC):
     Config: ClassVar[type[FakeConfig]]
     dials: ClassVar[bool] = False
     """The device connects to its receiver by itself: it is run with `dial`, and `serve` is never called."""
+    utc_at_zero_s: float = 1_767_254_400.0
+    """UTC when the event loop's time is zero, for devices that tell the time. Set by whoever runs the fake."""
 
     def __init__(self, config: Any, act: Callable[[Deed], None]) -> None:
         self.config = config

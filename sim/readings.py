@@ -28,11 +28,25 @@ class TagAnswer:
 
 @dataclass(frozen=True, slots=True)
 class PlateView:
-    """A camera saw a plate well enough to read this."""
+    """A camera saw a plate and read this; `text` is empty where it could not. A later view of the same `car` corrects.
+
+    `heading` is `in`, `out` or empty for unknown. `plate` is what is really written there, for the picture, and `look`
+    the seed of how the picture comes out.
+    """
 
     text: str
     confidence: float
     jurisdiction: str
+    car: str
+    heading: str = ""
+    plate: str = ""
+    look: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PlateGone:
+    """The camera has lost sight of this car."""
+
     car: str
 
 
@@ -83,7 +97,16 @@ class Tamper:
 
 
 Reading = (
-    Contact | TagAnswer | PlateView | Vacant | GammaInterval | NeutronSecond | SpeedMeasured | OccupancyOver | Tamper
+    Contact
+    | TagAnswer
+    | PlateView
+    | PlateGone
+    | Vacant
+    | GammaInterval
+    | NeutronSecond
+    | SpeedMeasured
+    | OccupancyOver
+    | Tamper
 )
 
 

@@ -168,6 +168,10 @@ class Plates(Section):
     """Share of characters read wrong."""
     confidence: Span = (0.8, 0.99)
     """Confidence of a right read; a wrong one has 0.25 less."""
+    unread_share: Share = 0.0
+    """Share of the vehicles seen whose plate the camera says it cannot read."""
+    second_look_share: Share = 0.0
+    """Share of misread plates that the camera corrects a metre further on."""
 
 
 class LoopTrouble(Section):

@@ -90,6 +90,8 @@ class CameraSite(Part):
     """Where a vehicle's plate is read."""
     side: Literal["front", "rear"] = "rear"
     """Which plate it sees."""
+    sight_m: float = Field(default=6.0, gt=0)
+    """How far behind `at_m` it loses sight of a plate."""
 
 
 class SignalSite(Part):

@@ -10,11 +10,14 @@ from lanecontrol.events import (
     DeviceReport,
     GammaBackground,
     GammaCounts,
+    Heading,
     InputChanged,
     NeutronBackground,
     NeutronCounts,
     OccupancyEnded,
     PlateRead,
+    PlateTrackEnded,
+    PlateUnread,
     PortalSpeed,
     PortalTamper,
     TagRead,
@@ -25,6 +28,7 @@ from sim.readings import (
     GammaInterval,
     NeutronSecond,
     OccupancyOver,
+    PlateGone,
     PlateView,
     Reading,
     SpeedMeasured,
@@ -39,6 +43,7 @@ MPH_PER_FOOT_PER_S = 0.681818
 MPS_PER_MPH = 0.44704
 MPH_SATURATED = 99.999
 LLRP_RSSI = (-128, 127)
+HEADINGS = {"in": Heading.FORWARD, "out": Heading.BACKWARD}
 
 
 def reports(sensed: Sensed) -> tuple[tuple[str, DeviceReport], ...]:
@@ -52,8 +57,10 @@ def _events(reading: Reading) -> tuple[DeviceReport, ...]:
             return (InputChanged(point, on),)
         case TagAnswer():
             return (_tag_read(reading),)
-        case PlateView(text, confidence, jurisdiction, car):
-            return (PlateRead(Identifier(text), confidence, jurisdiction, car),)
+        case PlateView():
+            return (_plate(reading),)
+        case PlateGone(car):
+            return (PlateTrackEnded(car),)
         case Vacant(gamma_cps, neutron_cps):
             exact = tuple(round(cps, 8) for cps in neutron_cps)
             return (NeutronBackground(exact, exact=True), GammaBackground(tuple(round(cps) for cps in gamma_cps)))
@@ -74,6 +81,13 @@ def _tag_read(answer: TagAnswer) -> TagRead:
     rssi_dbm = min(max(round(answer.rssi_dbm), LLRP_RSSI[0]), LLRP_RSSI[1])
     tid = Identifier(answer.tid.hex()) if answer.tid else None
     return TagRead(answer.antenna, Identifier(answer.epc.hex()), float(rssi_dbm), tid=tid)
+
+
+def _plate(view: PlateView) -> PlateRead | PlateUnread:
+    if not view.text:
+        return PlateUnread("the camera could not read the plate", view.car)
+    heading = HEADINGS.get(view.heading, Heading.UNKNOWN)
+    return PlateRead(Identifier(view.text), view.confidence, view.jurisdiction, view.car, heading=heading)
 
 
 def _speed_on_the_wire(speed_mps: float) -> float | None:

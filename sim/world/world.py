@@ -58,7 +58,12 @@ class World:
         )
         self._antennas = [AntennaSensor(site, scenario.reads, streams) for site in scene.antennas]
         self._cameras = [
-            CameraSensor(site, scenario.plates, streams.of(f"camera/{number}/{site.device}"))
+            CameraSensor(
+                site,
+                scenario.plates,
+                streams.of(f"camera/{number}/{site.device}"),
+                streams.of(f"camera/{number}/{site.device}/looks"),
+            )
             for number, site in enumerate(scene.cameras)
         ]
         self._contacts: dict[tuple[str, str], bool] = {}
