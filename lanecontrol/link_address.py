@@ -15,6 +15,8 @@ _FORMS = {
     "tls": "tls://host:port",
     "serial": "serial:///dev/serial/by-id/...?baud=9600",
     "mem": "mem://name",
+    "listen": "listen://address:port",
+    "tls-listen": "tls-listen://address:port?cert=FILE&key=FILE",
 }
 
 
@@ -59,7 +61,31 @@ class MemoryAddress:
     name: str
 
 
-LinkAddress = TcpAddress | TlsAddress | SerialAddress | MemoryAddress
+@dataclass(frozen=True, slots=True)
+class ListenAddress:
+    """`listen://address:port`: where a device connects to us; `0.0.0.0` and `[::]` stand for every address we have."""
+
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class TlsListenAddress:
+    """`tls-listen://address:port?cert=FILE&key=FILE&ca=FILE`: the same with TLS.
+
+    `cert` and `key` are ours (one file may hold both); with `ca`, only devices that show a certificate of that
+    authority are let in.
+    """
+
+    host: str
+    port: int
+    cert: str
+    key: str = ""
+    ca: str = ""
+
+
+LinkAddress = TcpAddress | TlsAddress | SerialAddress | MemoryAddress | ListenAddress | TlsListenAddress
+"""Where a device is, or where it finds us. `MemoryAddress` stands for both."""
 
 
 def parse_url(url: str) -> LinkAddress:
@@ -85,6 +111,18 @@ def parse_url(url: str) -> LinkAddress:
     if "@" in parts.netloc:
         raise ValueError(f"a url carries no user name or password; write {_FORMS[scheme]}")
     return _ADDRESS[scheme](parts)
+
+
+def place(address: LinkAddress) -> str:
+    """Where a listener listens, in words: `0.0.0.0:8081`, `mem://name`."""
+    match address:
+        case MemoryAddress(name):
+            return f"mem://{name}"
+        case SerialAddress(path):
+            return path
+        case _:
+            host = f"[{address.host}]" if ":" in address.host else address.host
+            return f"{host}:{address.port}"
 
 
 def _advice(scheme: str) -> str:
@@ -139,6 +177,20 @@ def _tls(parts: SplitResult) -> TlsAddress:
     return TlsAddress(host, port, **files)
 
 
+def _listen(parts: SplitResult) -> ListenAddress:
+    host, port = _host_and_port(parts)
+    _query(parts, ())
+    return ListenAddress(host, port)
+
+
+def _tls_listen(parts: SplitResult) -> TlsListenAddress:
+    host, port = _host_and_port(parts)
+    files = _query(parts, ("cert", "key", "ca"))
+    if "cert" not in files:
+        raise ValueError(f"a TLS listener needs a certificate of its own; write {_FORMS['tls-listen']}")
+    return TlsListenAddress(host, port, **files)
+
+
 def _serial(parts: SplitResult) -> SerialAddress:
     if parts.netloc:
         raise ValueError(f"a serial url has three slashes before the path; write {_FORMS['serial']}")
@@ -191,4 +243,6 @@ _ADDRESS: dict[str, Callable[[SplitResult], LinkAddress]] = {
     "tls": _tls,
     "serial": _serial,
     "mem": _memory,
+    "listen": _listen,
+    "tls-listen": _tls_listen,
 }

@@ -42,7 +42,8 @@ class Links(Protocol):
     def listen(self, url: str, handler: Handler) -> AbstractAsyncContextManager[str]:
         """Serve whoever connects, each connection in a task of its own; leaving ends them all and closes.
 
-        Gives the address in words, for messages. At most 64 connections at once, more are closed at once. Raises
+        Gives the address in words, for messages. At most 64 connections at once: when there are so many, the one that
+        has been silent for the longest gives way if that is 10 s or more, else the new one is closed at once. Raises
         LinkLost when the address cannot be had. A handler that raises anything but LinkLost ends the context with it.
         """
         ...

@@ -6,15 +6,12 @@ What is written arrives at once and wakes the reader in the loop's next round; n
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 
 from lanecontrol.errors import LinkLost
 from lanecontrol.link_buffer import CLOSED_HERE, CLOSED_THERE, CUT, BufferedLink
-from lanecontrol.link_contract import Link
+from lanecontrol.link_contract import Handler
 from lanecontrol.link_tasks import HandlerTasks
-
-Handler = Callable[[Link], Awaitable[None]]
-"""Serves one client; LinkLost is its normal end."""
 
 
 class MemoryLink(BufferedLink):

@@ -8,8 +8,17 @@ from dataclasses import dataclass, field
 from typing import Literal, assert_never
 
 from lanecontrol.errors import LinkLost
-from lanecontrol.link_address import MemoryAddress, SerialAddress, TcpAddress, TlsAddress, parse_url
-from lanecontrol.link_contract import Link
+from lanecontrol.link_address import (
+    ListenAddress,
+    MemoryAddress,
+    SerialAddress,
+    TcpAddress,
+    TlsAddress,
+    TlsListenAddress,
+    parse_url,
+)
+from lanecontrol.link_contract import Handler, Link
+from lanecontrol.link_listen import listening
 from lanecontrol.link_memory import MemoryNet
 from lanecontrol.link_serial import connect_serial
 from lanecontrol.link_stream import connect_stream
@@ -24,6 +33,14 @@ class Traffic:
 
     rx_bytes: int = 0
     tx_bytes: int = 0
+    turned_away: int = 0
+    """Connections to us that were refused, failed before they began, or had to give way."""
+    turned_away_why: str = ""
+    """Why, the last time."""
+
+    def turn_away(self, why: str) -> None:
+        self.turned_away += 1
+        self.turned_away_why = why
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +53,10 @@ class LinkOpener:
     def open(self, url: str, *, timeout_s: float = 5.0) -> AbstractAsyncContextManager[Link]:
         """Connect; leaving the context closes. Raises LinkLost, and ValueError for a wrong URL."""
         return DeviceLinks(self, url).open(url, timeout_s=timeout_s)
+
+    def listen(self, url: str, handler: Handler) -> AbstractAsyncContextManager[str]:
+        """Serve whoever connects. Raises LinkLost, and ValueError for a wrong URL."""
+        return DeviceLinks(self, url).listen(url, handler)
 
     def for_device(self, device_id: str) -> DeviceLinks:
         """The same, for the driver of one device: its taps carry the device's id, its bytes are counted."""
@@ -52,6 +73,8 @@ class LinkOpener:
                 if self.memory is None:
                     raise LinkLost("connect", f"there are no memory links in this process, so no mem://{name}")
                 return self.memory.connect(name)
+            case ListenAddress() | TlsListenAddress():
+                raise ValueError(f"{url} is where devices connect to us; it cannot be connected to")
             case _:
                 assert_never(address)
 
@@ -72,6 +95,20 @@ class DeviceLinks:
             yield _Watched(link, self.label, self.traffic, self.opener.tap)
         finally:
             await link.close()
+
+    @asynccontextmanager
+    async def listen(self, url: str, handler: Handler) -> AsyncIterator[str]:
+        """Serve whoever connects. Raises LinkLost, and ValueError for a wrong URL."""
+
+        async def watched(link: Link) -> None:
+            await handler(_Watched(link, self.label, self.traffic, self.opener.tap))
+
+        match address := parse_url(url):
+            case ListenAddress() | TlsListenAddress() | MemoryAddress():
+                async with listening(address, self.opener.memory, watched, self.traffic.turn_away) as where:
+                    yield where
+            case _:
+                raise ValueError(f"{url} is no place to listen at; write listen://address:port")
 
 
 class _Watched(Link):

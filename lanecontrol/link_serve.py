@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 import os
 import select
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 
 from lanecontrol.errors import LinkLost
-from lanecontrol.link_contract import Link
+from lanecontrol.link_contract import Handler, Link
 from lanecontrol.link_fd import FdLink
-from lanecontrol.link_memory import Handler, MemoryNet
+from lanecontrol.link_memory import MemoryNet
 from lanecontrol.link_stream import StreamLink
 from lanecontrol.link_tasks import HandlerTasks
 
-__all__ = ["Handler", "serve_memory", "serve_pty", "serve_tcp"]
+__all__ = ["Handler", "reserved_port", "serve_memory", "serve_pty", "serve_tcp"]
 
 _LOOK_FOR_CLIENT_S = 0.05
 """A pty does not tell when somebody opens it: it has to be looked at."""
@@ -59,6 +60,20 @@ async def _stop_accepting(server: asyncio.Server) -> None:
             asyncio.get_running_loop().remove_reader(sock.fileno())
     for _ in range(3):
         await asyncio.sleep(0)
+
+
+@contextmanager
+def reserved_port(host: str = "127.0.0.1") -> Iterator[int]:
+    """A free TCP port that the system gives to nobody while this lasts, but to a listener that asks for just this one.
+
+    For listeners of our own, in this process or another, that must be told their port beforehand.
+    """
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as holder:
+        # Bound, and never listening: whoever sets the same option, as every listener of ours does, can bind it too.
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind((host, 0))
+        port: int = holder.getsockname()[1]
+        yield port
 
 
 @asynccontextmanager

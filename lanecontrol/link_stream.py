@@ -15,11 +15,14 @@ from contextlib import suppress
 from typing import Any
 
 from lanecontrol.errors import CredentialsRefused, LinkLost, ProtocolViolation
-from lanecontrol.link_address import TcpAddress, TlsAddress
+from lanecontrol.link_address import TcpAddress, TlsAddress, TlsListenAddress
 from lanecontrol.link_buffer import CLOSE_S, CLOSED_HERE, CLOSED_THERE, CUT, BufferedLink, plain_words
 
 _SEGMENT = 32768
 """Bytes taken from the socket at once."""
+
+_HANDSHAKE_S = 5.0
+"""Who connects to us has this long for the TLS handshake; as long as a connection attempt may take by default."""
 
 _QUICK_ACK: int | None = getattr(socket, "TCP_QUICKACK", None) if sys.platform == "linux" else None
 """Asks the kernel to acknowledge at once (tcp(7)). A peer that keeps Nagle's algorithm on, as brokers and I/O modules
@@ -131,7 +134,8 @@ def is_refusal(error: ssl.SSLError) -> bool:
 
 def _peer_name(transport: asyncio.BaseTransport) -> str:
     name = transport.get_extra_info("peername")
-    return f"tcp://{_host(name[0])}:{name[1]}" if isinstance(name, tuple) else "tcp://?"
+    scheme = "tcp" if transport.get_extra_info("sslcontext") is None else "tls"
+    return f"{scheme}://{_host(name[0])}:{name[1]}" if isinstance(name, tuple) else f"{scheme}://?"
 
 
 def _host(host: str) -> str:
@@ -159,6 +163,38 @@ async def connect_stream(address: TcpAddress | TlsAddress, timeout_s: float) -> 
     except OSError as error:
         raise LinkLost("connect", plain_words(error)) from error
     return link
+
+
+async def accept_stream(taken: socket.socket, tls: ssl.SSLContext | None) -> StreamLink:
+    """The link of a connection that a listener has taken in, after the TLS handshake if there is one.
+
+    Raises LinkLost when that fails. The socket is closed with the link.
+    """
+    handshake_s = None if tls is None else _HANDSHAKE_S
+    try:
+        _, link = await asyncio.get_running_loop().connect_accepted_socket(
+            StreamLink, taken, ssl=tls, ssl_handshake_timeout=handshake_s
+        )
+    except ssl.SSLError as error:
+        raise LinkLost("accept", f"TLS: {_tls_words(error)}") from error
+    except OSError as error:
+        raise LinkLost("accept", plain_words(error)) from error
+    return link
+
+
+def server_context(address: TlsListenAddress) -> ssl.SSLContext:
+    """TLS 1.2 or newer; with a `ca`, only peers with a certificate of it. Raises LinkLost for unusable files."""
+    try:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        # An empty password, or an encrypted key would ask on the terminal and hang the daemon.
+        context.load_cert_chain(address.cert, address.key or None, password="")
+        if address.ca:
+            context.load_verify_locations(address.ca)
+            context.verify_mode = ssl.CERT_REQUIRED
+    except (OSError, ValueError) as error:
+        raise LinkLost("prepare TLS", f"cert, key or ca cannot be used: {plain_words(error)}") from error
+    return context
 
 
 def _tls_words(error: ssl.SSLError) -> str:

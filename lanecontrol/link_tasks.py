@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 
 from lanecontrol.errors import DeviceError
 from lanecontrol.link_buffer import BufferedLink
-from lanecontrol.link_contract import Link
+from lanecontrol.link_contract import Handler, Link
 
 
 class HandlerTasks:
@@ -20,7 +19,7 @@ class HandlerTasks:
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def start(self, handler: Callable[[Link], Awaitable[None]], link: BufferedLink) -> None:
+    def start(self, handler: Handler, link: BufferedLink) -> None:
         task = asyncio.get_running_loop().create_task(_serve(handler, link), name=f"serve {link.peer}")
         self._tasks.add(task)
         task.add_done_callback(lambda ended: self._ended(ended, link))
@@ -45,7 +44,7 @@ class HandlerTasks:
             await asyncio.wait(self._tasks)
 
 
-async def _serve(handler: Callable[[Link], Awaitable[None]], link: Link) -> None:
+async def _serve(handler: Handler, link: Link) -> None:
     try:
         await handler(link)
     except DeviceError:

@@ -1,24 +1,26 @@
 """From a URL to a byte stream: the only place that opens connections, so that recording, mischief and memory links
 work for every driver.
 
-Drivers use `Link` and `Links`; the composition root makes the `LinkOpener`; configuration checks URLs with
-`parse_url`; the simulator and tests serve with `serve_tcp`, `serve_pty` and `MemoryNet`.
+Drivers use `Link` and `Links`, to connect or to listen; the composition root makes the `LinkOpener`; configuration
+checks URLs with `parse_url`; the simulator and tests serve with `serve_tcp`, `serve_pty` and `MemoryNet`.
 """
 
 from __future__ import annotations
 
 from lanecontrol.link_address import (
     LinkAddress,
+    ListenAddress,
     MemoryAddress,
     SerialAddress,
     TcpAddress,
     TlsAddress,
+    TlsListenAddress,
     parse_url,
 )
-from lanecontrol.link_contract import Link, Links
+from lanecontrol.link_contract import Handler, Link, Links
 from lanecontrol.link_memory import MemoryLink, MemoryNet
 from lanecontrol.link_open import DeviceLinks, LinkOpener, Tap, Traffic
-from lanecontrol.link_serve import Handler, serve_memory, serve_pty, serve_tcp
+from lanecontrol.link_serve import reserved_port, serve_memory, serve_pty, serve_tcp
 
 __all__ = [
     "DeviceLinks",
@@ -27,6 +29,7 @@ __all__ = [
     "LinkAddress",
     "LinkOpener",
     "Links",
+    "ListenAddress",
     "MemoryAddress",
     "MemoryLink",
     "MemoryNet",
@@ -34,8 +37,10 @@ __all__ = [
     "Tap",
     "TcpAddress",
     "TlsAddress",
+    "TlsListenAddress",
     "Traffic",
     "parse_url",
+    "reserved_port",
     "serve_memory",
     "serve_pty",
     "serve_tcp",
