@@ -1,10 +1,9 @@
-"""Fake RFID reader with LLRP 1.0.1: antennas, ROSpecs, AccessSpecs that read, keep-alive, events, GPIO.
+"""Fake RFID reader with LLRP 1.0.1 or 1.1: antennas, ROSpecs, AccessSpecs, keep-alive, events, GPIO.
 
-Written from the LLRP 1.0.1 definition, never from our driver. It accepts one controlling client; a second one is told
-that the reader is taken and sent away. ROSpecs and settings outlive a connection, as in a reader that was not
-restarted; what happens while nobody is connected is kept only if a client asked for holding. It does not write, lock,
-erase or kill tags, has no RF survey and speaks no LLRP 1.1. A ROSpec with an immediate start runs once when it is
-enabled.
+Written from the LLRP definitions, never from our driver. It accepts one controlling client; a second one is told that
+the reader is taken and sent away. ROSpecs and settings outlive a connection, as in a reader that was not restarted;
+what happens while nobody is connected is kept only if a client asked for holding. No operation changes a tag; there is
+no RF survey. A ROSpec with an immediate start runs once when it is enabled.
 
 The world gives `TagAnswer` (reported when a ROSpec listens to that antenna) and `Contact` (a GPI, where one is wired).
 """
@@ -19,6 +18,7 @@ from lanecontrol.links import Link
 from sim.fake import Fake
 from sim.outbox import Outbox, serve_client
 from sim.readings import Contact, Deed, OutputSet, Reading, TagAnswer
+from sim.rfid_llrp_access import read_accessspec
 from sim.rfid_llrp_operations import Operations
 from sim.rfid_llrp_settings import (
     EVENT_AISPEC,
@@ -33,11 +33,11 @@ from sim.rfid_llrp_settings import (
     get_config,
     set_config,
 )
-from sim.rfid_llrp_specs import one, read_accessspec, read_rospec
+from sim.rfid_llrp_specs import one, read_rospec
 from sim.rfid_llrp_tags import Basket, Sighting, report
+from sim.rfid_llrp_version import Versions
 from sim.rfid_llrp_wire import (
     OK,
-    VERSION,
     Code,
     Fields,
     Frame,
@@ -46,6 +46,7 @@ from sim.rfid_llrp_wire import (
     P,
     Refused,
     flag,
+    in_version,
     message,
     status,
     tlv,
@@ -100,7 +101,7 @@ class FakeReader(Fake):
                 if antenna not in self._lost_antennas:
                     rssi = min(max(round(rssi_dbm), -128), 127)
                     sighting = Sighting(antenna, epc, tid, rssi, self._now_utc_us(), _uptime_us())
-                    self._operations.sighted(sighting, self._settings.report)
+                    self._operations.sighted(sighting, self._settings.report, self._settings.access_trigger)
                     self._watch_buffer()
             case Contact(point, on) if point in self.config.gpi:
                 self._gpi(self.config.gpi[point], on)
@@ -129,7 +130,7 @@ class FakeReader(Fake):
         """Send an ERROR_MESSAGE that nobody asked for."""
         if self._client is not None:
             body = tlv(P.LLRP_STATUS, u16(code), utf8(""))
-            self._client.outbox.put(message(M.ERROR_MESSAGE, 0, body))
+            self._client.tell(message(M.ERROR_MESSAGE, 0, body))
 
     def _anchored_utc_us(self) -> int:
         return round((self.config.utc_at_zero_s + asyncio.get_running_loop().time()) * 1e6)
@@ -164,14 +165,14 @@ class FakeReader(Fake):
         if client is None and not self._settings.hold:
             self._basket.take()
         elif client is not None and not client.held and (entries := self._basket.take()):
-            client.outbox.put(self._unasked(M.RO_ACCESS_REPORT, report(entries, self.config.utc_clock)))
+            client.tell(self._unasked(M.RO_ACCESS_REPORT, report(entries, self.config.utc_clock)))
 
     def _event(self, kind: int, parameter: bytes) -> None:
         if kind not in self._settings.events:
             return
         data = self.notification(parameter)
         if self._client is not None and not self._client.held:
-            self._client.outbox.put(data)
+            self._client.tell(data)
         elif self._settings.hold:
             self._held_events.append(data)
 
@@ -192,7 +193,7 @@ class FakeReader(Fake):
             await link.write(self.notification(tlv(P.CONNECTION_ATTEMPT_EVENT, u16(TAKEN))))
             return
         client = self._client = _Client(self, self.config, held=self._settings.hold)
-        client.outbox.put(self.notification(tlv(P.CONNECTION_ATTEMPT_EVENT, u16(ACCEPTED))))
+        client.tell(self.notification(tlv(P.CONNECTION_ATTEMPT_EVENT, u16(ACCEPTED))))
         client.keep_alive(self._settings.keepalive_ms)
         if not client.held:
             self._release()
@@ -212,13 +213,11 @@ class FakeReader(Fake):
         if client is not None:
             client.held = False
             while self._held_events:
-                client.outbox.put(self._held_events.popleft())
+                client.tell(self._held_events.popleft())
             self.reports_due()
 
     def answer(self, frame: Frame) -> bytes:
         """Carry out one message; the bytes to send back, none for a message that has no answer."""
-        if frame.version != VERSION or frame.type in (M.GET_SUPPORTED_VERSION, M.SET_PROTOCOL_VERSION):
-            return self._error(frame, Code.UNSUPPORTED_VERSION, "this reader speaks LLRP 1.0.1")
         match frame.type:
             case M.KEEPALIVE_ACK | M.ERROR_MESSAGE:
                 return b""
@@ -298,6 +297,7 @@ class _Client:
         self.held = held
         self._reader = reader
         self._config = config
+        self._versions = Versions(config.highest_version)
         self._unacknowledged = 0
         self._timer: asyncio.TimerHandle | None = None
 
@@ -308,13 +308,25 @@ class _Client:
             for frame in framer.feed(await link.read()):
                 if frame.type == M.KEEPALIVE_ACK:
                     self._unacknowledged = 0
-                self.outbox.put(self._reader.answer(frame))
-                if frame.type == M.CLOSE_CONNECTION and frame.version == VERSION:
+                closing = frame.type == M.CLOSE_CONNECTION and frame.version == self._versions.current
+                self._answer(frame)
+                if closing:
                     return
         self._close()
 
+    def tell(self, data: bytes) -> None:
+        """Send a message that is no answer, in the version that is spoken."""
+        self.outbox.put(in_version(data, self._versions.current))
+
+    def _answer(self, frame: Frame) -> None:
+        data = self._versions.answer(frame)
+        if data is not None:
+            self.outbox.put(data)
+        else:
+            self.tell(self._reader.answer(frame))
+
     def _close(self) -> None:
-        self.outbox.put(self._reader.notification(tlv(P.CONNECTION_CLOSE_EVENT)))
+        self.tell(self._reader.notification(tlv(P.CONNECTION_CLOSE_EVENT)))
         self.outbox.finish()
 
     def keep_alive(self, period_ms: int) -> None:
@@ -331,7 +343,7 @@ class _Client:
             self._close()
             return
         self._unacknowledged += 1
-        self.outbox.put(self._reader.keepalive())
+        self.tell(self._reader.keepalive())
         self._timer = asyncio.get_running_loop().call_later(period_ms / 1000, self._beat, period_ms)
 
 

@@ -11,11 +11,14 @@ from collections.abc import Callable
 from enum import IntEnum
 from typing import Protocol
 
-from sim.rfid_llrp_specs import AccessSpec, Antennas, GpiTrigger, ReportSpec, ROSpec
-from sim.rfid_llrp_tags import Basket, Entry, Sighting, access
+from sim.rfid_llrp_access import AccessSpec, access
+from sim.rfid_llrp_specs import Antennas, GpiTrigger, ReportSpec, ROSpec
+from sim.rfid_llrp_tags import Basket, Entry, Sighting
 from sim.rfid_llrp_wire import Code, Refused
 
 ROSPEC_STARTED, ROSPEC_ENDED, ROSPEC_PREEMPTED = 0, 1, 2
+ATTEMPT_MS = 50
+"""How long one attempt of a tag observation trigger takes: an inventory round of a few tags."""
 
 
 class State(IntEnum):
@@ -162,7 +165,7 @@ class Operations:
 
     # --- what the world does -----------------------------------------------------------------------------------------
 
-    def sighted(self, sighting: Sighting, default: ReportSpec) -> None:
+    def sighted(self, sighting: Sighting, default: ReportSpec, access_trigger: int) -> None:
         """A tag answered. Nothing comes of it unless a ROSpec runs that listens to this antenna."""
         run = self._run
         if run is None or run.antennas is None or not run.antennas.cover(sighting.antenna):
@@ -171,10 +174,15 @@ class Operations:
         entry = Entry(
             report.content, run.spec.id, run.index + 1, run.antennas.inventory_id, sighting, sighting, sighting.rssi_dbm
         )
-        entry.access, entry.results = self._access(run.spec.id, sighting)
+        done = self._access(run.spec.id, sighting)
+        at_once = False
+        if done is not None:
+            spec, entry.results = done
+            entry.access = spec.id
+            at_once = (access_trigger if spec.report_trigger is None else spec.report_trigger) == 1
         if not self._basket.put(entry):
             self._owner.basket_full()
-        if report.trigger and report.n and len(self._basket.collecting) >= report.n:
+        if at_once or (report.trigger and report.n and len(self._basket.collecting) >= report.n):
             self._basket.ripen()
             self._owner.reports_due()
         run.saw(sighting.epc)
@@ -218,7 +226,7 @@ class Operations:
         for each in self._chosen_access(spec_id):
             self._enabled.pop(each, None)
 
-    def _access(self, rospec: int, sighting: Sighting) -> tuple[int, bytes]:
+    def _access(self, rospec: int, sighting: Sighting) -> tuple[AccessSpec, bytes] | None:
         """Carry out the first AccessSpec that applies; one with an operation count is deleted after the last."""
         for spec_id in tuple(self._enabled):
             spec = self._accessspecs[spec_id]
@@ -227,8 +235,8 @@ class Operations:
                 self._enabled[spec_id] += 1
                 if spec.count and self._enabled[spec_id] >= spec.count:
                     self.delete_access(spec_id)
-                return spec_id, results
-        return 0, b""
+                return spec, results
+        return None
 
 
 class Run:
@@ -258,10 +266,12 @@ class Run:
         self.antennas = self.spec.antennas[self.index]
         self._seen = set()
         stop = self.antennas.stop
+        seen = stop.observation
         waits_ms = [
             stop.duration_ms if stop.kind == 1 else 0,
             stop.gpi.timeout_ms if stop.gpi else 0,
-            stop.observation.timeout_ms if stop.observation else 0,
+            seen.timeout_ms if seen else 0,
+            seen.attempts * ATTEMPT_MS if seen and seen.kind == 2 else 0,
         ]
         self._aispec_timers = [_after(wait_ms, self._end_aispec) for wait_ms in waits_ms if wait_ms]
 

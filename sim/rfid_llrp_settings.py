@@ -9,8 +9,11 @@ from typing import Literal
 from pydantic import Field
 
 from sim.fake import FakeConfig
+from sim.rfid_llrp_access import read_access_report_spec
 from sim.rfid_llrp_specs import Bounds, Content, ReportSpec, read_report_spec
 from sim.rfid_llrp_wire import (
+    V1_0_1,
+    V1_1,
     Code,
     Fields,
     P,
@@ -32,12 +35,16 @@ EVENT_TYPES = range(9)
 EVENT_GPI, EVENT_ROSPEC, EVENT_BUFFER, EVENT_EXCEPTION, EVENT_AISPEC, EVENT_ANTENNA = 1, 2, 3, 4, 6, 8
 GEN2 = 1
 ALL_FIELDS = 0xFFC0
+MAX_SENSITIVITY_DBM = -84
+"""MaximumReceiveSensitivity, which LLRP 1.1 has and 1.0.1 has not; the value is invented."""
 
 
 class ReaderConfig(FakeConfig):
     """Settings of the reader."""
 
     kind: Literal["rfid.llrp"] = "rfid.llrp"
+    version: Literal["1.0.1", "1.1"] = "1.0.1"
+    """Highest version of LLRP that it speaks."""
     antennas: int = Field(default=4, ge=1, le=32)
     """Number of antenna ports."""
     gpis: int = Field(default=4, ge=0, le=16)
@@ -78,6 +85,11 @@ class ReaderConfig(FakeConfig):
     """A client that lets more than this pile up is dropped."""
 
     @property
+    def highest_version(self) -> int:
+        """Version bits of the highest version."""
+        return V1_1 if self.version == "1.1" else V1_0_1
+
+    @property
     def bounds(self) -> Bounds:
         """What specifications are checked against."""
         return Bounds(self.antennas, self.gpis, self.priorities, self.specs_per_rospec, 1)
@@ -106,6 +118,7 @@ def _general(config: ReaderConfig) -> bytes:
         tlv(P.SENSITIVITY_ENTRY, u16(1), s16(0)),
         tlv(P.GPIO_CAPABILITIES, u16(config.gpis, config.gpos)),
         *(tlv(P.ANTENNA_PROTOCOL, u16(antenna), u8_array([GEN2])) for antenna in antennas),
+        tlv(P.MAXIMUM_RECEIVE_SENSITIVITY, s16(MAX_SENSITIVITY_DBM)) if config.version == "1.1" else b"",
     )
 
 
@@ -147,6 +160,7 @@ class Settings:
     report: ReportSpec = ReportSpec(2, 1, Content(ALL_FIELDS))
     report_raw: bytes = tlv(P.RO_REPORT_SPEC, u8(2), u16(1), tlv(P.CONTENT_SELECTOR, u16(ALL_FIELDS)))
     access_report: bytes = tlv(P.ACCESS_REPORT_SPEC, u8(0))
+    access_trigger: int = 0
     antennas: dict[int, bytes] = field(default_factory=dict)
     gains: dict[int, int] = field(default_factory=dict)
     gpi_off: set[int] = field(default_factory=set)
@@ -224,7 +238,7 @@ def set_config(config: ReaderConfig, settings: Settings, fields: Fields) -> Sett
 
 def _copy(old: Settings) -> Settings:
     return Settings(
-        set(old.events), old.keepalive_ms, old.hold, old.report, old.report_raw, old.access_report,
+        set(old.events), old.keepalive_ms, old.hold, old.report, old.report_raw, old.access_report, old.access_trigger,
         dict(old.antennas), dict(old.gains), set(old.gpi_off), dict(old.gpos), old.version,
     )  # fmt: skip
 
@@ -243,7 +257,7 @@ def _apply(config: ReaderConfig, new: Settings, param: Param) -> None:
         case P.RO_REPORT_SPEC:
             new.report, new.report_raw = read_report_spec(param), param.raw
         case P.ACCESS_REPORT_SPEC:
-            new.access_report = param.raw
+            new.access_report, new.access_trigger = param.raw, read_access_report_spec(param)
         case P.ANTENNA_CONFIGURATION:
             for antenna in _asked(fields.number(2), config.antennas, "antenna"):
                 new.antennas[antenna] = param.body[2:]

@@ -1,8 +1,11 @@
-"""ROSpecs and AccessSpecs: what a client asks the fake reader to do, read from bytes. Pure; raises `Refused` only."""
+"""ROSpecs: what a client asks the fake reader to do, read from bytes. Pure; raises `Refused` only.
+
+Used by the fake reader alone. AccessSpecs have a module of their own.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sim.rfid_llrp_wire import Code, Fields, P, Param, Refused, inside, parameters
@@ -39,10 +42,12 @@ class StopTrigger:
 
 @dataclass(frozen=True, slots=True)
 class TagObservation:
-    """0 after `tags` tags, 1 when no new tag came for `quiet_ms`; either way after the time-out (0: none)."""
+    """0 after `tags` tags, 1 when no new tag came for `quiet_ms`, 2 after so many attempts to see all tags; in any
+    case after the time-out (0: none)."""
 
     kind: int
     tags: int
+    attempts: int
     quiet_ms: int
     timeout_ms: int
 
@@ -100,44 +105,6 @@ class ROSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class Pattern:
-    """Bits of a bank that a tag must have (or must not have); an empty mask takes every tag."""
-
-    bank: int
-    match: bool
-    pointer: int
-    mask: str
-    data: str
-
-
-@dataclass(frozen=True, slots=True)
-class Read:
-    """Read words of a bank: 0 reserved, 1 EPC, 2 TID, 3 user."""
-
-    op_id: int
-    bank: int
-    word: int
-    words: int
-
-
-@dataclass(frozen=True, slots=True)
-class AccessSpec:
-    """What to do with tags that match. `count` 0 has no limit."""
-
-    id: int
-    antenna: int
-    rospec: int
-    count: int
-    patterns: tuple[Pattern, ...]
-    reads: tuple[Read, ...]
-    raw: bytes
-
-    def encode(self, enabled: bool) -> bytes:
-        """The parameter with its present state."""
-        return self.raw[:11] + (b"\x80" if enabled else b"\0") + self.raw[12:]
-
-
-@dataclass(frozen=True, slots=True)
 class Bounds:
     """What the reader has: numbers from its capabilities."""
 
@@ -158,7 +125,7 @@ def one(body: bytes, kind: P) -> Param:
     return found[0]
 
 
-class _Children:
+class Children:
     """The parameters inside a parameter, taken in the order of the standard."""
 
     def __init__(self, parent: P, found: Iterable[Param]) -> None:
@@ -188,7 +155,8 @@ class _Children:
             raise inside(kind, Code.IN_UNEXPECTED_PARAMETER, f"parameter {kind} is not expected here")
 
 
-def _within(parameter: P, value: int, low: int, high: int, what: str) -> int:
+def within(parameter: P, value: int, low: int, high: int, what: str) -> int:
+    """The value, if it is in range. Raises Refused."""
     if not low <= value <= high:
         raise inside(parameter, Code.IN_FIELD, f"{what} is {value}, not {low} to {high}")
     return value
@@ -200,11 +168,11 @@ def _within(parameter: P, value: int, low: int, high: int, what: str) -> int:
 def read_rospec(param: Param, bounds: Bounds) -> ROSpec:
     """The ROSpec. Raises Refused."""
     fields = Fields(param.body, P.ROSPEC)
-    spec_id = _within(P.ROSPEC, fields.number(4), 1, 0xFFFF_FFFF, "the id")
-    priority = _within(P.ROSPEC, fields.number(1), 0, bounds.priorities - 1, "the priority")
-    _within(P.ROSPEC, fields.number(1), 0, 0, "the state")
-    children = _Children(P.ROSPEC, fields.rest())
-    boundary = _Children(P.RO_BOUNDARY_SPEC, parameters(children.need(P.RO_BOUNDARY_SPEC).body))
+    spec_id = within(P.ROSPEC, fields.number(4), 1, 0xFFFF_FFFF, "the id")
+    priority = within(P.ROSPEC, fields.number(1), 0, bounds.priorities - 1, "the priority")
+    within(P.ROSPEC, fields.number(1), 0, 0, "the state")
+    children = Children(P.ROSPEC, fields.rest())
+    boundary = Children(P.RO_BOUNDARY_SPEC, parameters(children.need(P.RO_BOUNDARY_SPEC).body))
     start = _start(boundary.need(P.START_TRIGGER), bounds)
     stop = _stop(boundary.need(P.STOP_TRIGGER), bounds, P.STOP_TRIGGER, highest=2)
     boundary.end()
@@ -223,8 +191,8 @@ def read_rospec(param: Param, bounds: Bounds) -> ROSpec:
 
 def _start(param: Param, bounds: Bounds) -> StartTrigger:
     fields = Fields(param.body, P.START_TRIGGER)
-    kind = _within(P.START_TRIGGER, fields.number(1), 0, 3, "the start trigger")
-    children = _Children(P.START_TRIGGER, fields.rest())
+    kind = within(P.START_TRIGGER, fields.number(1), 0, 3, "the start trigger")
+    children = Children(P.START_TRIGGER, fields.rest())
     if kind == 2:
         periodic = Fields(children.need(P.PERIODIC_TRIGGER).body, P.PERIODIC_TRIGGER)
         return StartTrigger(kind, periodic.number(4), periodic.number(4))
@@ -233,15 +201,15 @@ def _start(param: Param, bounds: Bounds) -> StartTrigger:
 
 def _gpi(param: Param, bounds: Bounds) -> GpiTrigger:
     fields = Fields(param.body, P.GPI_TRIGGER)
-    port = _within(P.GPI_TRIGGER, fields.number(2), 1, bounds.gpis, "the GPI port")
+    port = within(P.GPI_TRIGGER, fields.number(2), 1, bounds.gpis, "the GPI port")
     return GpiTrigger(port, fields.flag(), fields.number(4))
 
 
 def _stop(param: Param, bounds: Bounds, where: P, highest: int) -> StopTrigger:
     fields = Fields(param.body, where)
-    kind = _within(where, fields.number(1), 0, highest, "the stop trigger")
+    kind = within(where, fields.number(1), 0, highest, "the stop trigger")
     duration_ms = fields.number(4)
-    children = _Children(where, fields.rest())
+    children = Children(where, fields.rest())
     gpi = _gpi(children.need(P.GPI_TRIGGER), bounds) if kind == 2 else None
     observation = _observation(children.need(P.TAG_OBSERVATION_TRIGGER)) if kind == 3 else None
     return StopTrigger(kind, duration_ms, gpi, observation)
@@ -249,19 +217,17 @@ def _stop(param: Param, bounds: Bounds, where: P, highest: int) -> StopTrigger:
 
 def _observation(param: Param) -> TagObservation:
     fields = Fields(param.body, P.TAG_OBSERVATION_TRIGGER)
-    kind = _within(P.TAG_OBSERVATION_TRIGGER, fields.number(1), 0, 1, "the observation trigger")
+    kind = within(P.TAG_OBSERVATION_TRIGGER, fields.number(1), 0, 2, "the observation trigger")
     fields.take(1)
-    tags = fields.number(2)
-    fields.take(2)  # attempts: only for a kind that this reader does not offer
-    return TagObservation(kind, tags, fields.number(2), fields.number(4))
+    return TagObservation(kind, fields.number(2), fields.number(2), fields.number(2), fields.number(4))
 
 
 def _antennas(param: Param, bounds: Bounds) -> Antennas:
     fields = Fields(param.body, P.AISPEC)
     numbers = fields.numbers(2)
     for number in numbers or (-1,):
-        _within(P.AISPEC, number, 0, bounds.antennas, "an antenna")
-    children = _Children(P.AISPEC, fields.rest())
+        within(P.AISPEC, number, 0, bounds.antennas, "an antenna")
+    children = Children(P.AISPEC, fields.rest())
     stop = _stop(children.need(P.AISPEC_STOP_TRIGGER), bounds, P.AISPEC_STOP_TRIGGER, highest=3)
     inventory = [Fields(children.need(P.INVENTORY_PARAMETER_SPEC).body, P.INVENTORY_PARAMETER_SPEC)]
     inventory += [Fields(each.body, P.INVENTORY_PARAMETER_SPEC) for each in children.many(P.INVENTORY_PARAMETER_SPEC)]
@@ -271,76 +237,19 @@ def _antennas(param: Param, bounds: Bounds) -> Antennas:
 
 
 def _inventory_id(fields: Fields) -> int:
-    inventory_id = _within(P.INVENTORY_PARAMETER_SPEC, fields.number(2), 1, 0xFFFF, "the id")
-    _within(P.INVENTORY_PARAMETER_SPEC, fields.number(1), 1, 1, "the air protocol")
+    inventory_id = within(P.INVENTORY_PARAMETER_SPEC, fields.number(2), 1, 0xFFFF, "the id")
+    within(P.INVENTORY_PARAMETER_SPEC, fields.number(1), 1, 1, "the air protocol")
     return inventory_id
 
 
 def read_report_spec(param: Param) -> ReportSpec:
     """The ROReportSpec. Raises Refused."""
     fields = Fields(param.body, P.RO_REPORT_SPEC)
-    trigger, n = _within(P.RO_REPORT_SPEC, fields.number(1), 0, 2, "the report trigger"), fields.number(2)
-    children = _Children(P.RO_REPORT_SPEC, fields.rest())
+    trigger, n = within(P.RO_REPORT_SPEC, fields.number(1), 0, 2, "the report trigger"), fields.number(2)
+    children = Children(P.RO_REPORT_SPEC, fields.rest())
     selector = Fields(children.need(P.CONTENT_SELECTOR).body, P.CONTENT_SELECTOR)
     children.end()
     bits = selector.number(2)
     memory = [Fields(each.body, P.C1G2_CONTENT_SELECTOR) for each in selector.rest() if each.type == 348]
     more = memory[0].number(1) if memory else 0
     return ReportSpec(trigger, n, Content(bits, bool(more & 0x80), bool(more & 0x40)))
-
-
-# --- AccessSpec ------------------------------------------------------------------------------------------------------
-
-
-def read_accessspec(param: Param, bounds: Bounds) -> AccessSpec:
-    """The AccessSpec. Only reading is possible: no reader of this fake ever writes, locks, erases or kills a tag.
-
-    Raises Refused.
-    """
-    fields = Fields(param.body, P.ACCESSSPEC)
-    spec_id = _within(P.ACCESSSPEC, fields.number(4), 1, 0xFFFF_FFFF, "the id")
-    antenna = _within(P.ACCESSSPEC, fields.number(2), 0, bounds.antennas, "the antenna")
-    _within(P.ACCESSSPEC, fields.number(1), 1, 1, "the air protocol")
-    _within(P.ACCESSSPEC, fields.number(1) >> 7, 0, 0, "the state")
-    rospec = fields.number(4)
-    children = _Children(P.ACCESSSPEC, fields.rest())
-    stop = Fields(children.need(P.ACCESSSPEC_STOP_TRIGGER).body, P.ACCESSSPEC_STOP_TRIGGER)
-    limited, count = _within(P.ACCESSSPEC_STOP_TRIGGER, stop.number(1), 0, 1, "the trigger"), stop.number(2)
-    command = _Children(P.ACCESS_COMMAND, parameters(children.need(P.ACCESS_COMMAND).body))
-    children.optional(P.ACCESS_REPORT_SPEC)
-    children.end()
-    patterns = _each(command.need(P.C1G2_TAG_SPEC), P.C1G2_TARGET_TAG, _pattern)
-    reads = tuple(_read(Fields(each.body, P.C1G2_READ)) for each in command.many(P.C1G2_READ))
-    _refuse_other_operations(command, reads, bounds)
-    return AccessSpec(spec_id, antenna, rospec, count if limited else 0, patterns, reads, param.raw)
-
-
-def _refuse_other_operations(command: _Children, reads: tuple[Read, ...], bounds: Bounds) -> None:
-    try:
-        command.end()
-    except Refused as refusal:
-        kind = refusal.parameter[0] if refusal.parameter else 0
-        raise inside(kind, Code.IN_UNSUPPORTED_PARAMETER, "this reader only reads tags") from None
-    if not 1 <= len(reads) <= bounds.ops_per_access:
-        raise inside(P.ACCESS_COMMAND, Code.IN_OVERFLOW_PARAMETER, f"there are {len(reads)} operations")
-
-
-def _each(param: Param, kind: P, read: Callable[[Fields], Pattern]) -> tuple[Pattern, ...]:
-    found = [Fields(each.body, kind) for each in parameters(param.body) if each.type == kind]
-    if not found:
-        raise inside(param.type, Code.IN_MISSING_PARAMETER, f"parameter {int(kind)} is missing")
-    return tuple(map(read, found))
-
-
-def _pattern(fields: Fields) -> Pattern:
-    head = fields.number(1)
-    pointer, mask, data = fields.number(2), fields.bits(), fields.bits()
-    if len(mask) != len(data):
-        raise inside(P.C1G2_TARGET_TAG, Code.IN_FIELD, "mask and data differ in length")
-    return Pattern(head >> 6, bool(head & 0x20), pointer, mask, data)
-
-
-def _read(fields: Fields) -> Read:
-    op_id = fields.number(2)
-    fields.take(4)  # the password: tags of the simulation have none
-    return Read(op_id, fields.number(1) >> 6, fields.number(2), fields.number(2))

@@ -1,4 +1,4 @@
-"""What the fake reader does with tags that answer: collects them into report entries, reads their memory. Pure."""
+"""What the fake reader does with tags that answer: collects them into report entries. Pure."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import binascii
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from sim.rfid_llrp_specs import AccessSpec, Content, Pattern, Read
+from sim.rfid_llrp_specs import Content
 from sim.rfid_llrp_wire import P, tlv, tv, u8, u16, u32, u64
 
 CHANNEL_INDEX = 1
-READ_OK, READ_TAG_ERROR, READ_NO_ANSWER = 0, 1, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,43 +119,6 @@ def epc_bank(epc: bytes) -> bytes:
     """Bank 1 of a tag: CRC, protocol control word, EPC (ISO 18000-63; the CRC is CRC-16 of Gen2)."""
     stored = u16((len(epc) + 1) // 2 << 11) + epc
     return u16(binascii.crc_hqx(stored, 0xFFFF) ^ 0xFFFF) + stored
-
-
-def access(spec: AccessSpec, rospec: int, sighting: Sighting) -> bytes | None:
-    """The results of an AccessSpec for a tag; None when it does not apply."""
-    if spec.antenna not in (0, sighting.antenna) or spec.rospec not in (0, rospec):
-        return None
-    if not all(_fits(pattern, sighting) for pattern in spec.patterns):
-        return None
-    return b"".join(_result(read, sighting) for read in spec.reads)
-
-
-def _fits(pattern: Pattern, sighting: Sighting) -> bool:
-    bank = _bank(pattern.bank, sighting)
-    bits = f"{int.from_bytes(bank, 'big'):0{8 * len(bank)}b}" if bank else ""
-    part = bits[pattern.pointer : pattern.pointer + len(pattern.mask)]
-    same = len(part) == len(pattern.mask) and all(
-        bit == wanted for bit, care, wanted in zip(part, pattern.mask, pattern.data, strict=True) if care == "1"
-    )
-    return same == pattern.match or not pattern.mask
-
-
-def _bank(number: int, sighting: Sighting) -> bytes:
-    return {1: epc_bank(sighting.epc), 2: sighting.tid}.get(number, b"")
-
-
-def _result(read: Read, sighting: Sighting) -> bytes:
-    bank = _bank(read.bank, sighting)
-    if not bank:
-        return _read_result(READ_NO_ANSWER, read.op_id, b"")
-    words = bank[2 * read.word : 2 * (read.word + read.words) if read.words else None]
-    if len(words) % 2 or not words or (read.words and len(words) < 2 * read.words):
-        return _read_result(READ_TAG_ERROR, read.op_id, b"")
-    return _read_result(READ_OK, read.op_id, words)
-
-
-def _read_result(result: int, op_id: int, words: bytes) -> bytes:
-    return tlv(P.C1G2_READ_RESULT, u8(result), u16(op_id, len(words) // 2), words)
 
 
 def report(entries: Iterable[Entry], utc_clock: bool) -> bytes:

@@ -1,7 +1,8 @@
-"""LLRP 1.0.1 on the wire, the reader's side: frames, parameters, status. Pure.
+"""LLRP on the wire, the reader's side: frames, parameters, status. Pure.
 
-Written from the LLRP 1.0.1 definition (llrp-1x0-def.xml). `Framer` never raises; what reads parameters raises `Refused`
-with the status that the standard gives for the mistake, and the reader answers with it.
+Written from the LLRP 1.0.1 definition (llrp-1x0-def.xml); what 1.1 adds is from LLRP 1.1, section 17. `Framer` never
+raises; what reads parameters raises `Refused` with the status that the standard gives for the mistake, and the reader
+answers with it.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-VERSION = 1
-"""Version bits of LLRP 1.0.1."""
+V1_0_1, V1_1 = 1, 2
+"""Version bits in the header of a message."""
 HEADER_BYTES = 10
 
 
@@ -38,6 +39,8 @@ class M(IntEnum):
     GET_ACCESSSPECS = 44
     GET_SUPPORTED_VERSION = 46
     SET_PROTOCOL_VERSION = 47
+    GET_SUPPORTED_VERSION_RESPONSE = 56
+    SET_PROTOCOL_VERSION_RESPONSE = 57
     GET_REPORT = 60
     RO_ACCESS_REPORT = 61
     KEEPALIVE = 62
@@ -127,8 +130,16 @@ class P(IntEnum):
     C1G2_TAG_SPEC = 338
     C1G2_TARGET_TAG = 339
     C1G2_READ = 341
+    C1G2_WRITE = 342
+    C1G2_KILL = 343
+    C1G2_LOCK = 344
+    C1G2_LOCK_PAYLOAD = 345
     C1G2_CONTENT_SELECTOR = 348
     C1G2_READ_RESULT = 349
+    C1G2_WRITE_RESULT = 350
+    C1G2_KILL_RESULT = 351
+    C1G2_LOCK_RESULT = 352
+    MAXIMUM_RECEIVE_SENSITIVITY = 363
     CUSTOM = 1023
 
 
@@ -142,6 +153,7 @@ class Code(IntEnum):
     MISSING_PARAMETER = 103
     UNSUPPORTED_MESSAGE = 109
     UNSUPPORTED_VERSION = 110
+    UNEXPECTED_MESSAGE = 112
     IN_FIELD = 201
     IN_UNEXPECTED_PARAMETER = 202
     IN_MISSING_PARAMETER = 203
@@ -298,8 +310,13 @@ class Fields:
 
 
 def message(kind: int, message_id: int, body: bytes = b"") -> bytes:
-    """One message."""
-    return struct.pack(">HII", VERSION << 10 | kind, HEADER_BYTES + len(body), message_id) + body
+    """One message of LLRP 1.0.1."""
+    return struct.pack(">HII", V1_0_1 << 10 | kind, HEADER_BYTES + len(body), message_id) + body
+
+
+def in_version(data: bytes, version: int) -> bytes:
+    """The same message with other version bits."""
+    return bytes((data[0] & 0xE3 | version << 2,)) + data[1:] if data else data
 
 
 def tlv(kind: P, *parts: bytes) -> bytes:

@@ -318,3 +318,17 @@ async def test_extensions_of_other_makers_are_ignored() -> None:
         await rfid.begin(rospec(report=report_spec() + custom))
         rfid.tag()
         assert len(await rfid.reports()) == 1
+
+
+@virtual
+async def test_an_aispec_ends_after_its_attempts_or_sooner_after_its_time() -> None:
+    for attempts, timeout_ms, lasts_s in ((10, 5000, 0.5), (10, 100, 0.1), (4, 0, 0.2)):
+        async with reader() as rfid:
+            await rfid.do(3, b"\0" + EVENTS_ON)
+            trigger = tlv(185, struct.pack(">BBHHHI", 2, 0, 0, attempts, 0, timeout_ms))
+            await rfid.begin(rospec(specs=(aispec((1,), 3, 0, trigger),)))
+            await rfid.events()
+            await asyncio.sleep(lasts_s - 0.01)
+            assert await rfid.events() == []
+            await asyncio.sleep(0.02)
+            assert await rfid.events() == ["00fe000b00000000010001", "00f9000d010000000100000000"]

@@ -246,13 +246,110 @@ async def test_the_epc_bank_is_read_with_its_crc_and_control_word() -> None:
         assert report.endswith("0008" + crc + "3000" + EPC.hex())
 
 
-@pytest.mark.parametrize("kind", [342, 343, 344, 346, 347])
-def test_no_tag_is_ever_written_killed_locked_or_erased(kind: int) -> None:
+def write_user(password: int = 0) -> bytes:
+    return tlv(342, struct.pack(">HIBHHH", 7, password, 3 << 6, 0, 1, 0xDEAD))
+
+
+def kill(password: int = 0) -> bytes:
+    return tlv(343, struct.pack(">HI", 7, password))
+
+
+def lock(password: int = 0) -> bytes:
+    return tlv(344, struct.pack(">HI", 7, password), tlv(345, b"\0\0"))
+
+
+@pytest.mark.parametrize(
+    ("operation", "result"),
+    [
+        pytest.param(write_user(), "015e00090200070000", id="write: memory is locked"),
+        pytest.param(write_user(1), "015e00090500070000", id="write with a password: no answer"),
+        pytest.param(kill(), "015f0007010007", id="kill: the kill password is zero"),
+        pytest.param(kill(1), "015f0007010007", id="kill with a password: the kill password is zero"),
+        pytest.param(lock(), "01600007020007", id="lock: the tag refuses"),
+        pytest.param(lock(1), "01600007030007", id="lock with a password: no answer"),
+    ],
+)
+def test_writing_killing_and_locking_are_tried_and_told_to_have_failed_on_every_tag(
+    operation: bytes, result: str
+) -> None:
+    @virtual
+    async def check() -> None:
+        async with reader() as rfid:
+            await rfid.do(40, accessspec(1, operation))
+            await rfid.do(42, 1)
+            await rfid.begin(rospec(report=report_spec(content=0x0040)))
+            rfid.tag(tid=TID)
+            assert await rfid.reports() == ["8d" + EPC.hex() + "9000000001" + result]
+            await rfid.do(41, 0)
+            await rfid.do(40, accessspec())
+            await rfid.do(42, 1)
+            rfid.tag(tid=TID)
+            assert await rfid.reports() == ["8d" + EPC.hex() + "9000000001" + TID_READ], "the tag is as it was"
+
+    check()
+
+
+@pytest.mark.parametrize("kind", [346, 347])
+def test_erasing_and_writing_blocks_is_refused_as_the_capabilities_say(kind: int) -> None:
     @virtual
     async def check() -> None:
         async with reader() as rfid:
             _, answer = await rfid.ask(40, accessspec(1, tlv(kind, bytes(16))))
             assert answer[-4:] == struct.pack(">HH", kind, 209)
+            _, capabilities = await rfid.ask(1, b"\4")
+            assert capabilities[8:] == tlv(327, b"\0\0\2"), "neither block erase nor block write"
+
+    check()
+
+
+@pytest.mark.parametrize(
+    ("operation", "parameter", "inner"),
+    [
+        (tlv(342, struct.pack(">HIBHH", 1, 0, 0, 0, 0)), 342, 201),
+        (tlv(342, b"\0\1"), 342, 201),
+        (tlv(344, struct.pack(">HI", 1, 0)), 344, 203),
+        (tlv(343, b"\0\1"), 343, 201),
+    ],
+)
+def test_an_operation_that_is_not_whole_is_refused(operation: bytes, parameter: int, inner: int) -> None:
+    @virtual
+    async def check() -> None:
+        async with reader() as rfid:
+            _, answer = await rfid.ask(40, accessspec(1, operation))
+            assert answer[-4:] == struct.pack(">HH", parameter, inner)
+
+    check()
+
+
+@virtual
+async def test_a_tag_does_not_answer_to_a_password_that_it_does_not_have() -> None:
+    async with reader() as rfid:
+        await rfid.do(40, accessspec(1, tlv(341, struct.pack(">HIBHH", 1, 0xBAD, 2 << 6, 0, 6))))
+        await rfid.do(42, 1)
+        await rfid.begin(rospec(report=report_spec(content=0)))
+        rfid.tag(tid=TID)
+        assert [report[26:] for report in await rfid.reports()] == ["015d00090200010000"]
+
+
+@pytest.mark.parametrize("of_the_reader", [False, True])
+def test_results_of_an_accessspec_come_at_once_where_that_was_asked_for(of_the_reader: bool) -> None:
+    at_once = tlv(239, b"\1")
+
+    @virtual
+    async def check() -> None:
+        async with reader() as rfid:
+            spec = accessspec()
+            if of_the_reader:
+                await rfid.do(3, b"\0" + at_once)
+            else:
+                spec = tlv(207, spec[4:], at_once)
+            await rfid.do(40, spec)
+            await rfid.begin(rospec(report=report_spec(2, 0, 0)))
+            rfid.tag(tid=TID)
+            assert await rfid.reports() == []
+            await rfid.do(42, 1)
+            rfid.tag(tid=TID)
+            assert ["015d" in report for report in await rfid.reports()] == [False, True]
 
     check()
 
