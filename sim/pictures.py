@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from importlib.util import find_spec
 
-SIZES = {"plate": (240, 120), "vehicle": (640, 480), "frame": (960, 540)}
+SIZES = {"plate": (240, 120), "vehicle": (480, 360), "frame": (640, 360)}
 """Width and height in pixels of each view; an unknown one is drawn like `frame`."""
 JPEG_QUALITY = 85
 
