@@ -33,6 +33,8 @@ class LedgerJournal:
         self._told_of = told_of
         self._under_way: deque[tuple[float, asyncio.Future[None]]] = deque()
         self.recorded = 0
+        self.lost = 0
+        """Announcements that the ledger refused: too much was waiting for a disk that failed."""
 
     def write(
         self, announcements: Sequence[Announcement], at: Instant, checkpoint: Callable[[], bytes] | None
@@ -41,7 +43,9 @@ class LedgerJournal:
         first = self._ledger.next_seq
         entries = [self._entry(told, first + n, at) for n, told in enumerate(announcements)]
         written = self._ledger.append(entries, checkpoint)
-        self.recorded += self._ledger.next_seq - first
+        taken = self._ledger.next_seq - first
+        self.recorded += taken
+        self.lost += len(entries) - taken
         for seq in range(first, self._ledger.next_seq):
             self._told_of(seq)
         for told in announcements:

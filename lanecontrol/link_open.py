@@ -33,6 +33,10 @@ class Traffic:
 
     rx_bytes: int = 0
     tx_bytes: int = 0
+    listening_at: str = ""
+    """Where we listen for the device, or did the last time; empty when the place could not be had."""
+    connections: int = 0
+    """Connections to us that were taken in."""
     turned_away: int = 0
     """Connections to us that were refused, failed before they began, or had to give way."""
     turned_away_why: str = ""
@@ -100,12 +104,17 @@ class DeviceLinks:
     async def listen(self, url: str, handler: Handler) -> AsyncIterator[str]:
         """Serve whoever connects. Raises LinkLost, and ValueError for a wrong URL."""
 
+        traffic = self.traffic
+        traffic.listening_at = ""
+
         async def watched(link: Link) -> None:
-            await handler(_Watched(link, self.label, self.traffic, self.opener.tap))
+            traffic.connections += 1
+            await handler(_Watched(link, self.label, traffic, self.opener.tap))
 
         match address := parse_url(url):
             case ListenAddress() | TlsListenAddress() | MemoryAddress():
-                async with listening(address, self.opener.memory, watched, self.traffic.turn_away) as where:
+                async with listening(address, self.opener.memory, watched, traffic.turn_away) as where:
+                    traffic.listening_at = where
                     yield where
             case _:
                 raise ValueError(f"{url} is no place to listen at; write listen://address:port")

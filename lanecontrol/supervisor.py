@@ -11,26 +11,27 @@ import asyncio
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, Never
 
 import structlog
 
+from lanecontrol.backing import Alone, Backing
 from lanecontrol.clock import Clock, Instant
 from lanecontrol.commands import Command, Outcome, Result
 from lanecontrol.driver import Driver
 from lanecontrol.errors import CommandError, CredentialsRefused, DeviceError, LinkLost, ProtocolViolation
 from lanecontrol.events import DeviceChanged, DeviceReport, DeviceState, Event, Identity
+from lanecontrol.failures import Backoff, Bug, bug_text, cause, where
 from lanecontrol.identifier import keyed_hash
+from lanecontrol.link_address import parse_url, place
 from lanecontrol.links import Traffic
 
-BASE_S: Final = 0.5
-"""Ceiling of the first wait; doubles with every failure in a row."""
-CAP_S: Final = 30.0
-"""Ceiling of every wait: a device that is switched on again is found within this time."""
-SLOW_S: Final = 60.0
-"""Least wait after an answer that a repetition will not change: a wrong device, a refused password."""
 END_S: Final = 2.0
 """A cancelled session or command has this long to end: twice what closing a link may take."""
+
+LISTENED_S: Final = 1.0
+"""A session of a driver that listens and lasted so long is begun again without waiting."""
 
 Emit = Callable[[str, Event], None]
 """Takes an event of a device (by its id) in. Never blocks or raises."""
@@ -59,31 +60,9 @@ class DeviceStatus:
     bugs: int
     rx_bytes: int
     tx_bytes: int
-
-
-class Backoff:
-    """How long to wait before the next attempt: full jitter under a ceiling that doubles.
-
-    Only `online` resets it. Sessions that end by a bug of the driver go on counting through `online`, or a driver
-    that fails at its first report would be restarted several times a second.
-    """
-
-    def __init__(self, rng: random.Random) -> None:
-        self._rng = rng
-        self.failures = 0
-        self._bugs = 0
-
-    def online(self) -> None:
-        self.failures = 0
-
-    def after(self, failure: BaseException) -> float:
-        """Seconds to wait after a session that ended so."""
-        self.failures += 1
-        self._bugs = self._bugs + 1 if _is_bug(failure) else 0
-        if isinstance(failure, (ProtocolViolation, CredentialsRefused)):
-            return SLOW_S * self._rng.uniform(1.0, 1.1)
-        doublings = min(max(self.failures, self._bugs) - 1, 16)
-        return self._rng.uniform(0.0, min(CAP_S, BASE_S * 2**doublings))
+    turned_away: int = 0
+    """Connections to us that were refused or failed before they began, for a device that connects to us."""
+    turned_away_why: str = ""
 
 
 class Supervisor:
@@ -99,6 +78,7 @@ class Supervisor:
         hash_key: bytes,
         healthy: Callable[[], bool] = lambda: True,
         traffic: Traffic | None = None,
+        backing: Backing | None = None,
     ) -> None:
         self.device: str = driver.config.id
         self.kind: str = driver.config.kind
@@ -108,6 +88,7 @@ class Supervisor:
         self._hash_key = hash_key
         self._healthy = healthy
         self._traffic = traffic or getattr(driver.links, "traffic", None) or Traffic()
+        self._backing = backing or Alone()
         self._backoff = Backoff(rng)
         self._log: Any = structlog.get_logger("lanecontrol.device").bind(device=self.device, kind=self.kind)
         self._state = DeviceState.CONNECTING
@@ -123,15 +104,31 @@ class Supervisor:
 
     async def run(self) -> Never:
         """Keep the device in session; ends only by being cancelled, and then the link is closed."""
-        self._change(DeviceState.CONNECTING, "first attempt")
+        self._change(DeviceState.CONNECTING, self._nobody_yet() or "first attempt")
+        loop = asyncio.get_running_loop()
         try:
             while True:
+                began_s = loop.time()
                 failure = await self._one_session()
                 wait_s = self._backoff.after(failure)
+                if self._only_waited(failure, loop.time() - began_s):
+                    wait_s = 0.0
                 self._ended(failure, wait_s)
                 await asyncio.sleep(wait_s)
         finally:
             self._state, self._reason = DeviceState.OFFLINE, "stopped"
+
+    def _nobody_yet(self) -> str:
+        """In words that nobody has connected to us yet; empty for a device that we connect to."""
+        if not self.driver.traits.listens or self._traffic.connections:
+            return ""
+        return f"nobody has connected yet at {place(parse_url(self.driver.config.url))}"
+
+    def _only_waited(self, failure: BaseException, lasted_s: float) -> bool:
+        """We listened and the device did not come, or went. Listening again at once disturbs nobody, and the device
+        must not find the door shut."""
+        listened = self.driver.traits.listens and bool(self._traffic.listening_at)
+        return listened and isinstance(failure, LinkLost) and lasted_s >= LISTENED_S
 
     async def _one_session(self) -> BaseException:
         """Why the session ended."""
@@ -145,20 +142,23 @@ class Supervisor:
             session.over.set_result(None)
             await _end(task)
         if session.breach:
-            return _Bug(session.breach)
+            return Bug(session.breach)
+        if session.lost is not None:
+            return session.lost
         if task.cancelled():
-            return _Bug("the session cancelled itself")
-        return _cause(task.exception() or _Bug("the session returned"))
+            return Bug("the session cancelled itself")
+        return cause(task.exception() or Bug("the session returned"))
 
     def _ended(self, failure: BaseException, wait_s: float) -> None:
         match failure:
             case ProtocolViolation() | CredentialsRefused():
                 self._change(DeviceState.FAULT, f"{failure.deed}: {failure.why}", retry_in_s=wait_s)
             case LinkLost():
-                self._change(DeviceState.OFFLINE, f"{failure.deed}: {failure.why}", retry_in_s=wait_s)
+                nobody = self._nobody_yet() if self._traffic.listening_at else ""
+                self._change(DeviceState.OFFLINE, nobody or f"{failure.deed}: {failure.why}", retry_in_s=wait_s)
             case _:
                 self._count_bug(failure)
-                self._change(DeviceState.FAULT, _bug_text(failure), retry_in_s=wait_s)
+                self._change(DeviceState.FAULT, bug_text(failure), retry_in_s=wait_s)
 
     def _change(
         self, state: DeviceState, reason: str, identity: Identity | None = None, retry_in_s: float | None = None
@@ -221,10 +221,10 @@ class Supervisor:
 
     def _count_bug(self, failure: BaseException) -> None:
         self._bugs += 1
-        text = _bug_text(failure)
+        text = bug_text(failure)
         if text != self._last_bug:
             self._last_bug = text
-            self._log.error("bug in the driver", error=text, where=_where(failure), count=self._bugs)
+            self._log.error("bug in the driver", error=text, where=where(failure), count=self._bugs)
 
     # --- commands ----------------------------------------------------------------------------------------------------
 
@@ -282,7 +282,7 @@ class Supervisor:
                 return Outcome(Result.UNKNOWN, f"{error.deed}: {error.why}")
             case _:
                 self._count_bug(error)
-                return Outcome(Result.UNKNOWN, _bug_text(error))
+                return Outcome(Result.UNKNOWN, bug_text(error))
 
     # --- for status lines --------------------------------------------------------------------------------------------
 
@@ -305,6 +305,8 @@ class Supervisor:
             bugs=self._bugs,
             rx_bytes=self._traffic.rx_bytes,
             tx_bytes=self._traffic.tx_bytes,
+            turned_away=self._traffic.turned_away,
+            turned_away_why=self._traffic.turned_away_why,
         )
 
 
@@ -317,6 +319,8 @@ class _Session:
         self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.online_told = False
         self.breach = ""
+        self.lost: LinkLost | None = None
+        self._losses = supervisor._backing.losses
 
     def end_for(self, breach: str) -> None:
         """The driver broke its contract: end the session. What it still says is dropped."""
@@ -341,48 +345,25 @@ class _Session:
     def doubt(self, raw: bytes, why: str) -> None:
         self._supervisor._doubt(raw, why)
 
+    async def keep(self, picture: bytes, media_type: str) -> str:
+        return "" if self.over.done() else await self._supervisor._backing.keep(picture, media_type)
 
-class _Bug(Exception):
-    """A breach of the contract that raised nothing by itself."""
+    async def settled(self) -> None:
+        backing = self._supervisor._backing
+        await backing.settled()
+        if backing.losses != self._losses:
+            await self._begin_again()
 
+    async def _begin_again(self) -> None:
+        """Something was lost between the driver and the disk: a new session tells what was not settled once more."""
+        self.lost = LinkLost("settle", "the lane could not take everything in; the device's spool is told again")
+        if self.task is not None:
+            self.task.cancel()
+        await asyncio.get_running_loop().create_future()  # until the session's end cancels this
 
-def _is_bug(failure: BaseException) -> bool:
-    return not isinstance(failure, (LinkLost, ProtocolViolation, CredentialsRefused))
-
-
-def _bug_text(failure: BaseException) -> str:
-    # The text of a foreign exception may quote what it choked on, a card number for instance: only its type is told.
-    return f"driver bug: {failure if isinstance(failure, _Bug) else type(failure).__name__}"
-
-
-def _where(failure: BaseException) -> str:
-    """File, line and function of the innermost frame: enough to find a bug, and no data."""
-    trace = failure.__traceback__
-    if trace is None:
-        return ""
-    while trace.tb_next is not None:
-        trace = trace.tb_next
-    code = trace.tb_frame.f_code
-    return f"{code.co_filename.rpartition('/')[2]}:{trace.tb_lineno} {code.co_name}"
-
-
-def _cause(failure: BaseException) -> BaseException:
-    """The one error that decides, of all in an exception group: a bug before a refusal before a lost link."""
-    if not isinstance(failure, BaseExceptionGroup):
-        return failure
-    return min(map(_cause, failure.exceptions), key=_severity)
-
-
-def _severity(failure: BaseException) -> int:
-    match failure:
-        case CredentialsRefused():
-            return 1
-        case ProtocolViolation():
-            return 2
-        case LinkLost():
-            return 3
-        case _:
-            return 0
+    @property
+    def spool(self) -> Path:
+        return self._supervisor._backing.spool
 
 
 def _is_power_of_ten(count: int) -> bool:

@@ -32,6 +32,8 @@ must do the same whatever else the machine does."""
 TICK_APART_S = 0.01
 """Two ticks are this far apart at least: a deadline that has passed and still stands must not spin."""
 DECISIONS_KEPT = 4096
+SETTLE_RETRY_S = 1.0
+"""While the store is out of order, whoever waits for it asks again after this time."""
 
 
 class Journal(Protocol):
@@ -41,6 +43,11 @@ class Journal(Protocol):
         self, announcements: Sequence[Announcement], at: Instant, checkpoint: Callable[[], bytes]
     ) -> asyncio.Future[None]:
         """Resolves when on disk; fails with StorageError."""
+        ...
+
+    @property
+    def lost(self) -> int:
+        """Announcements that the store refused, for good."""
         ...
 
 
@@ -77,7 +84,10 @@ class LaneRunner:
         self._reply = reply
         self._inbox: deque[tuple[Input, float]] = deque()
         self._lost = 0
+        self._lost_ever = 0
         self._losing = False
+        self._taken = self._handled = 0
+        self._waiting_for_turn: list[asyncio.Future[None]] = []
         self._wake = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at: float | None = None
@@ -95,8 +105,10 @@ class LaneRunner:
         """Take an event in, now. Never blocks; when the inbox is full the loss is counted and told to the lane."""
         if len(self._inbox) < INBOX_LIMIT:
             self._inbox.append((Input(self._clock.now(), source, event), stopwatch_s()))
+            self._taken += 1
         else:
             self._lost += 1
+            self._lost_ever += 1
         self._wake.set()
 
     def waiting_s(self) -> float:
@@ -127,6 +139,7 @@ class LaneRunner:
                 break
             self._handle(*taken)
         self._arm()
+        self._tell_of_turn()
 
     def _next(self) -> tuple[Input, float] | None:
         """The next input. A loss is told before what waits, once; again when nothing waits, if more was lost."""
@@ -137,6 +150,7 @@ class LaneRunner:
         if not self._inbox:
             self._losing = False
             return None
+        self._handled += 1
         return self._inbox.popleft()
 
     def _overtaking(self, event: Event) -> Input:
@@ -151,6 +165,41 @@ class LaneRunner:
         if effects:
             self._do(effects, given.at)
             self.decision_ms.append((stopwatch_s() - taken_s) * 1000)
+
+    # --- settling ----------------------------------------------------------------------------------------------------
+
+    @property
+    def losses(self) -> int:
+        """Inputs that found the inbox full and announcements that the store refused, since the start."""
+        return self._lost_ever + self._journal.lost
+
+    async def settled(self) -> None:
+        """Until all that was taken in so far has been handled, and its effects and the lane's state are on disk.
+
+        As long as the store is out of order it waits. What was lost on the way shows in `losses`.
+        """
+        upto = self._taken
+        while self._handled < upto:
+            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting_for_turn.append(turn)
+            await turn
+        while not await self._checkpointed():  # noqa: ASYNC110  a store that is well again tells only the lane
+            await asyncio.sleep(SETTLE_RETRY_S)
+
+    async def _checkpointed(self) -> bool:
+        """Writes are in order: with this one, all before it are on disk."""
+        state = self.state
+        try:
+            await self._journal.write((), self._clock.now(), lambda: forms.to_json(state))
+        except StorageError:
+            return False
+        return True
+
+    def _tell_of_turn(self) -> None:
+        waiting, self._waiting_for_turn = self._waiting_for_turn, []
+        for turn in waiting:
+            if not turn.done():
+                turn.set_result(None)
 
     # --- doing what was decided --------------------------------------------------------------------------------------
 

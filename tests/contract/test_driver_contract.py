@@ -19,8 +19,8 @@ from lanecontrol.commands import Command, Outcome, Result
 from lanecontrol.driver import DeviceConfig
 from lanecontrol.errors import LinkLost
 from lanecontrol.events import DeviceChanged, DeviceReport, DeviceState
+from lanecontrol.failures import CAP_S
 from lanecontrol.links import Link
-from lanecontrol.supervisor import CAP_S
 
 HEAL_S = 150.0
 """A fault is retried after 60 to 66 s, and the device may need some seconds to come up."""

@@ -16,9 +16,10 @@ from lanecontrol.commands import DONE, ClearWatchdog, Command, Outcome, Result, 
 from lanecontrol.driver import DeviceConfig, Driver, Reporter, Traits
 from lanecontrol.errors import CommandError, CredentialsRefused, DeviceError, LinkLost, ProtocolViolation
 from lanecontrol.events import DeviceChanged, DeviceState, Event, Identity, InputChanged, TagRead
+from lanecontrol.failures import CAP_S, SLOW_S, Backoff
 from lanecontrol.identifier import Identifier, keyed_hash
 from lanecontrol.links import LinkOpener
-from lanecontrol.supervisor import CAP_S, SLOW_S, Backoff, Supervisor
+from lanecontrol.supervisor import Supervisor
 
 Script = Callable[[Reporter], Awaitable[None]]
 WRITE = WriteOutputs((("lamp", True),))

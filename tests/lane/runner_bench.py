@@ -68,6 +68,7 @@ class Disk:
         self.at_once = True
         self.waiting: list[asyncio.Future[None]] = []
         self.written: list[Announcement] = []
+        self.lost = 0
 
     def write(self, announcements: Sequence[Announcement], at: Instant, checkpoint: object) -> asyncio.Future[None]:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -51,12 +51,6 @@ def place(request: pytest.FixtureRequest) -> Iterator[Place]:
     with reserved_port() as port:
         where = f"127.0.0.1:{port}"
         yield Place(f"listen://{where}", f"tcp://{where}", where)
-
-
-async def _until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5.0):
-        while not condition():
-            await asyncio.sleep(0.001)
 
 
 async def test_a_device_that_connects_is_served_and_the_address_is_given_in_words(place: Place) -> None:
@@ -220,7 +214,8 @@ async def test_a_system_without_descriptors_takes_devices_in_again_later(monkeyp
     accept = socket.socket.accept
 
     def failing(self: socket.socket) -> Any:
-        if short and not short.clear():
+        if short:
+            short.clear()
             raise OSError(24, "Too many open files")
         return accept(self)
 
