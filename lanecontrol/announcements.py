@@ -274,7 +274,11 @@ class ReadingOrphaned:
 
 @dataclass(frozen=True, slots=True)
 class OccupancyRecorded:
-    """One portal occupancy: the controller's decision, our own figures beside it, and whose it may be."""
+    """One portal occupancy: the controller's decision, our own figures beside it, and whose it may be.
+
+    `gamma_disagreements` counts the intervals of 200 ms that our figures, with the threshold `n_sigma`, decide
+    otherwise than the controller did. They are evidence; its decision stands.
+    """
 
     occupancy: str
     portal: str
@@ -295,6 +299,8 @@ class OccupancyRecorded:
     tamper: bool
     background_fault: bool
     passages: tuple[str, ...]
+    n_sigma: float = 0.0
+    gamma_disagreements: int = 0
 
 
 # --- class `alarm` ---------------------------------------------------------------------------------------------------

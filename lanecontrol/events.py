@@ -218,18 +218,26 @@ class PortalTamper:
 
 @dataclass(frozen=True, slots=True)
 class PortalSetup:
-    """One setup line of the portal, by its tag, with its fields as text in the order of the manual."""
+    """One setup line of the portal, by its tag, with its fields as text in the order of the manual.
+
+    `values` are the same by name (`lanecontrol.radiation_setup`), as far as they are known and can be read.
+    """
 
     tag: str
     fields: tuple[str, ...]
+    values: tuple[tuple[str, int | float | str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class PortalExtra:
-    """A well-formed line that carries nothing the lane acts on (newer firmware); kept and counted."""
+    """A well-formed line that carries nothing the lane acts on (newer firmware); kept and counted.
+
+    `values` are its figures by name, where the meaning of the line is known.
+    """
 
     tag: str
     fields: tuple[str, ...]
+    values: tuple[tuple[str, float], ...] = ()
 
 
 # --- devices, told by the supervisor ---------------------------------------------------------------------------------

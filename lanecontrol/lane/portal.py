@@ -6,8 +6,9 @@ from lanecontrol.events import GammaBackground, NeutronBackground, PortalSetup, 
 from lanecontrol.lane.record import replace
 from lanecontrol.lane.state import MAX_PANELS, MAX_WINDOW, PortalState
 from lanecontrol.lane.turn import Turn
+from lanecontrol.radiation_setup import named, number
+from lanecontrol.radiation_statistics import INTERVAL_S, groups_of
 
-INTERVAL_S = 0.2
 _MOST_COUNTS = 10**9
 
 
@@ -79,26 +80,21 @@ def tamper(t: Turn, event: PortalTamper) -> None:
 
 
 def portal_setup(t: Turn, event: PortalSetup) -> None:
-    """The portal's own setup overrides the lane file: SG1 carries intervals, hold-in and N-sigma (manual, SG1)."""
+    """The portal's own setup overrides the lane file: SG1 has intervals, hold-in and N-sigma, SG2 the algorithms."""
     index = which(t)
-    if index < 0 or event.tag != "SG1" or len(event.fields) < 5:
+    if index < 0:
         return
     portal = t.radiation[index]
+    values = named(event.tag, event.fields)
+    mask = values.get("algorithms")
     put(
         t,
         index,
         replace(
             portal,
-            intervals=int(_number(event.fields[2], 1, MAX_WINDOW, portal.intervals)),
-            hold_in_s=INTERVAL_S * _number(event.fields[3], 0, 500, portal.hold_in_s / INTERVAL_S),
-            n_sigma=_number(event.fields[4], 0.1, 1000, portal.n_sigma),
+            intervals=int(number(values, "intervals", 1, MAX_WINDOW, portal.intervals)),
+            hold_in_s=INTERVAL_S * number(values, "hold_in_intervals", 0, 500, portal.hold_in_s / INTERVAL_S),
+            n_sigma=number(values, "n_sigma", 0.1, 1000, portal.n_sigma),
+            groups=groups_of(mask) if isinstance(mask, str) else portal.groups,
         ),
     )
-
-
-def _number(text: str, least: float, most: float, otherwise: float) -> float:
-    try:
-        value = float(text[:32])
-    except ValueError:
-        return otherwise
-    return value if least <= value <= most else otherwise

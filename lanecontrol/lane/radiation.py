@@ -1,14 +1,12 @@
 """From the portal's counts to occupancies and alarms.
 
 The controller's own GA and NA *are* the alarm; our n-sigma figures stand beside it as evidence and never suppress it.
-S = (W - B) / sqrt(B), W the sum of the last intervals, B the background before the occupancy over the same time, for
-the groups SUM (all panels) and VERTICAL (each pillar's pair): Rapiscan/TSA SG2 algorithm mask 1010. The first counts
-open a passage where the portal stands before the first loop. Called by `lane.step` for what a portal reports.
+How they are worked out is told in `lanecontrol.radiation_statistics`; intervals that they decide otherwise than the
+controller are counted. The first counts open a passage where the portal stands before the first loop. Called by
+`lane.step` for what a portal reports.
 """
 
 from __future__ import annotations
-
-from math import sqrt
 
 from lanecontrol.announcements import AlarmKind, OccupancyRecorded
 from lanecontrol.events import (
@@ -19,7 +17,7 @@ from lanecontrol.events import (
 )
 from lanecontrol.lane import alarms, tracking
 from lanecontrol.lane.passages import attach, blame_portal
-from lanecontrol.lane.portal import INTERVAL_S, put, sound, which
+from lanecontrol.lane.portal import put, sound, which
 from lanecontrol.lane.record import replace
 from lanecontrol.lane.setup import LaneSetup, Portal
 from lanecontrol.lane.state import (
@@ -30,6 +28,7 @@ from lanecontrol.lane.state import (
     PortalState,
 )
 from lanecontrol.lane.turn import Turn
+from lanecontrol.radiation_statistics import GROUPS, expected_of, slide, strongest, sums_of
 
 HISTORY_S = 1.0
 """The portal first sends five intervals that it had kept from before the vehicle came."""
@@ -37,8 +36,6 @@ TRAILING_S = 0.3
 """A neutron line so soon after the end belongs to the occupancy that has just ended: lines come in any order."""
 EARLY_SPEED_S = 2.0
 """A speed line may come this long before the first count of its occupancy."""
-_GROUPS = (0, 1, 2)
-_GROUP_NAMES = ("SUM", "VERTICAL_1", "VERTICAL_2")
 
 
 def initial(setup: LaneSetup) -> tuple[PortalState, ...]:
@@ -59,16 +56,15 @@ def gamma_counts(t: Turn, event: GammaCounts) -> None:
     occupancy, counting = portal.occupancy, portal.counting
     if occupancy is None or counting is None:
         return
-    sums = _groups(event.counts)
-    window, total = _slide(counting, sums, portal.intervals)
-    sigma, group = counting.sigma_max, counting.sigma_group
+    sums = sums_of(event.counts)
+    window, total = slide(counting.window, counting.total, sums, portal.intervals)
+    sigma, group, disagreements = counting.sigma_max, counting.sigma_group, counting.disagreements
     if len(window) == portal.intervals and len(occupancy.background.gamma_cps) == len(event.counts):
-        for place in _GROUPS:
-            expected = occupancy.expected[place] * portal.intervals
-            if expected > 0.0:
-                s = (total[place] - expected) / sqrt(expected)
-                if sigma is None or s > sigma:
-                    sigma, group = s, _GROUP_NAMES[place]
+        s, place = strongest(total, occupancy.expected, portal.intervals, portal.groups)
+        if s is not None:
+            disagreements += (s > portal.n_sigma) is not event.alarm
+            if sigma is None or s > sigma:
+                sigma, group = s, GROUPS[place]
     first_alarm = event.alarm and not counting.gamma_alarm
     counting = Counting(
         t.now_s,
@@ -81,6 +77,7 @@ def gamma_counts(t: Turn, event: GammaCounts) -> None:
         counting.neutron_max,
         counting.gamma_alarm or event.alarm,
         counting.neutron_alarm,
+        disagreements,
     )
     put(
         t,
@@ -95,6 +92,7 @@ def gamma_counts(t: Turn, event: GammaCounts) -> None:
             portal.past,
             portal.tamper,
             portal.early_speed,
+            portal.groups,
         ),
     )
     if first_alarm:
@@ -129,28 +127,6 @@ def neutron_counts(t: Turn, event: NeutronCounts) -> None:
         _alarm(t, index, AlarmKind.NEUTRON)
 
 
-def _groups(counts: tuple[int, ...]) -> tuple[int, int, int]:
-    """All panels, the first pillar's pair, the second pillar's pair."""
-    if len(counts) == 4:
-        a, b, c, d = counts
-        return a + b + c + d, a + b, c + d
-    half = len(counts) // 2
-    return sum(counts), sum(counts[:half]), sum(counts[half:])
-
-
-def _slide(
-    counting: Counting, sums: tuple[int, int, int], intervals: int
-) -> tuple[tuple[tuple[int, int, int], ...], tuple[int, int, int]]:
-    """The window with one more interval, and its sum; the oldest intervals fall out."""
-    window = (*counting.window, sums)
-    a, b, c = counting.total
-    a, b, c = a + sums[0], b + sums[1], c + sums[2]
-    while len(window) > intervals:
-        a, b, c = a - window[0][0], b - window[0][1], c - window[0][2]
-        window = window[1:]
-    return window, (a, b, c)
-
-
 # --- occupancies -----------------------------------------------------------------------------------------------------
 
 
@@ -168,14 +144,13 @@ def _occupied(t: Turn, index: int) -> PortalState:
     passages = _candidates(t, site)
     early = portal.early_speed
     speed_mps = early[0] if early is not None and t.now_s - early[1] <= EARLY_SPEED_S else None
-    sums = _groups(background.gamma_cps)
     occupancy = Occupancy(
         id=name,
         started_s=t.now_s,
         started_utc_s=t.utc_s,
         background=background,
         background_stale=stale,
-        expected=(sums[0] * INTERVAL_S, sums[1] * INTERVAL_S, sums[2] * INTERVAL_S),
+        expected=expected_of(background.gamma_cps),
         passages=passages,
         speed_mps=speed_mps,
         tamper=portal.tamper,
@@ -306,6 +281,8 @@ def _close(t: Turn, index: int, *, incomplete: bool) -> None:
             tamper=occupancy.tamper,
             background_fault=level_fault,
             passages=occupancy.passages,
+            n_sigma=portal.n_sigma,
+            gamma_disagreements=counting.disagreements,
         )
     )
     if past.faulty:

@@ -24,6 +24,7 @@ from lanecontrol.events import DeviceState, Identity, Level
 from lanecontrol.identifier import Identifier
 from lanecontrol.lane.plan import BEFORE, Plan
 from lanecontrol.lane.record import quick
+from lanecontrol.radiation_statistics import ALL_GROUPS
 
 MAX_KEYS = 256
 MAX_ALARMS = 32
@@ -65,6 +66,8 @@ class Counting:
     neutron_max: int = 0
     gamma_alarm: bool = False
     neutron_alarm: bool = False
+    disagreements: int = 0
+    """Gamma intervals with a full window that our own figures decide otherwise than the controller."""
 
 
 @quick
@@ -100,7 +103,7 @@ class PastOccupancy:
 @quick
 @dataclass(frozen=True, slots=True)
 class PortalState:
-    """One portal. `n_sigma`, `intervals` and `hold_in_s` follow the portal's setup lines once they were seen."""
+    """One portal. `n_sigma`, `intervals`, `hold_in_s` and `groups` follow its setup lines once they were seen."""
 
     n_sigma: float
     intervals: int
@@ -112,6 +115,8 @@ class PortalState:
     tamper: bool = False
     early_speed: tuple[float, float] | None = None
     """The last speed told while vacant, m/s, and when."""
+    groups: tuple[int, ...] = ALL_GROUPS
+    """Which groups of panels its gamma decision goes by: places in `Counting.total`."""
 
 
 # --- tracking --------------------------------------------------------------------------------------------------------

@@ -148,6 +148,8 @@ def _announcements() -> Iterator[Announcement]:
         False,
         False,
         ("07-000451",),
+        4.0,
+        2,
     )
     yield AlarmRaised("alarm-88", AlarmKind.GAMMA, "portal", at + 4.0, ("07-000450", "07-000451"), "portal-000123")
     yield AlarmAcknowledged("alarm-88", officer, at + 8.0)
