@@ -29,6 +29,7 @@ from lanecontrol.ledger.opening import Opened, open_store
 from lanecontrol.ledger.reader import BATCH, CHECKPOINT, ChainCheck, Reader
 from lanecontrol.ledger.records import START, Entry, Head, OpenReport, Position, Row, Status, Verdict
 from lanecontrol.ledger.store import Checkpoint, Group, Salted
+from lanecontrol.sealing import NO_KEY, Sealer
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -45,6 +46,7 @@ class Ledger:
         limits: Limits,
         *,
         connect: database.Connect,
+        sealer: Sealer,
         salt: Callable[[int], bytes],
         on_change: Callable[[bool, str], None],
         on_damage: Callable[[str], None],
@@ -53,7 +55,7 @@ class Ledger:
         """How opening went."""
         self._store, self._lock, self._paths = opened.store, opened.lock, opened.paths
         self._writing, self._reading, self._limits = writing, reading, limits
-        self._connect, self._salt, self._on_damage = connect, salt, on_damage
+        self._connect, self._sealer, self._salt, self._on_damage = connect, sealer, salt, on_damage
         self._committer = Committer(
             opened.store,
             writing,
@@ -85,6 +87,7 @@ class Ledger:
         on_change: Callable[[bool, str], None] = lambda writable, reason: None,
         on_damage: Callable[[str], None] = lambda reason: None,
         salt: Callable[[int], bytes] = os.urandom,
+        sealer: Sealer = NO_KEY,
         connect: database.Connect = database.connect,
         limits: Limits | None = None,
     ) -> Ledger:
@@ -92,14 +95,15 @@ class Ledger:
 
         `on_change(writable, reason)` is called when the disk stops taking writes and when it takes them again (also
         right away, when it does not at the start); `on_damage(reason)` when damage is found while running. Both on the
-        loop's thread. `salt(n)` gives n random bytes; a simulation passes a seeded one.
+        loop's thread. `salt(n)` gives n random bytes; a simulation passes a seeded one. `sealer` holds the keys
+        with which bodies and small values are encrypted on disk.
 
         Raises StorageUnavailable when the store cannot even be read (try again later), StorageFatal when another
-        process holds it or a newer version wrote it.
+        process holds it, a newer version wrote it, or it is sealed with a key that is not here.
         """
         work = work or RealWork()
         writing, reading = Hands("ledger-write", inline, work), Hands("ledger-read", inline, work)
-        opening = writing.do(open_store, path, connect)
+        opening = writing.do(open_store, path, connect, sealer)
         try:
             opened = await asyncio.shield(opening)
         except BaseException:
@@ -113,6 +117,7 @@ class Ledger:
             reading,
             limits or Limits(),
             connect=connect,
+            sealer=sealer,
             salt=salt,
             on_change=on_change,
             on_damage=on_damage,
@@ -291,7 +296,7 @@ class Ledger:
 
     def _read_now(self, what: Callable[[Reader], T]) -> T:
         """On the reading thread. A connection that failed is not used again."""
-        reader = self._reader or Reader.open(self._paths.db, self._connect)
+        reader = self._reader or Reader.open(self._paths.db, self._connect, self._sealer)
         self._reader = None
         try:
             found = what(reader)

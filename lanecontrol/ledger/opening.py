@@ -16,13 +16,14 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lanecontrol.errors import StorageCorrupt, StorageUnavailable
+from lanecontrol.errors import StorageCorrupt, StorageFatal, StorageUnavailable
 from lanecontrol.ledger import chain, database, sidefiles
-from lanecontrol.ledger.reader import DELIVERED_THROUGH, EPOCH_PREFIX, OPENED, Epoch, Reader
+from lanecontrol.ledger.reader import DELIVERED_THROUGH, EPOCH_PREFIX, LOCKED, OPENED, Epoch, Reader
 from lanecontrol.ledger.records import Loss, OpenReport, Position, Row
 from lanecontrol.ledger.scavenge import Found, scavenge
 from lanecontrol.ledger.sidefiles import Lock, Paths, Witness
 from lanecontrol.ledger.store import Store, insert_rows, put_epoch, put_value
+from lanecontrol.sealing import NO_KEY, Sealer
 
 SMALL_BYTES = 32 * 1024 * 1024
 """Up to this size every page and row is checked at each start: some tenths of a second."""
@@ -44,30 +45,30 @@ class Opened:
     unavailable: StorageUnavailable | None
 
 
-def open_store(path: Path, connect: database.Connect) -> Opened:
+def open_store(path: Path, connect: database.Connect, sealer: Sealer = NO_KEY) -> Opened:
     """Open the store at `path`, or make one. Raises StorageUnavailable when it cannot even be read (or made),
-    StorageFatal when another process holds it or a newer version of this program wrote it."""
+    StorageFatal when another process holds it, a newer version of this program wrote it, or its key is missing."""
     paths = Paths(path)
     with database.translated("open"):
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         lock = Lock(paths)
     try:
         with database.translated("open"):
-            return _open(paths, connect, lock)
+            return _open(paths, connect, sealer, lock)
     except BaseException:
         lock.close()
         raise
 
 
-def _open(paths: Paths, connect: database.Connect, lock: Lock) -> Opened:
-    reason = _what_is_wrong(paths, connect)
+def _open(paths: Paths, connect: database.Connect, sealer: Sealer, lock: Lock) -> Opened:
+    reason = _what_is_wrong(paths, connect, sealer)
     if reason:
         _quarantine(paths)
-    report = OpenReport() if paths.db.exists() else _create(paths, connect, reason)
+    report = OpenReport() if paths.db.exists() else _create(paths, connect, sealer, reason)
     sidefiles.sync_folder(paths.db.parent)
-    store = Store(paths, connect)
+    store = Store(paths, connect, sealer)
     try:
-        with closing_reader(paths, connect) as reader:
+        with closing_reader(paths, connect, sealer) as reader:
             store.look(reader)
         return Opened(paths, store, lock, report, _first_write(store))
     except BaseException:
@@ -84,21 +85,21 @@ def _first_write(store: Store) -> StorageUnavailable | None:
 
 
 @contextlib.contextmanager
-def closing_reader(paths: Paths, connect: database.Connect) -> Iterator[Reader]:
+def closing_reader(paths: Paths, connect: database.Connect, sealer: Sealer) -> Iterator[Reader]:
     """A reader for a moment. Read-only, so that closing it leaves the log as it is: it may be evidence."""
-    with Reader.open(paths.db, connect) as reader:
+    with Reader.open(paths.db, connect, sealer) as reader:
         yield reader
 
 
 # --- inspection ------------------------------------------------------------------------------------------------------
 
 
-def _what_is_wrong(paths: Paths, connect: database.Connect) -> str:
+def _what_is_wrong(paths: Paths, connect: database.Connect, sealer: Sealer) -> str:
     """Empty when the store is sound or there is none yet. Raises StorageUnavailable, StorageFatal."""
     if not paths.db.exists():
         return "the main file is missing" if paths.log.exists() else ""
     try:
-        with closing_reader(paths, connect) as reader:
+        with closing_reader(paths, connect, sealer) as reader:
             _inspect(reader, paths)
     except StorageCorrupt as error:
         return error.why
@@ -109,6 +110,7 @@ def _what_is_wrong(paths: Paths, connect: database.Connect) -> str:
 def _inspect(reader: Reader, paths: Paths) -> None:
     """Raises StorageCorrupt, StorageFatal."""
     reader.check_version()
+    reader.check_key()
     if paths.suspect.exists() or _size(paths) <= SMALL_BYTES:
         reader.check()
         _check_rows(reader, Position(0))
@@ -179,13 +181,15 @@ class _Salvage:
         return max(self.epochs, default=0)
 
 
-def _salvage(paths: Paths) -> _Salvage:
-    """Raises OSError."""
+def _salvage(paths: Paths, sealer: Sealer) -> _Salvage:
+    """Raises OSError, and StorageFatal when what is there cannot be opened: nothing is given up for want of a key."""
     sources = tuple(folder for folder in paths.quarantines() if not (folder / _SALVAGED).exists())
     salvage = _Salvage(sources=sources)
     rows: dict[Position, Row] = {}
     for folder in sources:
-        found = _scavenged(folder / paths.db.name, folder / paths.log.name)
+        found = _scavenged(folder / paths.db.name, folder / paths.log.name, sealer)
+        if found.sealed:
+            raise StorageFatal("salvage", f"{found.sealed} records in {folder.name}: {LOCKED}")
         rows.update(found.rows)
         salvage.values.update(found.values)
         salvage.bodies_lost += found.bodies_lost
@@ -197,9 +201,9 @@ def _salvage(paths: Paths) -> _Salvage:
     return salvage
 
 
-def _scavenged(db: Path, log: Path) -> Found:
+def _scavenged(db: Path, log: Path, sealer: Sealer) -> Found:
     with _mapped(db) as pages, _mapped(log) as frames:
-        return scavenge(pages, frames)
+        return scavenge(pages, frames, sealer)
 
 
 @contextlib.contextmanager
@@ -233,17 +237,17 @@ def _chain_up(salvage: _Salvage, rows: list[Row]) -> None:
 # --- creation --------------------------------------------------------------------------------------------------------
 
 
-def _create(paths: Paths, connect: database.Connect, reason: str) -> OpenReport:
+def _create(paths: Paths, connect: database.Connect, sealer: Sealer, reason: str) -> OpenReport:
     """A new store in a new epoch, with what could be salvaged; complete before it gets its name.
 
-    Raises OSError, sqlite3.Error.
+    Raises OSError, sqlite3.Error, StorageFatal.
     """
     witness = sidefiles.read_witness(paths)
-    salvage = _salvage(paths)
+    salvage = _salvage(paths, sealer)
     known = max(sidefiles.read_epoch(paths), witness.epoch, salvage.last_epoch, len(paths.quarantines()))
     epoch = Epoch.fresh(known + 1, max(witness.position, salvage.last_position))
     sidefiles.write_epoch(paths, epoch.number)
-    _build(paths, connect, epoch, salvage, witness)
+    _build(paths, connect, sealer, epoch, salvage, witness)
     for folder in salvage.sources:
         sidefiles.write_durably(folder / _SALVAGED, b"%d records\n" % len(salvage.rows))
     paths.suspect.unlink(missing_ok=True)
@@ -257,7 +261,9 @@ def _create(paths: Paths, connect: database.Connect, reason: str) -> OpenReport:
     )
 
 
-def _build(paths: Paths, connect: database.Connect, epoch: Epoch, salvage: _Salvage, witness: Witness) -> None:
+def _build(
+    paths: Paths, connect: database.Connect, sealer: Sealer, epoch: Epoch, salvage: _Salvage, witness: Witness
+) -> None:
     new = Paths(paths.db.with_name(f"{paths.db.stem}.new"))
     for leftover in (new.db, new.log, new.log_index):
         leftover.unlink(missing_ok=True)
@@ -265,7 +271,7 @@ def _build(paths: Paths, connect: database.Connect, epoch: Epoch, salvage: _Salv
     with closing(connect(new.db, "rw")) as db:
         database.create(db)
         db.execute("BEGIN IMMEDIATE")
-        _fill(db, epoch, salvage, max(salvage.delivered_through, witness.delivered_through))
+        _fill(db, sealer, epoch, salvage, max(salvage.delivered_through, witness.delivered_through))
         db.execute("COMMIT")
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     handle = os.open(new.db, os.O_RDONLY)
@@ -277,12 +283,12 @@ def _build(paths: Paths, connect: database.Connect, epoch: Epoch, salvage: _Salv
     sidefiles.sync_folder(paths.db.parent)
 
 
-def _fill(db: sqlite3.Connection, epoch: Epoch, salvage: _Salvage, delivered_through: int) -> None:
+def _fill(db: sqlite3.Connection, sealer: Sealer, epoch: Epoch, salvage: _Salvage, delivered_through: int) -> None:
     db.execute(f"PRAGMA application_id={database.APPLICATION_ID}")
     db.execute(f"PRAGMA user_version={database.VERSION}")
     for statement in database.SCHEMA:
         db.execute(statement)
-    insert_rows(db, salvage.rows)
+    insert_rows(db, salvage.rows, sealer)
     waiting = [(row.position,) for row in salvage.rows if row.position > delivered_through and row.body is not None]
     db.executemany("INSERT INTO outbox VALUES (?)", waiting)
     for key, value in salvage.values.items():

@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
 from lanecontrol.errors import StorageCorrupt, StorageFatal
 from lanecontrol.ledger import chain, database
 from lanecontrol.ledger.records import START, BadRecord, Head, Loss, Position, Row, Status, Verdict
+from lanecontrol.sealing import MAGIC, NO_KEY, Sealer
 
 BATCH = 1000
 """Rows per read: some milliseconds, so that a long check never holds a snapshot that keeps the log from shrinking."""
@@ -24,6 +25,8 @@ CHECKPOINT = "checkpoint"
 DELIVERED_THROUGH = "delivered_through"
 OPENED = "opened"
 EPOCH_PREFIX = "epoch/"
+
+LOCKED = "it is sealed with a key that is not among the lane's store keys"
 
 _COLUMNS = "position, epoch, seq, topic_class, kind, time_utc_s, digest, link, sum, salt, body"
 
@@ -58,14 +61,15 @@ class Epoch:
 class Reader:
     """Reads one store. Every method raises StorageUnavailable or StorageCorrupt."""
 
-    def __init__(self, db: sqlite3.Connection) -> None:
+    def __init__(self, db: sqlite3.Connection, sealer: Sealer = NO_KEY) -> None:
         self._db = db
+        self._sealer = sealer
 
     @classmethod
-    def open(cls, path: Path, connect: database.Connect = database.connect) -> Reader:
-        """A reader of the store at `path`, read-only. Raises StorageError."""
+    def open(cls, path: Path, connect: database.Connect = database.connect, sealer: Sealer = NO_KEY) -> Reader:
+        """A reader of the store at `path`, read-only; without its key bodies stay sealed. Raises StorageError."""
         with database.translated("open for reading"):
-            return cls(connect(path, "ro"))
+            return cls(connect(path, "ro"), sealer)
 
     def close(self) -> None:
         with database.translated("close"):
@@ -89,7 +93,7 @@ class Reader:
 
     def rows(self, after: Position = START, limit: int = BATCH) -> list[Row]:
         """Up to `limit` rows after a position, in order."""
-        return _rows(
+        return self._rows(
             self._select(f"SELECT {_COLUMNS} FROM entries WHERE position > ? ORDER BY position LIMIT ?", after, limit)
         )
 
@@ -101,7 +105,7 @@ class Reader:
 
     def undelivered(self, after: Position, limit: int) -> list[Row]:
         """Up to `limit` undelivered rows after a position, in order, as they are on disk: sound or not."""
-        return _rows(
+        return self._rows(
             self._select(
                 f"SELECT {_COLUMNS} FROM outbox JOIN entries USING (position) WHERE position > ?"
                 " ORDER BY position LIMIT ?",
@@ -109,6 +113,9 @@ class Reader:
                 limit,
             )
         )
+
+    def _rows(self, found: list[tuple[object, ...]]) -> list[Row]:
+        return [opened(Row(*values), self._sealer) for values in found]  # type: ignore[arg-type]
 
     def undelivered_count(self) -> int:
         return self._number("SELECT count(*) FROM outbox")
@@ -124,13 +131,17 @@ class Reader:
     # --- values ------------------------------------------------------------------------------------------------------
 
     def values(self) -> dict[str, bytes]:
-        """Every small value. Raises StorageCorrupt when one is not what was stored."""
-        return {_text(key): _checked(key, value, total) for key, value, total in self._meta("")}
+        """Every small value that is not sealed. Raises StorageCorrupt when one is not what was stored."""
+        found = {_text(key): _checked(key, value, total) for key, value, total in self._meta("")}
+        return {key: value for key, value in found.items() if not value.startswith(MAGIC)}
 
     def value(self, key: str) -> bytes | None:
-        """One small value, None where there is none."""
+        """One small value, None where there is none. Raises StorageFatal where its key is not here."""
         for found, value, total in self._meta("WHERE key = ?", key):
-            return _checked(found, value, total)
+            plain = self._sealer.open(_checked(found, value, total), key.encode())
+            if plain is None:
+                raise StorageFatal("read", LOCKED)
+            return plain
         return None
 
     def _meta(self, where: str, *values: object) -> list[tuple[object, ...]]:
@@ -202,6 +213,11 @@ class Reader:
         if (version := self._number("PRAGMA user_version")) > database.VERSION:
             raise StorageFatal("open", f"the store has version {version}, this program knows {database.VERSION}")
 
+    def check_key(self) -> None:
+        """Raises StorageFatal when the newest row is sealed with a key that is not here."""
+        if any(row.is_sealed for row in self.rows(Position(self.last_position() - 1), 1)):
+            raise StorageFatal("open", LOCKED)
+
     def verify(self, after: Position = START) -> Verdict:
         """Check every row after a position, and the chain through them."""
         check = ChainCheck(self.epochs(), self.losses(), self.rows(Position(after - 1), 1) if after else [])
@@ -220,7 +236,7 @@ class ChainCheck:
         self._epoch, self._seq, self._link = 0, 0, b""
         for row in before:
             self._epoch, self._seq, self._link = row.epoch, row.seq, row.link
-        self._rows = self._erased = 0
+        self._rows = self._erased = self._sealed = 0
         self._bad: BadRecord | None = None
 
     @classmethod
@@ -238,7 +254,8 @@ class ChainCheck:
             self._bad = BadRecord(row.epoch, row.seq, why)
         if self._bad is None:
             self._rows += 1
-            self._erased += row.body is None
+            self._erased += row.salt is None
+            self._sealed += row.is_sealed
             self._seq, self._link = row.seq, row.link
         return self._bad is None
 
@@ -270,11 +287,15 @@ class ChainCheck:
         ]
 
     def verdict(self) -> Verdict:
-        return Verdict(self._rows, self._erased, self._losses, self._bad)
+        return Verdict(self._rows, self._erased, self._sealed, self._losses, self._bad)
 
 
-def _rows(found: list[tuple[object, ...]]) -> list[Row]:
-    return [Row(*values) for values in found]  # type: ignore[arg-type]
+def opened(row: Row, sealer: Sealer) -> Row:
+    """The row with its body in clear, where the key to it is here. For rows as they are on disk, damaged or not."""
+    if not isinstance(row.body, bytes) or not isinstance(row.digest, bytes):
+        return row
+    plain = sealer.open(row.body, row.digest)
+    return row if plain is row.body else replace(row, body=plain)
 
 
 def _text(value: object) -> str:

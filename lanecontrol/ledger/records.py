@@ -28,7 +28,10 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One recorded event. `body` and `salt` are None once erased, or when damage took them."""
+    """One recorded event. `body` and `salt` are None once erased, or when damage took them.
+
+    Without the key that it was sealed with only the body is None.
+    """
 
     position: Position
     epoch: int
@@ -59,6 +62,11 @@ class Row:
             )
         except (AttributeError, TypeError, ValueError, struct.error):  # values that no row of ours can have
             return False
+
+    @property
+    def is_sealed(self) -> bool:
+        """The body is there, and the key to it is not."""
+        return self.body is None and self.salt is not None
 
     @property
     def body_is_sound(self) -> bool:
@@ -143,10 +151,14 @@ class BadRecord:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What checking the chain found. `erased` rows have no body; `losses` are the gaps the ledger itself declares."""
+    """What checking the chain found. `losses` are the gaps the ledger itself declares.
+
+    `erased` rows have no body any more; of `sealed` ones the body was not looked at, since the key is not here.
+    """
 
     rows: int
     erased: int
+    sealed: int
     losses: tuple[Loss, ...]
     first_bad: BadRecord | None
 

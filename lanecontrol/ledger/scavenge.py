@@ -16,7 +16,9 @@ from typing import Any
 
 from lanecontrol.ledger import chain
 from lanecontrol.ledger.database import PAGE_BYTES
+from lanecontrol.ledger.reader import opened
 from lanecontrol.ledger.records import Position, Row
+from lanecontrol.sealing import NO_KEY, Sealer
 
 File = bytes | mmap
 
@@ -50,6 +52,11 @@ class Found:
         if known is None or (known.link == row.link and _better(row, known)):
             self.rows[row.position] = row
 
+    @property
+    def sealed(self) -> int:
+        """Rows whose key is not here."""
+        return sum(row.is_sealed for row in self.rows.values())
+
     def finish(self) -> Found:
         """Drop the bodies that do not match their digests."""
         for position, row in self.rows.items():
@@ -66,22 +73,23 @@ def _better(row: Row, known: Row) -> bool:
     return row.body is None or (row.body_is_sound and not known.body_is_sound)
 
 
-def scavenge(db: File, log: File) -> Found:
-    """All that can be saved from a main file and its write-ahead log; either may be empty."""
+def scavenge(db: File, log: File, sealer: Sealer = NO_KEY) -> Found:
+    """All that can be saved from a main file and its write-ahead log; either may be empty. Values stay sealed."""
     found = Found()
     newest = _newest_in_log(log)
     sources: list[PageSource] = [lambda n: newest.get(n) or _page(db, n), lambda n: _page(db, n)]
     for page in chained(_pages(db), (content for _, content in _frames(log))):
         for rowid, cell in _cells(page):
             for source in sources:
-                if _take(found, rowid, _record(_payload(cell, source))):
+                if _take(found, rowid, _record(_payload(cell, source)), sealer):
                     break
     return found.finish()
 
 
-def _take(found: Found, rowid: int, values: list[Any]) -> bool:
+def _take(found: Found, rowid: int, values: list[Any], sealer: Sealer) -> bool:
     """Keep what the values are. False when another reading of the same cell may do better."""
     if (row := _as_row(rowid, values)) is not None:
+        row = opened(row, sealer)
         found.take_row(row)
         return row.body is None or row.body_is_sound
     if (pair := _as_value(values)) is not None:

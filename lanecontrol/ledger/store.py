@@ -16,6 +16,7 @@ from lanecontrol.ledger import chain, database
 from lanecontrol.ledger.reader import CHECKPOINT, DELIVERED_THROUGH, OPENED, Epoch, Reader
 from lanecontrol.ledger.records import START, Entry, Head, Position, Row
 from lanecontrol.ledger.sidefiles import Paths, Witness, WitnessFile
+from lanecontrol.sealing import Sealer
 
 Checkpoint = bytes | Callable[[], bytes]
 """A lane's state, or what gives it: called once per group, on the writing thread, so it must be a pure function."""
@@ -51,9 +52,10 @@ class Group:
 class Store:
     """The writing side of one store."""
 
-    def __init__(self, paths: Paths, connect: database.Connect) -> None:
+    def __init__(self, paths: Paths, connect: database.Connect, sealer: Sealer) -> None:
         self._paths = paths
         self._connect = connect
+        self._sealer = sealer
         self._db: sqlite3.Connection | None = None
         self._witness = WitnessFile(paths)
         self.head = Head(0, 0, b"", START)
@@ -127,9 +129,10 @@ class Store:
         head = self._insert(db, group.entries)
         undelivered = self.undelivered + head.seq - self.head.seq
         if group.checkpoint is not None:
-            put_value(db, CHECKPOINT, group.checkpoint if isinstance(group.checkpoint, bytes) else group.checkpoint())
+            state = group.checkpoint if isinstance(group.checkpoint, bytes) else group.checkpoint()
+            self._put_sealed(db, CHECKPOINT, state)
         for key, value in group.values:
-            put_value(db, key, value)
+            self._put_sealed(db, key, value)
         for position in group.erased:
             db.execute("UPDATE entries SET salt = NULL, body = NULL WHERE position = ?", (position,))
         through = self.delivered_through
@@ -142,6 +145,10 @@ class Store:
             db.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # the log still has what was erased
         return head, through, undelivered
 
+    def _put_sealed(self, db: sqlite3.Connection, key: str, value: bytes) -> None:
+        """A value that may speak of persons, as the lane's state does."""
+        put_value(db, key, self._sealer.seal(value, key.encode()))
+
     def _insert(self, db: sqlite3.Connection, entries: Iterable[Salted]) -> Head:
         head = self.head
         rows = []
@@ -151,7 +158,7 @@ class Store:
                 head = Head(row.epoch, row.seq, row.link, row.position)
                 rows.append(row)
         if rows:
-            insert_rows(db, rows)
+            insert_rows(db, rows, self._sealer)
             db.executemany("INSERT INTO outbox VALUES (?)", [(row.position,) for row in rows])
         return head
 
@@ -180,15 +187,15 @@ def _row_after(head: Head, salted: Salted) -> Row:
     return Row(position, head.epoch, entry.seq, *names, body_digest, link, total, salted.salt, entry.body)
 
 
-def insert_rows(db: sqlite3.Connection, rows: Iterable[Row]) -> None:
-    """Write finished rows. Raises sqlite3.Error."""
-    db.executemany(
-        _INSERT,
-        (
-            (r.position, r.epoch, r.seq, r.topic_class, r.kind, r.time_utc_s, r.digest, r.link, r.sum, r.salt, r.body)
-            for r in rows
-        ),
-    )
+def insert_rows(db: sqlite3.Connection, rows: Iterable[Row], sealer: Sealer) -> None:
+    """Write finished rows, their bodies sealed. Raises sqlite3.Error."""
+    db.executemany(_INSERT, (_values(row, sealer) for row in rows))
+
+
+def _values(r: Row, sealer: Sealer) -> tuple[object, ...]:
+    # Sealed for this very row: the digest binds it to its place in the chain.
+    stored = None if r.body is None else sealer.seal(r.body, r.digest)
+    return (r.position, r.epoch, r.seq, r.topic_class, r.kind, r.time_utc_s, r.digest, r.link, r.sum, r.salt, stored)
 
 
 def put_value(db: sqlite3.Connection, key: str, value: bytes) -> None:
