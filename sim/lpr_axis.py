@@ -207,7 +207,7 @@ class FakeAxisCamera(Fake):
 
     async def dial(self, connect: Connect) -> None:
         if self.config.transport == "http":
-            push = HttpPush(self._waiting, self.tally, self.config.answer_limit_s)
+            push = HttpPush(self._waiting, self.tally, self.config.answer_limit_s, self.config.keep_alive)
             beat = Beat(self.config.heartbeat_s, self.config.reconnect_s, self._post_beat)
             await until_first(self._keep_time(), push.run(connect, beat))
         else:

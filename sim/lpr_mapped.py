@@ -208,7 +208,7 @@ class FakeMappedCamera(Fake):
     # --- the receiver's side -----------------------------------------------------------------------------------------
 
     async def dial(self, connect: Connect) -> None:
-        push = HttpPush(self._waiting, self.tally, self.config.answer_limit_s)
+        push = HttpPush(self._waiting, self.tally, self.config.answer_limit_s, self.config.keep_alive)
         await push.run(connect, Beat(self.config.heartbeat_s, self.config.again_s, self._heartbeat))
 
     def _utc_s(self) -> float:

@@ -15,7 +15,7 @@ Draw = Callable[[PlateView, str, int], bytes]
 
 START_OF_IMAGE, COMMENT = b"\xff\xd8", b"\xff\xfe"
 COMMENT_MOST = 0xFFFF - 2
-PADDING = b"\r\n--boundary\r\n--\r\nContent-Length: 0\r\n\r\n\0"
+PADDING = b"\r\n--bound\r\n--\r\nContent-Length: 0\r\n\r\n\0"
 """What a careless receiver would stumble over (line ends, something like a boundary, NUL)."""
 
 

@@ -44,11 +44,12 @@ class Tally:
 
 
 class Poster:
-    """Posts one request after the other, each at most once and within `limit_s`, and counts what became of it."""
+    """Posts one request after the other, each once and within `limit_s`, and counts what became of it."""
 
-    def __init__(self, connect: Connect, limit_s: float, tally: Tally) -> None:
+    def __init__(self, connect: Connect, limit_s: float, keep_alive: bool, tally: Tally) -> None:
         self._connect = connect
         self._limit_s = limit_s
+        self._keep_alive = keep_alive
         self._tally = tally
         self._held = AsyncExitStack()
         self._link: Link | None = None
@@ -87,7 +88,7 @@ class Poster:
                 raise
             await self.close()  # the receiver had closed the idle connection; that is no answer to this request
             answer = await self._ask(request)
-        if answer.broken or not answer.reusable:
+        if answer.broken or not (answer.reusable and self._keep_alive):
             await self.close()
         return answer
 
@@ -148,10 +149,11 @@ class Beat:
 class HttpPush:
     """A camera that posts: what waits, one after the other, and a sign of life now and then."""
 
-    def __init__(self, waiting: Waiting, tally: Tally, limit_s: float) -> None:
+    def __init__(self, waiting: Waiting, tally: Tally, limit_s: float, keep_alive: bool) -> None:
         self._waiting = waiting
         self._tally = tally
         self._limit_s = limit_s
+        self._keep_alive = keep_alive
         self._heard = False
 
     async def run(self, connect: Connect, beat: Beat) -> None:
@@ -159,7 +161,7 @@ class HttpPush:
         await until_first(self._post_on(connect), self._beat_on(beat))
 
     async def _post_on(self, connect: Connect) -> None:
-        poster = Poster(connect, self._limit_s, self._tally)
+        poster = Poster(connect, self._limit_s, self._keep_alive, self._tally)
         try:
             while True:
                 self._heard = await poster.post(await self._waiting.get())
