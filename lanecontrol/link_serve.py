@@ -6,6 +6,7 @@ import asyncio
 import os
 import select
 import socket
+import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 
@@ -23,8 +24,8 @@ _LOOK_FOR_CLIENT_S = 0.05
 
 
 @asynccontextmanager
-async def serve_tcp(host: str, port: int, handler: Handler) -> AsyncIterator[int]:
-    """Serve at an address; gives the port that was bound (port 0 takes a free one).
+async def serve_tcp(host: str, port: int, handler: Handler, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
+    """Serve at an address, with TLS if a context is given; gives the port that was bound (port 0 takes a free one).
 
     Leaving cancels the handlers and closes every link. `host` is an address: a name that stands for several would
     get a different free port for each. Raises OSError when the port cannot be had.
@@ -40,7 +41,7 @@ async def serve_tcp(host: str, port: int, handler: Handler) -> AsyncIterator[int
         else:
             tasks.start(handler, link)
 
-    server = await loop.create_server(lambda: StreamLink(on_connect=accepted), host, port)
+    server = await loop.create_server(lambda: StreamLink(on_connect=accepted), host, port, ssl=tls)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
