@@ -42,6 +42,7 @@ from lanecontrol.port.session import Birth, PortSession, PortStatus
 from lanecontrol.port.topics import LaneAddress
 from lanecontrol.port.transport import Connect
 from lanecontrol.recorder import Recorder
+from lanecontrol.sealing import Sealer
 from lanecontrol.service.health import LAG_LIMIT_S, Health
 from lanecontrol.standby import red, stay_red
 from lanecontrol.supervisor import DeviceStatus, Emit, Supervisor
@@ -113,6 +114,9 @@ class Lane:
         self._over_by_s: float | None = None
         self._ruined = asyncio.Event()
         self._log: Any = structlog.get_logger("lanecontrol.lane").bind(lane=self.setup.lane)
+        self._sealer = Sealer(loaded.store.keys)
+        if not self._sealer.seals and not loaded.simulated:
+            self._log.warning("kept in clear on disk", remedy="give the lane file's store a key: keys: [!secret name]")
 
     # --- life --------------------------------------------------------------------------------------------------------
 
@@ -238,6 +242,7 @@ class Lane:
                     on_change=self._store_changed,
                     on_damage=self._store_damaged,
                     salt=around.salt,
+                    sealer=self._sealer,
                     connect=around.database,
                 )
             except StorageUnavailable as error:

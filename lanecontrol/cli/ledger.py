@@ -26,14 +26,17 @@ def main(argv: list[str]) -> int:
     options = parser.parse_args(argv)
 
     from lanecontrol.config import load
-    from lanecontrol.config.secrets import stand_in
+    from lanecontrol.config.secrets import find_secret, stand_in
     from lanecontrol.ledger.reader import Reader
+    from lanecontrol.sealing import Sealer
 
-    path = load(options.config, secret=stand_in).store.path / LEDGER_FILE
+    # Looking at the chain needs no key: where the secrets are not known, bodies stay sealed.
+    store = load(options.config, secret=lambda name: find_secret(name) or stand_in(name)).store
+    path = store.path / LEDGER_FILE
     if not path.is_file():
         output.note(f"lanecontrol ledger: there is no ledger at {path}")
         return FAILED
-    with Reader.open(path) as reader:
+    with Reader.open(path, sealer=Sealer(store.keys)) as reader:
         match options.what:
             case "verify":
                 return _verify(reader, as_json=options.json)
@@ -53,6 +56,7 @@ def _verify(reader: Reader, *, as_json: bool) -> int:
         "good": verdict.good,
         "rows": verdict.rows,
         "erased": verdict.erased,
+        "sealed": verdict.sealed,
         "declared_losses": [dataclasses.asdict(loss) for loss in verdict.losses],
         "first_bad": str(verdict.first_bad) if verdict.first_bad else None,
         "chain_head": reader.head().link.hex(),
@@ -74,13 +78,18 @@ def _with_progress(rows: Iterator[Row], total: int) -> Iterable[Row]:
 
 
 def _export(reader: Reader, *, undelivered: bool) -> int:
-    """Each event as it was, or will be, sent: one a line. Erased ones leave their digest."""
+    """Each event as it was, or will be, sent: one a line. Of erased and of sealed ones there is the digest."""
+    sealed = 0
     for row in _tail(reader) if undelivered else reader.every_row():
         if row.body is not None:
             print(row.body.decode())
         else:
-            output.json_line({"id": f"{row.epoch}-{row.seq}", "erased": True, "digest": row.digest.hex()})
-    return GOOD
+            sealed += row.is_sealed
+            why = "sealed" if row.is_sealed else "erased"
+            output.json_line({"id": f"{row.epoch}-{row.seq}", why: True, "digest": row.digest.hex()})
+    if sealed:
+        output.note(f"lanecontrol ledger: {sealed} events are sealed; run this where the lane's store keys are known")
+    return FAILED if sealed else GOOD
 
 
 def _tail(reader: Reader) -> Iterator[Row]:

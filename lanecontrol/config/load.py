@@ -10,7 +10,7 @@ import hashlib
 import json
 import secrets
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,7 +19,7 @@ from pydantic import BaseModel, ValidationError
 from lanecontrol import driver as drivers
 from lanecontrol.config.document import Items, Leaf, Table, Tree, find, leaves, plain, read
 from lanecontrol.config.lenient import as_far_as_right
-from lanecontrol.config.model import BrokerSection, LaneFile
+from lanecontrol.config.model import BrokerSection, LaneFile, StoreSection
 from lanecontrol.config.overlay import read_layers
 from lanecontrol.config.references import Device, Finding, check_devices, check_file, check_url
 from lanecontrol.config.secrets import find_secret, variable
@@ -42,6 +42,8 @@ class Store:
 
     path: Path
     recorder_mib: int
+    keys: tuple[bytes, ...] = field(default=(), repr=False)
+    """The first seals, all of them open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +205,7 @@ class _Loading:
             direction=file.lane.direction,
             devices=devices,
             brokers=tuple(_broker(file, section) for section in file.brokers),
-            store=Store(self.path.parent / file.store.path, file.store.recorder_mib),
+            store=_store(self.path.parent, file.store),
             log=Log(file.log.level, file.log.format),
             clock=ClockSettings(file.clock.scale, file.clock.anchor_utc_s),
             hash_key=_hash_key(file),
@@ -237,6 +239,11 @@ def _broker(file: LaneFile, section: BrokerSection) -> Broker:
         username=section.username,
         password=section.password.get_secret_value(),
     )
+
+
+def _store(folder: Path, section: StoreSection) -> Store:
+    keys = tuple(key.get_secret_value().encode() for key in section.keys)
+    return Store(folder / section.path, section.recorder_mib, keys)
 
 
 def _hash_key(file: LaneFile) -> bytes:

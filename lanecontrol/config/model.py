@@ -188,6 +188,9 @@ class StoreSection(Section):
     """A folder of this lane alone; relative to the lane file. 35 days of a busy lane want about 10 GB."""
     recorder_mib: int = Field(default=64, ge=1, le=65_536)
     """How much of the recent past the flight recorder keeps, MiB."""
+    keys: list[Annotated[SecretStr, Field(min_length=16)]] = []
+    """What is kept on disk is encrypted with the first of these, and read with any: a list of `!secret name`. To
+    rotate, put a new one first and keep the old one until nothing of its time is left."""
 
 
 class LogSection(Section):
