@@ -132,29 +132,19 @@ class Teller:
 
         An event that was told already tells only of pictures that are new.
         """
-        pictures = [(ref, picture.view) for ref, picture in zip(references, seen.pictures, strict=True) if ref]
         told: list[PlateReport] = []
-        if self._events.is_new(seen.key):
-            picture = self._first_picture(seen, references)
-            told += self._read(seen, picture, late)
-            told += self._follow(seen, now_s)
-        for reference, view in pictures:
-            if self._pictures.is_new((seen.key, reference)):
-                told.append(PictureTaken(reference, seen.track, view))
-        return told
-
-    def _first_picture(self, seen: Sighting, references: Sequence[str]) -> str:
-        """The picture that goes with the read itself."""
-        reference = next(filter(None, references), "")
-        if reference and not seen.gone:
-            self._pictures.is_new((seen.key, reference))
-        return reference
+        new = self._events.is_new(seen.key)
+        if new and (read := self._read(seen, references[0] if references else "", late)):
+            told += read
+            self._pictures.is_new((seen.key, references[0] if references else ""))
+        for reference, picture in zip(references, seen.pictures, strict=True):
+            if reference and self._pictures.is_new((seen.key, reference)):
+                told.append(PictureTaken(reference, seen.track, picture.view))
+        return told + (self._follow(seen, now_s) if new else [])
 
     def _read(self, seen: Sighting, picture: str, late: bool) -> list[PlateReport]:
         if seen.gone and (not seen.text or self._last_text(seen.track) == seen.text):
             return []
-        if seen.gone:
-            self._pictures.is_new((seen.key, picture))
         if not seen.text:
             return [PlateUnread(seen.unread or "the camera read no plate", seen.track, picture, late)]
         return [

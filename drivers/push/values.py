@@ -88,7 +88,7 @@ def unescaped(raw: str) -> str:
 
 
 def jurisdiction(country: str, state: str, whole: str = "") -> str:
-    """`US-CA`: an ISO 3166-2 code where the camera gives it, else made of country and state as far as they are known."""
+    """`US-CA`: the ISO 3166-2 code `whole` if the camera gives it, else made of country and state as far as known."""
     if whole:
         return whole.upper()
     country = _COUNTRIES.get(country.upper(), country.upper())
