@@ -291,7 +291,11 @@ def fake(argv: list[str]) -> int:
     """One fake device on a port or pty, in a world of its own, for benches and other people's clients."""
     parser = argparse.ArgumentParser(prog="lanecontrol fake", description=fake.__doc__)
     parser.add_argument("kind", help="rpm.rapiscan, io.modbus, rfid.llrp, ...")
-    parser.add_argument("--url", required=True, help="tcp://127.0.0.1:PORT (0 takes a free one) or pty:")
+    parser.add_argument(
+        "--url",
+        required=True,
+        help="tcp://127.0.0.1:PORT (0 takes a free one) or pty:; for a device that connects by itself, where to",
+    )
     parser.add_argument("--config", type=Path, help="the simulation (default: the shipped sim.yaml)")
     parser.add_argument("--scenario", type=Path, help="what happens in the lane (default: the simulation's)")
     parser.add_argument("--seed", type=int, default=7)

@@ -63,7 +63,9 @@ async def _serve(wanted: Elsewhere, tell: Tell) -> Score:
     anchor_utc_s = time.time()
     clock = LoopClock(scaled_utc(wanted.speed, anchor_utc_s))
     world = World(wanted.simulation.scene, wanted.scenario, wanted.seed)
-    stage = Stage(world, wanted.simulation.make_fake, wanted.simulation.devices, seed=wanted.seed)
+    zero_s = clock.now().utc_s - asyncio.get_running_loop().time()
+    make_fake, devices = wanted.simulation.make_fake, wanted.simulation.devices
+    stage = Stage(world, make_fake, devices, seed=wanted.seed, utc_at_zero_s=zero_s)
     async with AsyncExitStack() as stack:
         urls = await stack.enter_async_context(stage.serve(Wiring("tcp")))
         store = wanted.write_config.resolve().with_suffix(".store")

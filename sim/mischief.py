@@ -1,19 +1,21 @@
 """Faults on purpose: what cables, converters and tired devices do.
 
-Sits between a fake and its client (`serve_with`), or between the world and a fake (`Bent`), so that the daemon under
-test meets the fault exactly where it would meet it at a port. Faults come and go by lane time, which `Mischiefs.tick`
-tells; all randomness comes from the generator handed in.
+Sits between a fake and its client (`serve_with`, `dial_with`), or between the world and a fake (`Bent`), so that the
+daemon under test meets the fault exactly where it would meet it at a port. Faults come and go by lane time, which
+`Mischiefs.tick` tells; all randomness comes from the generator handed in.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
 from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from lanecontrol.errors import LinkLost
 from lanecontrol.link_buffer import BufferedLink
 from lanecontrol.links import Link
 from sim.readings import Contact, Reading
@@ -21,7 +23,7 @@ from sim.readings import Contact, Reading
 
 class What(StrEnum):
     REFUSE = "refuse"
-    """New connections are closed at once."""
+    """New connections are closed at once; a device that connects by itself finds nobody."""
     DROP = "drop"
     """The connection is cut when the time comes, and every new one until it is over."""
     FREEZE = "freeze"
@@ -197,3 +199,26 @@ async def serve_with(link: Link, faults: Mischiefs, serve: Callable[[Link], Awai
         await link.close()
     if lost is not None:
         raise lost
+
+
+@asynccontextmanager
+async def dial_with(connect: Callable[[], Awaitable[Link]], faults: Mischiefs) -> AsyncIterator[Link]:
+    """A connection that the device makes by itself, under these faults; leaving closes it. Raises LinkLost."""
+    if faults.now(What.REFUSE, What.DROP):
+        raise LinkLost("connect", "the way is cut")
+    link = await connect()
+    cutting = asyncio.ensure_future(_cut(link, faults))
+    try:
+        yield Mischievous(link, faults)
+    finally:
+        cutting.cancel()
+        try:
+            await asyncio.wait({cutting})
+        finally:
+            await link.close()
+
+
+async def _cut(link: Link, faults: Mischiefs) -> None:
+    await faults.begun(What.DROP)
+    if isinstance(link, BufferedLink):
+        link.drop()

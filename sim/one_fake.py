@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from urllib.parse import urlsplit
 
-from lanecontrol.links import Handler, serve_pty, serve_tcp
+from lanecontrol.links import TcpAddress, TlsAddress, parse_url, serve_pty, serve_tcp
 from lanecontrol.scaled_loop import ScaledLoop
 from sim.fake import load
 from sim.simfile import Simulation
@@ -27,10 +28,15 @@ def serve_one(
 ) -> int:
     """Serve until interrupted, or for `options.seconds`; `announce` is told the URL to connect to.
 
-    Raises ValueError for a kind or URL that cannot be served."""
+    A device that connects by itself connects to the URL instead. Raises ValueError for a kind or URL that cannot be
+    served.
+    """
     simulation, device = _with_device(simulation, options.kind)
     scheme = urlsplit(options.url).scheme
-    if scheme not in ("tcp", "pty"):
+    if load(options.kind).dials:
+        if not isinstance(parse_url(options.url), TcpAddress | TlsAddress):
+            raise ValueError(f"{options.url!r}: {options.kind} connects by itself; give tcp://HOST:PORT or tls://")
+    elif scheme not in ("tcp", "pty"):
         raise ValueError(f"{options.url!r}: serve at tcp://127.0.0.1:PORT or pty:")
     if options.speed is None:
         raise ValueError("a client outside has real time: give a --speed that is a number")
@@ -67,10 +73,11 @@ async def _serve(
     announce: Callable[[str], None],
 ) -> None:
     world = World(simulation.scene, scenario.model_copy(update={"vehicles": None, "duration_s": None}), options.seed)
-    stage = Stage(world, simulation.make_fake, simulation.devices, seed=options.seed)
+    utc_at_zero_s = time.time() - asyncio.get_running_loop().time()
+    stage = Stage(world, simulation.make_fake, simulation.devices, seed=options.seed, utc_at_zero_s=utc_at_zero_s)
     booth = Booth(world, SERVICE_S)
     # The outputs of the one module that is served are set by its client; of all others nobody sets any.
-    async with _served(options.url, stage.handler(device)) as url:
+    async with _served(options.url, stage, device) as url:
         announce(url)
         limit_s = None if options.seconds is None else options.seconds * options.speed
         with suppress(TimeoutError):
@@ -79,11 +86,14 @@ async def _serve(
 
 
 @asynccontextmanager
-async def _served(url: str, handler: Handler) -> AsyncIterator[str]:
+async def _served(url: str, stage: Stage, device: str) -> AsyncIterator[str]:
     parts = urlsplit(url)
-    if parts.scheme == "pty":
-        async with serve_pty(handler) as path:
+    if stage.fakes[device].dials:
+        async with stage.dialling(device, url):
+            yield url
+    elif parts.scheme == "pty":
+        async with serve_pty(stage.handler(device)) as path:
             yield f"serial://{path}"
     else:
-        async with serve_tcp(parts.hostname or "127.0.0.1", parts.port or 0, handler) as port:
+        async with serve_tcp(parts.hostname or "127.0.0.1", parts.port or 0, stage.handler(device)) as port:
             yield f"tcp://{parts.hostname or '127.0.0.1'}:{port}"

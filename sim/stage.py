@@ -1,6 +1,7 @@
 """One simulated lane's surroundings: the world, a fake for each device, and the addresses where they are reached.
 
-The daemon under test is not in here and nothing in here can see it: it connects to the addresses like any client.
+The daemon under test is not in here and nothing in here can see it: it connects to the addresses like any client, and
+a device that connects by itself finds it, or does not find it, where the daemon was told to listen.
 """
 
 from __future__ import annotations
@@ -8,18 +9,31 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from lanecontrol.errors import LinkLost
-from lanecontrol.links import Handler, Link, MemoryNet, serve_memory, serve_pty, serve_tcp
+from lanecontrol.links import (
+    Handler,
+    Link,
+    LinkOpener,
+    MemoryNet,
+    reserved_port,
+    serve_memory,
+    serve_pty,
+    serve_tcp,
+)
 from sim.fake import Fake
-from sim.mischief import Bent, Mischiefs, serve_with
+from sim.mischief import Bent, Mischiefs, dial_with, serve_with
 from sim.readings import Deed
 from sim.world.world import World
 
 TICK_S = 0.1
 """How often the world moves on. Half of the portal's 200 ms interval, and below a driver's reaction by far."""
+
+
+DIAL_S = 5.0
+"""How long a device's own attempt to connect may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +56,9 @@ class Stage:
         devices: tuple[str, ...],
         *,
         seed: int = 0,
+        utc_at_zero_s: float | None = None,
     ) -> None:
-        """Faults of `devices` come from the world's scenario."""
+        """Faults of `devices` come from the world's scenario; `utc_at_zero_s` sets the fakes' clocks."""
         self.world = world
         self._faults = {
             device: Mischiefs(
@@ -55,6 +70,9 @@ class Stage:
         }
         self._bent = {device: Bent(faults) for device, faults in self._faults.items() if faults.planned}
         self.fakes = {device: make_fakes(device, self._acting(device)) for device in devices}
+        if utc_at_zero_s is not None:
+            for fake in self.fakes.values():
+                fake.utc_at_zero_s = utc_at_zero_s
         self._hand_over(0.0)  # a closed gate's limit switch is closed before the first client asks
 
     def _acting(self, device: str) -> Callable[[Deed], None]:
@@ -62,11 +80,13 @@ class Stage:
 
     @asynccontextmanager
     async def serve(self, wiring: Wiring) -> AsyncIterator[Mapping[str, str]]:
-        """Serve every fake; gives the URL of each device. Leaving closes all of them."""
+        """Serve every fake, or let it connect by itself; gives the URL of each device. Leaving closes all of them."""
         async with AsyncExitStack() as doors:
             yield {device: await self._serve_one(doors, wiring, device) for device in self.fakes}
 
     async def _serve_one(self, doors: AsyncExitStack, wiring: Wiring, device: str) -> str:
+        if self.fakes[device].dials:
+            return await self._let_dial(doors, wiring, device)
         handler = self.handler(device)
         match wiring.how:
             case "mem":
@@ -79,6 +99,34 @@ class Stage:
                 return f"serial://{await doors.enter_async_context(serve_pty(handler))}"
             case _:
                 return f"tcp://127.0.0.1:{await doors.enter_async_context(serve_tcp('127.0.0.1', 0, handler))}"
+
+    async def _let_dial(self, doors: AsyncExitStack, wiring: Wiring, device: str) -> str:
+        """Gives the URL at which the daemon must listen."""
+        if wiring.how == "mem":
+            listen = connect = f"mem://{wiring.prefix}{device}"
+        else:
+            # Held until the end: the daemon may come and go, and nobody else must get the port meanwhile.
+            where = f"127.0.0.1:{doors.enter_context(reserved_port())}"
+            listen, connect = f"listen://{where}", f"tcp://{where}"
+        await doors.enter_async_context(self.dialling(device, connect, wiring.net))
+        return listen
+
+    @asynccontextmanager
+    async def dialling(self, device: str, url: str, net: MemoryNet | None = None) -> AsyncIterator[None]:
+        """This device's fake connects to `url` by itself, as long as this lasts."""
+        opener, faults = LinkOpener(net), self._faults[device]
+
+        def connect() -> AbstractAsyncContextManager[Link]:
+            return dial_with(lambda: opener.connect(url, DIAL_S), faults)
+
+        task = asyncio.get_running_loop().create_task(self.fakes[device].dial(connect), name=f"dial {device}")
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait({task})  # no deadline: it closes its links, a second at most
+            if not task.cancelled():
+                task.result()  # a defect of the fake
 
     def handler(self, device: str) -> Handler:
         """Serves one client of this device's fake."""
