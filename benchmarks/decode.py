@@ -26,8 +26,8 @@ from sim.rfid_llrp_wire import M, message
 
 CHUNK_BYTES = 1448
 """What one segment carries over Ethernet."""
-WHAT_OUR_SESSION_ASKS_FOR = Content(sum(1 << 15 - place for place in (3, 5, 6, 7, 8)))
-"""Antenna, RSSI, first and last seen, count."""
+WHAT_OUR_SESSION_ASKS_FOR = Content(sum(1 << 15 - place for place in (0, 3, 5, 6, 7, 8)))
+"""Inventory, antenna, RSSI, first and last seen, count."""
 
 
 def main() -> int:
@@ -112,14 +112,8 @@ def tag_reports(count: int, rng: random.Random) -> Sequence[bytes]:
 
 
 def read_reports(arriving: Sequence[bytes]) -> int:
-    frames, reports = Frames(), ReportReader()
-    done = 0
-    for chunk in arriving:
-        for frame in frames.feed(chunk):
-            if isinstance(frame, bytes):
-                read = reports.read(frame)
-                done += 1 if isinstance(read, TagRead) else reads_in(read)
-    return done
+    reports = ReportReader(rospec=1)
+    return sum(type(item) is TagRead for chunk in arriving for item in reports.feed(chunk))
 
 
 def read_reports_by_the_tables(arriving: Sequence[bytes]) -> int:

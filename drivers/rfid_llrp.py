@@ -1,4 +1,4 @@
-"""Driver `rfid.llrp`: RFID readers that speak LLRP 1.0.1 over TCP (5084) or TLS (5085).
+"""Driver `rfid.llrp`: RFID readers that speak LLRP 1.0.1 or 1.1 over TCP (5084) or TLS (5085).
 
 Called by the supervisor. Reports every tag that the reader tells of; whose card it is, is the lane's matter. Must never
 write to, lock or kill a tag: there is no code and no setting for it.
@@ -7,18 +7,21 @@ write to, lock or kill a tag: there is no code and no setting for it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from drivers.rfid_llrp_codec import FRAME_LIMIT, Frames, Message, decode, encode
-from drivers.rfid_llrp_reports import RO_ACCESS_REPORT, tag_reads
-from drivers.rfid_llrp_session import Faults, Plan, Session
+from drivers.rfid_llrp_reports import RO_ACCESS_REPORT, ReportReader, tag_reads
+from drivers.rfid_llrp_session import Memory, Plan, Session
+from lanecontrol.clock import Instant
 from lanecontrol.driver import DeviceConfig, Driver, Reporter, Traits
 from lanecontrol.events import DeviceFault, InputChanged, TagRead
 
-_FORBIDDEN = re.compile(r"write|kill|lock|erase|password", re.IGNORECASE)
+_FORBIDDEN = re.compile(r"write|kill|lock|erase|password|recommission", re.IGNORECASE)
+
+_POINT = re.compile(r"[a-z][a-z0-9_]{0,31}")
 
 _SILENT_PERIODS = 2.5
 """Keep-alive periods without a frame after which the reader counts as frozen."""
@@ -30,9 +33,12 @@ Antenna = Annotated[int, Field(ge=1, le=0xFFFF)]
 
 
 class LlrpConfig(DeviceConfig):
-    """An RFID reader with LLRP 1.0.1."""
+    """An RFID reader with LLRP. The url is `tls://host:5085` where the reader can do it: the protocol has no login."""
 
     kind: Literal["rfid.llrp"] = "rfid.llrp"
+    version: Literal["auto", "1.0.1", "1.1"] = "auto"
+    """Of the protocol. `auto`: 1.1 where the reader says that it has it; `1.0.1`: it is not asked, for readers that
+    take the question amiss; `1.1`: a reader without it is a fault."""
     antennas: tuple[Antenna, ...] = ()
     """Numbers of the antennas in use; without any, all that the reader has."""
     power_dbm: dict[Antenna, float] = Field(default_factory=dict)
@@ -43,8 +49,12 @@ class LlrpConfig(DeviceConfig):
     """How long the reader may take to answer a request."""
     read_tid: bool = False
     """Read the tag's own number (TID) as well, as evidence; costs air time for every tag."""
+    tid_words: int = Field(default=6, ge=0, le=32)
+    """How many words of 16 bits of it: tags with fewer answer with an error and go without. 0: all that it has."""
     gpi: dict[Antenna, str] = Field(default_factory=dict)
-    """Names of contacts on the reader's input ports, by port number."""
+    """Names of contacts on the reader's input ports, by port number: `{1: loop_booth}`."""
+    invert: tuple[str, ...] = ()
+    """Names that are on when their input is low, such as normally closed contacts."""
     frame_limit_bytes: int = Field(default=FRAME_LIMIT, ge=1024, le=_CAPTURE_FRAME_LIMIT)
     """A longer frame ends the session."""
 
@@ -61,9 +71,24 @@ class LlrpConfig(DeviceConfig):
         odd = sorted(self.power_dbm.keys() - set(self.antennas)) if self.antennas else []
         if odd:
             raise ValueError(f"power_dbm sets antennas {odd}, which are not among antennas")
+        return self
+
+    @model_validator(mode="after")
+    def _contacts_are_named(self) -> LlrpConfig:
+        for name in self.gpi.values():
+            if not _POINT.fullmatch(name):
+                raise ValueError(f"{name!r}: a contact is lower-case letters, digits and _")
         if len(set(self.gpi.values())) < len(self.gpi):
             raise ValueError("two gpi ports have the same name")
+        strangers = [name for name in self.invert if name not in self.gpi.values()]
+        if strangers:
+            raise ValueError(f"invert names {strangers[0]!r}, which is none of gpi")
         return self
+
+    @property
+    def inputs(self) -> Mapping[str, int]:
+        """Ports by the names of their contacts: what a loop of the lane may refer to."""
+        return {name: port for port, name in self.gpi.items()}
 
 
 class LlrpReader(Driver):
@@ -76,35 +101,37 @@ class LlrpReader(Driver):
 
     def __init__(self, config: Any, links: Any) -> None:
         super().__init__(config, links)
-        self._faults = Faults()
-        self._sessions = 0
+        self._memory = Memory()
+        self._rospec = 0
 
     async def session(self, out: Reporter) -> None:
         config = self.config
-        self._sessions += 1
+        self._rospec = _next_rospec(self._rospec, out.clock.now())
         async with self.links.open(config.url, timeout_s=config.connect_timeout_s) as link:
-            await Session(link, out, self._plan(), self._faults).run()
+            await Session(link, out, self._plan(), self._memory).run()
 
     def _plan(self) -> Plan:
         config = self.config
         return Plan(
-            rospec=1 + (self._sessions - 1) % 1000,  # another one each time: events of the last one can come late
+            rospec=self._rospec,
+            version=config.version,
             antennas=config.antennas,
             power_dbm=config.power_dbm,
             keepalive_s=config.keepalive_s,
             answer_s=config.answer_timeout_s,
             silence_s=_SILENT_PERIODS * config.keepalive_s,
-            read_tid=config.read_tid,
+            tid_words=config.tid_words if config.read_tid else None,
             gpi=config.gpi,
+            inverted=frozenset(config.invert),
             frame_limit=config.frame_limit_bytes,
         )
 
     @classmethod
     def decode(cls, raw: bytes, settings: dict[str, str]) -> Iterator[TagRead]:
-        """The tag reads in concatenated frames. Frames that do not fit are left out."""
-        for _, message in _stored(raw):
-            if message is not None and message.type == RO_ACCESS_REPORT:
-                yield from tag_reads(message)
+        """The tag reads in concatenated frames. What does not fit is left out."""
+        for item in ReportReader(_CAPTURE_FRAME_LIMIT).feed(raw):
+            if isinstance(item, TagRead):
+                yield item
 
     @classmethod
     def summarise(cls, raw: bytes, settings: dict[str, str]) -> dict[str, Any]:
@@ -119,6 +146,14 @@ class LlrpReader(Driver):
                 identical += encode(message) == frame
                 tags += sum(1 for _ in tag_reads(message)) if message.type == RO_ACCESS_REPORT else 0
         return {"frames": frames, "identical": identical, "tags": tags}
+
+
+def _next_rospec(before: int, now: Instant) -> int:
+    """An id that no inventory had before, also not one of a process before this one: its late reports tell by it.
+
+    Seconds since 1970, or one more than the last where a second has not passed.
+    """
+    return max(before + 1, int(now.utc_s)) % (1 << 32) or 1
 
 
 def _stored(raw: bytes) -> Iterator[tuple[bytes, Message | None]]:

@@ -1,4 +1,4 @@
-"""LLRP 1.0.1 frames to typed messages and back, by the layout tables.
+"""LLRP frames (1.0.1, and 1.1 as far as it differs) to typed messages and back, by the layout tables.
 
 Pure. Called by the `rfid.llrp` session and by `decode`; must never raise on bytes from a peer, and never lose a byte:
 what is not in the tables is kept as it came, so that a message encodes to the frame it was decoded from.
@@ -6,14 +6,14 @@ what is not in the tables is kept as it came, so that a message encodes to the f
 
 from __future__ import annotations
 
-import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
+from drivers.rfid_llrp_fields import Layout, Unfit, layout
 from drivers.rfid_llrp_layouts import MESSAGES, PARAMETERS, SHORT_PARAMETERS
-from lanecontrol.framing import Doubt, LengthFramer, Violation
+from lanecontrol.framing import DOUBT_LIMIT, Doubt, Violation
 
 HEADER_SIZE = 10
 FRAME_LIMIT = 1 << 20
@@ -25,9 +25,10 @@ LEFTOVER = -1
 _DEPTH = 16
 """Nesting of parameters; the standard's own goes to 7."""
 
+_T = TypeVar("_T")
 
-class _Unfit(Exception):
-    """The bytes do not fit the layout. Never leaves this module."""
+_BREATH = 128
+"""Parameters decoded between two breaths: about half a millisecond."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class Parameter:
 
     def __getitem__(self, name: str) -> Any:
         """The value of a field by its name in the layout. Raises KeyError."""
-        return self.values[_layout_of(self.type).index[name]]
+        return self.values[_LAYOUTS.get(self.type, _OPAQUE).index[name]]
 
     def find(self, *types: int) -> Iterator[Parameter]:
         """The parameters directly inside that are of one of these types."""
@@ -66,173 +67,102 @@ class Message:
 
     def __getitem__(self, name: str) -> Any:
         """The value of a field by its name in the layout. Raises KeyError."""
-        return self.values[_message_layout(self.type).index[name]]
+        return self.values[_MESSAGE_LAYOUTS.get(self.type, _OPAQUE).index[name]]
 
     def find(self, *types: int) -> Iterator[Parameter]:
         """The parameters directly in the message that are of one of these types."""
         return (parameter for parameter in self.parameters if parameter.type in types)
 
 
-# --- layouts made ready ----------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Field:
-    kind: str
-    size: int
-    """Bytes, of one item where there are several."""
-    widths: tuple[int, ...] = ()
-    """Of bits that share these bytes."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Layout:
-    fields: tuple[_Field, ...]
-    index: dict[str, int]
-
-
-def _compile(text: str) -> _Layout:
-    tokens = iter(text.split())
-    fields: list[_Field] = []
-    index: dict[str, int] = {}
-    widths: list[int] = []
-    for at, token in enumerate(tokens):
-        kind = token[0] if token[0] in "br" and token[1:].isdigit() else token
-        if kind != "r":
-            index[next(tokens)] = at
-        if kind in ("b", "r"):
-            widths.append(int(token[1:]))
-            if sum(widths) % 8 == 0:
-                fields.append(_Field("bits", sum(widths) // 8, tuple(widths)))
-                widths = []
-        else:
-            fields.append(_field(kind))
-    return _Layout(tuple(fields), index)
-
-
-def _field(kind: str) -> _Field:
-    if kind.endswith("[]") and kind != "bits[]":
-        return _Field("items", int(kind[1:-2]) // 8)
-    if kind in ("utf8", "bits[]", "raw"):
-        return _Field(kind, 0)
-    if kind.startswith("raw"):
-        return _Field("bytes", int(kind[3:]))
-    return _Field("signed" if kind[0] == "s" else "unsigned", int(kind[1:]) // 8)
-
-
-_OPAQUE = _compile("raw data")
-_MESSAGE_LAYOUTS = {number: _compile(text) for number, (_, text) in MESSAGES.items()}
-_LAYOUTS = {number: _compile(text) for number, (_, text) in (SHORT_PARAMETERS | PARAMETERS).items()}
-_SHORT_SIZES = {number: sum(field.size for field in _LAYOUTS[number].fields) for number in SHORT_PARAMETERS}
-
-
-def _layout_of(number: int) -> _Layout:
-    return _LAYOUTS.get(number, _OPAQUE)
-
-
-def _message_layout(number: int) -> _Layout:
-    return _MESSAGE_LAYOUTS.get(number, _OPAQUE)
-
+_OPAQUE = layout("raw data")
+_MESSAGE_LAYOUTS = {number: layout(text) for number, (_, text) in MESSAGES.items()}
+_LAYOUTS = {number: layout(text) for number, (_, text) in (SHORT_PARAMETERS | PARAMETERS).items()}
+_SHORT = {number: _LAYOUTS[number] for number in SHORT_PARAMETERS}
+_SHORT_SIZES = {number: short.size for number, short in _SHORT.items()}
 
 # --- decoding --------------------------------------------------------------------------------------------------------
 
 
 def decode(frame: bytes) -> Message | Doubt:
     """The message of one whole frame, or the doubt where its bytes do not fit."""
+    return in_one_go(decoding(frame))
+
+
+def in_one_go(steps: Generator[None, None, _T]) -> _T:
+    """What `steps` comes to, without a breath."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: _T = end.value
+            return result
+
+
+def decoding(frame: bytes) -> Generator[None, None, Message | Doubt]:
+    """`decode` in steps of about half a millisecond, for whoever must let others have their turn between them."""
     if len(frame) < HEADER_SIZE:
         return Doubt(frame, "shorter than an LLRP header")
     head, length, number = struct.unpack_from(">HII", frame)
     if length != len(frame) or head >> 13:
-        return Doubt(frame, "not an LLRP header")
+        return Doubt(frame[:DOUBT_LIMIT], "not an LLRP header")
     kind = head & 0x3FF
     try:
-        values, parameters = _body(_message_layout(kind), frame, HEADER_SIZE, length, 0)
-    except _Unfit as unfit:
-        return Doubt(frame, f"{MESSAGES[kind][0] if kind in MESSAGES else kind}: {unfit}")
+        values, at = _MESSAGE_LAYOUTS.get(kind, _OPAQUE).take(frame, HEADER_SIZE, length)
+        parameters = yield from decoding_parameters(frame, at, length)
+    except Unfit as unfit:
+        return Doubt(frame[:DOUBT_LIMIT], f"{MESSAGES[kind][0] if kind in MESSAGES else kind}: {unfit}")
     return Message(kind, number, values, parameters, head >> 10 & 7)
 
 
-def _body(layout: _Layout, data: bytes, at: int, end: int, depth: int) -> tuple[tuple[Any, ...], tuple[Parameter, ...]]:
-    values: list[Any] = []
-    for field in layout.fields:
-        at = _take(field, data, at, end, values)
-    return tuple(values), tuple(_parameters(data, at, end, depth)) if at < end else ()
-
-
-def _take(field: _Field, data: bytes, at: int, end: int, values: list[Any]) -> int:
-    """Append the values of `field`; answers where the next one starts."""
-    match field.kind:
-        case "unsigned" | "signed":
-            stop = _within(at + field.size, end)
-            values.append(int.from_bytes(data[at:stop], "big", signed=field.kind == "signed"))
-        case "bits":
-            stop = _within(at + field.size, end)
-            word, left = int.from_bytes(data[at:stop], "big"), 8 * field.size
-            for width in field.widths:
-                left -= width
-                values.append(word >> left & (1 << width) - 1)
-        case "bytes":
-            stop = _within(at + field.size, end)
-            values.append(data[at:stop])
-        case "raw":
-            stop = end
-            values.append(data[at:stop])
-        case _:
-            stop = _take_counted(field, data, at, end, values)
-    return stop
-
-
-def _take_counted(field: _Field, data: bytes, at: int, end: int, values: list[Any]) -> int:
-    start = _within(at + 2, end)
-    count = data[at] << 8 | data[at + 1]
-    match field.kind:
-        case "utf8":
-            stop = _within(start + count, end)
-            values.append(data[start:stop].decode("utf-8", "surrogateescape"))
-        case "items":
-            stop = _within(start + count * field.size, end)
-            values.append(struct.unpack_from(f">{count}{_ITEM[field.size]}", data, start))
-        case _:
-            stop = _within(start + (count + 7) // 8, end)
-            values.append((count, data[start:stop]))
-    return stop
-
-
-_ITEM = {1: "B", 2: "H", 4: "I"}
-
-
-def _within(stop: int, end: int) -> int:
-    if stop > end:
-        raise _Unfit("too short for its fields")
-    return stop
-
-
-def _parameters(data: bytes, at: int, end: int, depth: int) -> Iterator[Parameter]:
-    if depth > _DEPTH:
-        raise _Unfit("nested too deep")
-    while at < end:
-        kind, start, stop = _extent(data, at, end)
+def decoding_parameters(data: bytes, at: int, end: int) -> Generator[None, None, tuple[Parameter, ...]]:
+    """The parameters from `at` to `end`, in steps. Raises Unfit."""
+    inside: list[Parameter] = []
+    around: list[tuple[int, tuple[Any, ...], list[Parameter], int]] = []
+    count = 0
+    while True:
+        while at == end:
+            if not around:
+                return tuple(inside)
+            kind, values, outside, end = around.pop()
+            outside.append(Parameter(kind, values, tuple(inside)))
+            inside = outside
+        count += 1
+        if count % _BREATH == 0:
+            yield
+        kind, start, stop = extent(data, at, end)
         if kind == LEFTOVER:
-            yield Parameter(LEFTOVER, (data[at:end],))
+            inside.append(Parameter(LEFTOVER, (data[start:stop],)))
+            at = stop
+            continue
+        values, at = _LAYOUTS.get(kind, _OPAQUE).take(data, start, stop)
+        if at == stop:
+            inside.append(Parameter(kind, values))
+        elif len(around) == _DEPTH:
+            raise Unfit("nested too deep")
         else:
-            values, inner = _body(_layout_of(kind), data, start, stop, depth + 1)
-            if inner and kind in SHORT_PARAMETERS:
-                raise _Unfit("bytes left over")
-            yield Parameter(kind, values, inner)
-        at = stop
+            around.append((kind, values, inside, end))
+            inside, end = [], stop
 
 
-def _extent(data: bytes, at: int, end: int) -> tuple[int, int, int]:
-    """Type of the parameter at `at`, and where its body starts and stops."""
+def extent(data: bytes, at: int, end: int) -> tuple[int, int, int]:
+    """Type of the parameter at `at`, and where its body starts and stops. Raises Unfit."""
     if data[at] & 0x80:
         kind = data[at] & 0x7F
         size = _SHORT_SIZES.get(kind)
-        return (LEFTOVER, at, end) if size is None else (kind, at + 1, _within(at + 1 + size, end))
-    _within(at + 4, end)
-    head, length = struct.unpack_from(">HH", data, at)
-    if head > 0x3FF or head < 128 or length < 4:
-        raise _Unfit("not a parameter header")
-    return head, at + 4, _within(at + length, end)
+        if size is None:
+            return LEFTOVER, at, end
+        start, stop = at + 1, at + 1 + size
+    else:
+        start = at + 4
+        if start > end:
+            raise Unfit("too short for a parameter")
+        kind, length = data[at] << 8 | data[at + 1], data[at + 2] << 8 | data[at + 3]
+        if not 128 <= kind <= 0x3FF or length < 4:
+            raise Unfit("not a parameter header")
+        stop = at + length
+    if stop > end:
+        raise Unfit("too short for a parameter")
+    return kind, start, stop
 
 
 # --- encoding --------------------------------------------------------------------------------------------------------
@@ -240,86 +170,84 @@ def _extent(data: bytes, at: int, end: int) -> tuple[int, int, int]:
 
 def encode(message: Message) -> bytes:
     """The frame of a message. Raises struct.error or ValueError for values that do not fit their fields."""
-    layout = _message_layout(message.type)
-    body = _values(layout, message.values) + b"".join(map(_parameter, message.parameters))
+    fields = _MESSAGE_LAYOUTS.get(message.type, _OPAQUE)
+    body = fields.give(message.values) + b"".join([_parameter(parameter) for parameter in message.parameters])
     return struct.pack(">HII", message.version << 10 | message.type, HEADER_SIZE + len(body), message.id) + body
 
 
 def _parameter(parameter: Parameter) -> bytes:
     if parameter.type == LEFTOVER:
         return bytes(parameter.values[0])
-    body = _values(_layout_of(parameter.type), parameter.values) + b"".join(map(_parameter, parameter.parameters))
+    fields: Layout = _LAYOUTS.get(parameter.type, _OPAQUE)
+    body = fields.give(parameter.values) + b"".join([_parameter(inner) for inner in parameter.parameters])
     if parameter.type in SHORT_PARAMETERS:
         return bytes((0x80 | parameter.type,)) + body
     return struct.pack(">HH", parameter.type, 4 + len(body)) + body
 
 
-def _values(layout: _Layout, values: tuple[Any, ...]) -> bytes:
-    left = iter(values)
-    return b"".join(_give(field, left) for field in layout.fields)
-
-
-def _give(field: _Field, values: Iterator[Any]) -> bytes:
-    match field.kind:
-        case "bits":
-            word = 0
-            for width in field.widths:
-                word = word << width | next(values) & (1 << width) - 1
-            return word.to_bytes(field.size, "big")
-        case "unsigned" | "signed":
-            return int(next(values)).to_bytes(field.size, "big", signed=field.kind == "signed")
-        case "utf8":
-            text = next(values).encode("utf-8", "surrogateescape")
-            return struct.pack(">H", len(text)) + bytes(text)
-        case "items":
-            items = next(values)
-            return struct.pack(f">H{len(items)}{_ITEM[field.size]}", len(items), *items)
-        case "bits[]":
-            count, raw = next(values)
-            return struct.pack(">H", count) + bytes(raw)
-        case _:
-            return bytes(next(values))
-
-
 # --- framing ---------------------------------------------------------------------------------------------------------
 
-_PLAUSIBLE = re.compile(rb"[\x04-\x0b].{9}", re.DOTALL)
+_FIRST_BYTES = range(0x04, 0x0C)
 """Reserved bits 0, version 1 or 2."""
-
-
-def _length_of(header: bytes) -> int:
-    return int.from_bytes(header[2:6], "big")
 
 
 class Frames:
     """Cuts a stream into frames. A header that is not LLRP, or a length above `limit`, ends the stream.
 
-    Whole frames at the start of what arrives, the rule for readers, are cut here; the rest is the framer's.
+    What arrives is cut where it lies; only the beginning of a frame whose end is still to come is kept, and nothing of
+    it is looked at or copied again before its end is there. `joined`, `cut` and `keep` are the three steps of `feed`,
+    for whoever reads some frames in a quicker way.
     """
 
     def __init__(self, limit: int = FRAME_LIMIT) -> None:
         self._limit = limit
-        self._framer = LengthFramer(_PLAUSIBLE, HEADER_SIZE, _length_of, limit=limit)
+        self._kept = bytearray()
+        self._needed = HEADER_SIZE
         self._ended = False
 
     @property
     def pending(self) -> int:
         """Bytes that wait for the rest of their frame: never more than the limit."""
-        return self._framer.pending
+        return len(self._kept)
 
     def feed(self, data: bytes) -> list[bytes | Doubt]:
         """The frames that `data` completes."""
-        if self._ended:
-            return []
+        data = self.joined(data)
         frames: list[bytes | Doubt] = []
-        at, end = 0, len(data)
-        while not self._framer.pending and end - at >= HEADER_SIZE:
-            stop = at + int.from_bytes(data[at + 2 : at + 6], "big")
-            if not (4 <= data[at] <= 11 and at + HEADER_SIZE <= stop <= end and stop - at <= self._limit):
-                break
-            frames.append(data[at:stop])
-            at = stop
-        if at < end:
-            frames += self._framer.feed(data[at:])
-            self._ended = any(isinstance(frame, Violation) for frame in frames[-1:])
+        at = 0
+        while (frame := self.cut(data, at)) is not None:
+            frames.append(frame)
+            at += len(frame) if isinstance(frame, bytes) else 0
+        self.keep(data, at)
         return frames
+
+    def joined(self, data: bytes) -> bytes:
+        """`data` with what was kept before it; nothing where that completes no frame."""
+        if self._ended:
+            return b""
+        if not self._kept:
+            return data
+        if len(self._kept) + len(data) < self._needed:
+            self._kept += data
+            return b""
+        data = bytes(self._kept) + data
+        self._kept.clear()
+        return data
+
+    def cut(self, data: bytes, at: int) -> bytes | Doubt | None:
+        """The frame at `at`, or None where it is not complete; a Violation ends the stream."""
+        if self._ended or len(data) - at < HEADER_SIZE:
+            return None
+        length = int.from_bytes(data[at + 2 : at + 6], "big")
+        if data[at] not in _FIRST_BYTES or not HEADER_SIZE <= length <= self._limit:
+            self._ended = True
+            return Violation(data[at : at + HEADER_SIZE], "not a header of this protocol, or an absurd length")
+        return data[at : at + length] if at + length <= len(data) else None
+
+    def keep(self, data: bytes, at: int) -> None:
+        """Keep what is left from `at` on for the next bytes."""
+        if self._ended or at >= len(data):
+            return
+        self._kept += data[at:]
+        whole = len(self._kept) >= HEADER_SIZE
+        self._needed = int.from_bytes(self._kept[2:6], "big") if whole else HEADER_SIZE

@@ -1,10 +1,15 @@
-"""LLRP 1.0.1 as data: every message and parameter with its fields. Read by the codec; holds no logic.
+"""LLRP as data: every message and parameter with its fields. Read by the codec; holds no logic.
 
-Source: EPCglobal Low Level Reader Protocol 1.0.1, the binary encoding of sections 16 and 17. A layout is a list of
-`type name` pairs: uN and sN integers, bN bits (first = most significant), rN reserved bits, utf8 = u16 byte count and
-text, u8[] u16[] u32[] = u16 item count and items, bits[] = u16 bit count and bytes, raw = all that is left, raw12 =
-that many bytes. Parameters follow the fields to the end of the message or parameter. What a tag could be written,
-locked or killed with (342 to 347) is left out on purpose: such parameters pass through as bytes.
+Source: EPCglobal Low Level Reader Protocol 1.0.1, the binary encoding of sections 16 and 17; of 1.1 (GS1, 2010) the
+messages of version negotiation, and the short parameters, without whose size nothing behind them could be read. All
+else that 1.1 adds has its length with it, and the bits that it took from the reserved ones stay among those.
+
+A layout is a list of `type name` pairs: uN and sN integers, bN bits (first = most significant), rN reserved bits, utf8
+= u16 byte count and text, u8[] u16[] u32[] = u16 item count and items, bits[] = u16 bit count and bytes, raw = all that
+is left, raw12 = that many bytes. Parameters follow the fields to the end of the message or parameter.
+
+What a tag could be written, locked or killed with (342 to 347, 357, 358) is left out on purpose: such parameters pass
+through as bytes.
 """
 
 from __future__ import annotations
@@ -38,12 +43,16 @@ MESSAGES: dict[int, tuple[str, str]] = {
     43: ("DISABLE_ACCESSSPEC", "u32 accessspec"),
     44: ("GET_ACCESSSPECS", ""),
     45: ("CLIENT_REQUEST_OP", ""),
+    46: ("GET_SUPPORTED_VERSION", ""),
+    47: ("SET_PROTOCOL_VERSION", "u8 version"),
     50: ("ADD_ACCESSSPEC_RESPONSE", ""),
     51: ("DELETE_ACCESSSPEC_RESPONSE", ""),
     52: ("ENABLE_ACCESSSPEC_RESPONSE", ""),
     53: ("DISABLE_ACCESSSPEC_RESPONSE", ""),
     54: ("GET_ACCESSSPECS_RESPONSE", ""),
     55: ("CLIENT_REQUEST_OP_RESPONSE", ""),
+    56: ("GET_SUPPORTED_VERSION_RESPONSE", "u8 current u8 supported"),
+    57: ("SET_PROTOCOL_VERSION_RESPONSE", ""),
     60: ("GET_REPORT", ""),
     61: ("RO_ACCESS_REPORT", ""),
     62: ("KEEPALIVE", ""),
@@ -73,6 +82,8 @@ SHORT_PARAMETERS: dict[int, tuple[str, str]] = {
     16: ("AccessSpecID", "u32 accessspec"),
     17: ("OpSpecID", "u16 op"),
     18: ("C1G2SingulationDetails", "u16 collisions u16 empty_slots"),
+    19: ("C1G2XPCW1", "u16 xpc"),
+    20: ("C1G2XPCW2", "u16 xpc"),
 }
 """Parameters without a length field ("TV"): their length follows from their type."""
 

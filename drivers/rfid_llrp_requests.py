@@ -18,8 +18,18 @@ _EVENTS = (1, 2, 3, 4, 8)
 _EPC_START_BIT = 32
 """In its bank the EPC lies behind CRC and PC."""
 _TID_BANK = 2
-_TID_WORDS = 6
-"""96 bits: class, maker, model and, where there is one, the serial number."""
+
+VERSION_1_1 = 2
+"""The number that the header of a 1.1 message has."""
+
+
+def get_supported_version() -> Message:
+    """Always with the header of 1.1 (its section 9): a reader of 1.0.1 refuses that, and so tells what it is."""
+    return Message(46, version=VERSION_1_1)
+
+
+def set_protocol_version() -> Message:
+    return Message(47, values=(VERSION_1_1,), version=VERSION_1_1)
 
 
 def get_capabilities() -> Message:
@@ -44,7 +54,7 @@ def delete_rospecs() -> Message:
 
 
 def add_rospec(rospec: int, antennas: Iterable[int], transmitters: Mapping[int, tuple[int, int, int]]) -> Message:
-    """Inventory without end, every tag reported at once with antenna, RSSI, times and count.
+    """Inventory without end, every tag reported at once with its inventory, antenna, RSSI, times and count.
 
     No antennas means all. `transmitters` gives hop table, channel and power index for antennas whose power is set.
     """
@@ -54,7 +64,7 @@ def add_rospec(rospec: int, antennas: Iterable[int], transmitters: Mapping[int, 
     inventory = Parameter(186, (1, _GEN2), powers)
     boundary = Parameter(178, parameters=(Parameter(179, (0,)), Parameter(182, (0, 0))))
     antenna_spec = Parameter(183, (tuple(antennas) or (0,),), (Parameter(184, (0, 0)), inventory))
-    content = Parameter(238, (0, 0, 0, 1, 0, 1, 1, 1, 1, 0, 0))
+    content = Parameter(238, (1, 0, 0, 1, 0, 1, 1, 1, 1, 0, 0))
     report = Parameter(237, (2, 1), (content,))
     return Message(20, parameters=(Parameter(177, (rospec, 0, 0), (boundary, antenna_spec, report)),))
 
@@ -75,10 +85,10 @@ def delete_accessspecs() -> Message:
     return Message(41, values=(0,))
 
 
-def add_tid_read() -> Message:
-    """Read the TID bank of every tag, whichever antenna sees it. Reading only."""
+def add_tid_read(words: int) -> Message:
+    """Read so many words of the TID bank of every tag (0: all of it), whichever antenna sees it. Reading only."""
     every_tag = Parameter(339, (1, 1, 0, _EPC_START_BIT, (0, b""), (0, b"")))
-    read = Parameter(341, (TID_OP, 0, _TID_BANK, 0, 0, _TID_WORDS))
+    read = Parameter(341, (TID_OP, 0, _TID_BANK, 0, 0, words))
     command = Parameter(209, parameters=(Parameter(338, parameters=(every_tag,)), read))
     stop = Parameter(208, (0, 0))
     return Message(40, parameters=(Parameter(207, (ACCESSSPEC, 0, _GEN2, 0, 0, 0), (stop, command)),))
@@ -104,7 +114,7 @@ def close_connection() -> Message:
 
 ERROR_MESSAGE = 100
 
-ANSWERS = {1: 11, 2: 12, 3: 13, 14: 4, 20: 30, 21: 31, 22: 32, 24: 34, 25: 35, 40: 50, 41: 51, 42: 52}
+ANSWERS = {1: 11, 2: 12, 3: 13, 14: 4, 20: 30, 21: 31, 22: 32, 24: 34, 25: 35, 40: 50, 41: 51, 42: 52, 46: 56, 47: 57}
 """The message type that answers each request."""
 
 

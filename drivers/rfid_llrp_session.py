@@ -6,25 +6,27 @@ Called by the driver only. Answers are matched by id; everything else that arriv
 from __future__ import annotations
 
 import asyncio
-import dataclasses
-from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from drivers import rfid_llrp_requests as ask
-from drivers.rfid_llrp_codec import Frames, Message, Parameter, encode
-from drivers.rfid_llrp_reports import RO_ACCESS_REPORT, ReportReader, tag_reads
+from drivers.rfid_llrp_codec import Message, Parameter
+from drivers.rfid_llrp_faults import Faults
+from drivers.rfid_llrp_reports import RO_ACCESS_REPORT, ReportReader
+from drivers.rfid_llrp_stream import Item, Stream
 from lanecontrol.driver import Reporter
 from lanecontrol.errors import LinkLost, ProtocolViolation
 from lanecontrol.events import DeviceFault, DeviceReport, Identity, InputChanged, TagRead
-from lanecontrol.framing import Doubt
 from lanecontrol.links import Link
 
 _KEEPALIVE = 62
 _EVENT = 63
 
-_HELD_LIMIT = 1024
-"""Reports kept until the session is online; a reader that still runs an old inventory sends some."""
+_HELD_LIMIT = 16_384
+"""Reports kept until the session is online: what a reader held back while nobody was connected, some megabytes."""
+
+_TOLD_IN_ONE_GO = 64
+"""Of the reports kept, so many are told before others have their turn."""
 
 _GOODBYE_S = 0.5
 """How long a reader may take to answer CLOSE_CONNECTION; half of what closing a link may take."""
@@ -40,57 +42,49 @@ _REFUSALS = {
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What the driver wants of the reader."""
+    """What the driver wants of the reader. `rospec` is another one in every session, also of the next process."""
 
     rospec: int
+    version: str
     antennas: tuple[int, ...]
     power_dbm: Mapping[int, float]
     keepalive_s: float
     answer_s: float
     silence_s: float
-    read_tid: bool
+    tid_words: int | None
     gpi: Mapping[int, str]
+    inverted: frozenset[str]
     frame_limit: int
 
 
-class Faults:
-    """Faults that the reader announced and that were not cleared yet. Outlives a session."""
+@dataclass(slots=True)
+class Memory:
+    """What outlives a session."""
 
-    def __init__(self) -> None:
-        self._active: dict[str, str] = {}
-
-    def begin(self, code: str, detail: str) -> DeviceFault:
-        self._active[code] = detail
-        return DeviceFault(code, detail)
-
-    def end(self, code: str) -> list[DeviceFault]:
-        """The report that clears it, if it was there."""
-        return [DeviceFault(code, self._active.pop(code), active=False)] if code in self._active else []
-
-    def passing(self) -> list[str]:
-        """Codes of faults that no later event clears; a new session starts without them."""
-        return [code for code in self._active if not code.startswith("antenna_")]
+    faults: Faults = field(default_factory=Faults)
+    mute_on_version: bool = False
+    """The reader did not answer when it was asked for its version, or went: it is not asked again."""
 
 
 class Session:
     """Serves one link until it is lost."""
 
-    def __init__(self, link: Link, out: Reporter, plan: Plan, faults: Faults) -> None:
-        self._link, self._out, self._plan, self._faults = link, out, plan, faults
-        self._frames = Frames(plan.frame_limit)
-        self._reports = ReportReader()
-        self._arrived: deque[tuple[bytes, TagRead | Message]] = deque()
-        self._number = 0
-        self._understood = False
+    def __init__(self, link: Link, out: Reporter, plan: Plan, memory: Memory) -> None:
+        self._out, self._plan, self._memory, self._faults = out, plan, memory, memory.faults
+        self._reports = ReportReader(plan.frame_limit, rospec=plan.rospec)
+        self._stream = Stream(link, out, self._reports)
         self._online = False
-        self._inventory = False
-        self._started = False
-        self._held: deque[DeviceReport] = deque(maxlen=_HELD_LIMIT)
+        self._inputs_known = False
+        self._inventory_began = False
+        self._held: list[DeviceReport] = []
+        self._not_kept = 0
 
     async def run(self) -> None:
         """Raises LinkLost, ProtocolViolation. Cancelled, it says goodbye to the reader first."""
         try:
+            self._faults.new_session()
             await self._greeting()
+            await self._agree_on_version()
             await self._set_up()
             await self._serve()
         except asyncio.CancelledError:
@@ -103,53 +97,90 @@ class Session:
         """The reader speaks first: it tells whether it takes us as its client."""
         try:
             async with asyncio.timeout(self._plan.answer_s):
-                while (status := _connection_attempt(await self._next_message())) is None:
+                while (status := _connection_attempt(await self._stream.next())) is None:
                     pass  # nothing else counts before the greeting
         except TimeoutError:
             raise LinkLost("connect", f"no greeting within {self._plan.answer_s:g} s") from None
         if status:
             raise ProtocolViolation("connect", _REFUSALS.get(status, f"the reader refuses with status {status}"))
 
+    async def _agree_on_version(self) -> None:
+        """LLRP 1.1 where both sides have it. A connection begins in 1.0.1, and may stay in it unless configured."""
+        must = self._plan.version == "1.1"
+        if self._plan.version == "1.0.1" or (self._memory.mute_on_version and not must):
+            return
+        self._memory.mute_on_version = True
+        why = await self._version_refused()
+        if why is not None:
+            self._memory.mute_on_version = False
+        if why is None and must:
+            raise LinkLost("agree on version", f"no answer within {self._plan.answer_s:g} s")
+        if why and must:
+            raise ProtocolViolation("agree on version", why)
+
+    async def _version_refused(self) -> str | None:
+        """Why it stays with 1.0.1; empty where it does not, None where the reader does not answer."""
+        try:
+            answer = await self._answer_to(ask.get_supported_version())
+        except TimeoutError:
+            return None
+        if refusal := ask.complaint(answer):
+            return f"the reader answers {refusal}"
+        if answer["supported"] < ask.VERSION_1_1:
+            return "the reader supports 1.0.1 only"
+        if answer["current"] != ask.VERSION_1_1:
+            refusal = ask.complaint(await self._ask(ask.set_protocol_version(), tolerant=True))
+            if refusal:
+                return f"the reader answers {refusal}"
+        self._stream.version = ask.VERSION_1_1
+        return ""
+
     async def _set_up(self) -> None:
+        """From nothing to a running inventory.
+
+        The reader's hold is lifted before its old operations are deleted, or it might delete what it holds with them.
+        The states of antennas and inputs are asked for at the end: what was held is older than them.
+        """
         plan = self._plan
         capabilities = await self._ask(ask.get_capabilities())
         transmitters = _transmitters(capabilities, plan.antennas, plan.power_dbm)
         await self._ask(ask.set_configuration(int(plan.keepalive_s * 1000), plan.gpi))
-        configuration = await self._ask(ask.get_configuration(), tolerant=True)
+        await self._stream.send(ask.enable_events_and_reports())
         await self._ask(ask.delete_rospecs(), tolerant=True)
-        if plan.read_tid:
+        if plan.tid_words is not None:
             await self._ask(ask.delete_accessspecs(), tolerant=True)
         await self._ask(ask.add_rospec(plan.rospec, plan.antennas, transmitters))
-        if plan.read_tid:
-            await self._ask(ask.add_tid_read())
+        if plan.tid_words is not None:
+            await self._ask(ask.add_tid_read(plan.tid_words))
             await self._ask(ask.enable_tid_read())
         await self._ask(ask.enable_rospec(plan.rospec))
+        self._reports.started = True
         await self._ask(ask.start_rospec(plan.rospec))
-        self._inventory = True
-        await self._send(ask.enable_events_and_reports())
-        self._go_online(_identity(capabilities), configuration)
+        configuration = await self._ask(ask.get_configuration(), tolerant=True)
+        self._inputs_known = True
+        await self._go_online(_identity(capabilities), configuration)
 
-    def _go_online(self, identity: Identity, configuration: Message) -> None:
+    async def _go_online(self, identity: Identity, configuration: Message) -> None:
         self._out.online(identity)
         self._online = True
-        for code in self._faults.passing():
-            self._tell(*self._faults.end(code))
+        self._tell(*self._faults.left_over())
+        for at in range(0, len(self._held), _TOLD_IN_ONE_GO):
+            self._tell(*self._held[at : at + _TOLD_IN_ONE_GO])
+            await asyncio.sleep(0)
+        self._held.clear()
+        if self._not_kept:
+            self._complain("report_overflow", f"{self._not_kept} reads that the reader had held are lost")
         for antenna in configuration.find(221):
             if antenna["connected"] or antenna["antenna"] in self._plan.antennas:
                 self._antenna(antenna["antenna"], bool(antenna["connected"]))
         for port in configuration.find(225):
             if port["state"] in (0, 1):
                 self._gpi(port["port"], port["state"] == 1)
-        self._tell(*self._held)
-        self._held.clear()
 
     async def _ask(self, request: Message, *, tolerant: bool = False) -> Message:
         """The answer to a request. A refusal ends the session unless the request is only a wish (`tolerant`)."""
-        self._number += 1
-        await self._send(dataclasses.replace(request, id=self._number))
         try:
-            async with asyncio.timeout(self._plan.answer_s):
-                answer = await self._answer(ask.ANSWERS[request.type])
+            answer = await self._answer_to(request)
         except TimeoutError:
             raise LinkLost(request.name, f"no answer within {self._plan.answer_s:g} s") from None
         refusal = ask.complaint(answer)
@@ -157,16 +188,18 @@ class Session:
             raise ProtocolViolation(request.name, f"the reader answers {refusal}")
         return answer
 
-    async def _answer(self, kind: int) -> Message:
-        """An ERROR_MESSAGE may carry id 0, where the reader could not make sense of the request's header."""
-        while True:
-            frame, item = await self._next()
-            if isinstance(item, Message):
-                if item.type == kind and item.id == self._number:
-                    return item
-                if item.type == ask.ERROR_MESSAGE and item.id in (0, self._number):
-                    return item
-            await self._take(frame, item)
+    async def _answer_to(self, request: Message) -> Message:
+        """Raises TimeoutError. An ERROR_MESSAGE may carry id 0, where the reader could not read the request's."""
+        number, kind = await self._stream.request(request), ask.ANSWERS[request.type]
+        async with asyncio.timeout(self._plan.answer_s):
+            while True:
+                item = await self._stream.next()
+                if isinstance(item, Message):
+                    if item.type == kind and item.id == number:
+                        return item
+                    if item.type == ask.ERROR_MESSAGE and item.id in (0, number):
+                        return item
+                await self._take(item)
 
     # --- serving ---------------------------------------------------------------------------------------------------
 
@@ -175,38 +208,29 @@ class Session:
         try:
             async with asyncio.timeout(limit_s) as silence:
                 while True:
-                    await self._take(*await self._next())
-                    silence.reschedule(self._out.clock.now().mono_s + limit_s)
+                    for item in await self._stream.some():
+                        await self._take(item)
+                    now_s = self._now_s()
+                    silence.reschedule(now_s + limit_s)
+                    self._tell(*self._faults.outlived(now_s))
         except TimeoutError:
             raise LinkLost("read", f"nothing from the reader for {limit_s:g} s") from None
 
-    async def _take(self, frame: bytes, item: TagRead | Message) -> None:
+    async def _take(self, item: Item) -> None:
         """Deal with something that is no answer to what was just asked."""
         match item:
             case TagRead():
                 self._tell(item)
             case Message(type=kind) if kind == RO_ACCESS_REPORT:
-                self._tell(*tag_reads(item))
+                pass  # nothing in it but, perhaps, what no inventory of ours asks for
             case Message(type=kind, id=number) if kind == _KEEPALIVE:
-                await self._send(ask.keepalive_ack(number))
+                await self._stream.send(ask.keepalive_ack(number))
             case Message(type=kind) if kind == _EVENT:
                 for data in item.find(246):
                     for event in data.parameters:
                         self._event(event)
             case _:
-                self._out.doubt(frame, f"{item.name} that nobody waits for")
-
-    def _rospec_event(self, event: Parameter) -> None:
-        """Our inventory started, ended, or was preempted.
-
-        An end before its start is a held one: of an operation of the same number that somebody, perhaps this daemon
-        before it was killed, had running when we connected.
-        """
-        if event["event"] == 0:
-            self._started = True
-        elif self._inventory and self._started:
-            why = "the reader ended it" if event["event"] == 1 else f"preempted by operation {event['preempting']}"
-            raise LinkLost("inventory", why)
+                self._stream.foreign(item)
 
     def _event(self, event: Parameter) -> None:
         match event.type:
@@ -215,12 +239,12 @@ class Session:
             case 249 if event["rospec"] == self._plan.rospec:
                 self._rospec_event(event)
             case 250:
-                self._tell(self._faults.begin("report_buffer", f"report buffer {event['percent']} % full"))
+                self._complain("report_buffer", f"report buffer {event['percent']} % full")
             case 251:
-                self._tell(self._faults.begin("report_overflow", "report buffer overflow: reads were lost"))
+                self._complain("report_overflow", "report buffer overflow: reads were lost")
             case 252:
                 text = "".join(letter for letter in event["message"][:200] if letter.isprintable())
-                self._tell(self._faults.begin("reader_exception", text))
+                self._complain("reader_exception", text)
             case 255:
                 self._antenna(event["antenna"], event["event"] == 1)
             case 257:
@@ -228,78 +252,74 @@ class Session:
             case _:
                 pass
 
+    def _rospec_event(self, event: Parameter) -> None:
+        """Our inventory started, ended, or was preempted.
+
+        An end before its start is a held one: of an operation of the same number that somebody had running when we
+        connected (a clock that was set back lets numbers come again).
+        """
+        if event["event"] == 0:
+            self._inventory_began = True
+        elif self._reports.started and self._inventory_began:
+            why = "the reader ended it" if event["event"] == 1 else f"preempted by operation {event['preempting']}"
+            raise LinkLost("inventory", why)
+
     def _antenna(self, antenna: int, connected: bool) -> None:
-        code = f"antenna_{antenna}"
         if connected:
-            self._tell(*self._faults.end(code))
+            self._tell(*self._faults.end(f"antenna_{antenna}"))
         else:
-            self._tell(self._faults.begin(code, f"antenna {antenna} is not connected"))
+            self._complain(f"antenna_{antenna}", f"antenna {antenna} is not connected")
 
     def _gpi(self, port: int, high: bool) -> None:
+        """Events before the states were asked for are old ones: an edge of theirs would be a vehicle that is gone."""
         name = self._plan.gpi.get(port)
-        if name is not None:
-            self._tell(InputChanged(name, high))
+        if name is not None and self._inputs_known:
+            self._tell(InputChanged(name, high != (name in self._plan.inverted)))
+
+    def _complain(self, code: str, detail: str) -> None:
+        self._tell(*self._faults.begin(code, detail, self._now_s()))
 
     def _tell(self, *events: DeviceReport) -> None:
         """Report, or keep until the session is online."""
-        if not self._online:
-            self._held.extend(events)
+        if self._online:
+            for event in events:
+                self._out.report(event)
             return
         for event in events:
-            self._out.report(event)
+            if len(self._held) < _HELD_LIMIT or isinstance(event, DeviceFault):
+                self._held.append(event)
+            else:
+                self._not_kept += 1
 
     async def _goodbye(self) -> None:
         """Stop the antennas and end the connection as the standard wants it; the link is closed in any case."""
-        if not self._understood:
+        if not self._stream.understood:
             return
         try:
             async with asyncio.timeout(_GOODBYE_S):
-                await self._send(ask.disable_rospec(self._plan.rospec))
-                await self._send(ask.close_connection())
-                while (await self._next_message()).type != ask.ANSWERS[14]:
+                await self._stream.send(ask.disable_rospec(self._plan.rospec))
+                await self._stream.send(ask.close_connection())
+                while not _says_goodbye(await self._stream.next()):
                     pass  # reports may still be under way; the time-out ends this
         except (TimeoutError, LinkLost, ProtocolViolation):
             pass  # it goes without a farewell
 
-    # --- the wire --------------------------------------------------------------------------------------------------
-
-    async def _send(self, message: Message) -> None:
-        await self._link.write(encode(message))
-
-    async def _next_message(self) -> Message:
-        while True:
-            _, item = await self._next()
-            if isinstance(item, Message):
-                return item
-
-    async def _next(self) -> tuple[bytes, TagRead | Message]:
-        """The next frame that makes sense."""
-        while not self._arrived:
-            for frame in self._frames.feed(await self._link.read()):
-                if isinstance(frame, Doubt):
-                    self._out.doubt(frame.raw, frame.why)
-                    raise self._lost_track(frame.why)
-                item = self._reports.read(frame)
-                if isinstance(item, Doubt):
-                    self._out.doubt(item.raw, item.why)
-                    continue
-                self._understood = True
-                self._arrived.append((frame, item))
-        return self._arrived.popleft()
-
-    def _lost_track(self, why: str) -> LinkLost | ProtocolViolation:
-        """Without one good frame this is no reader; later the stream broke, and a new one may be good."""
-        return LinkLost("read", why) if self._understood else ProtocolViolation("read", why)
+    def _now_s(self) -> float:
+        return self._out.clock.now().mono_s
 
 
 # --- what the reader tells of itself ---------------------------------------------------------------------------------
 
 
-def _connection_attempt(message: Message) -> int | None:
-    """Status of a ConnectionAttemptEvent, None where the message holds none."""
-    if message.type != _EVENT:
+def _says_goodbye(item: Item) -> bool:
+    return isinstance(item, Message) and item.type == ask.ANSWERS[14]
+
+
+def _connection_attempt(item: Item) -> int | None:
+    """Status of a ConnectionAttemptEvent, None where there is none."""
+    if not isinstance(item, Message) or item.type != _EVENT:
         return None
-    for data in message.find(246):
+    for data in item.find(246):
         for event in data.find(256):
             status: int = event["status"]
             return status

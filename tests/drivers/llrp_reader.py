@@ -23,8 +23,13 @@ REGULATORY = bytes.fromhex(
 """Powers 10, 21 and 30 dBm; one hop table, number 5. What follows in the band is left out."""
 
 
-def frame(kind: int, number: int, body: bytes = b"") -> bytes:
-    return struct.pack(">HII", 1 << 10 | kind, 10 + len(body), number) + body
+def frame(kind: int, number: int, body: bytes = b"", version: int = 1) -> bytes:
+    return struct.pack(">HII", version << 10 | kind, 10 + len(body), number) + body
+
+
+def status(code: int) -> bytes:
+    """LLRPStatus without a text."""
+    return struct.pack(">HHHH", 287, 8, code, 0)
 
 
 def event(parameter: bytes) -> bytes:
@@ -37,9 +42,10 @@ def greeting(status: int = 0) -> bytes:
     return event(struct.pack(">HHH", 256, 6, status))
 
 
-def report(epc: str, antenna: int = 1, rssi: int = -51) -> bytes:
+def report(epc: str, antenna: int = 1, rssi: int = -51, rospec: int | None = None) -> bytes:
     """RO_ACCESS_REPORT of one tag with a 96-bit EPC."""
-    body = b"\x8d" + bytes.fromhex(epc) + struct.pack(">BHBb", 0x81, antenna, 0x86, rssi)
+    body = b"\x8d" + bytes.fromhex(epc) + (b"" if rospec is None else struct.pack(">BI", 0x89, rospec))
+    body += struct.pack(">BHBb", 0x81, antenna, 0x86, rssi)
     body += bytes.fromhex("82 0006474846204000 84 0006474846204000 88 0001")
     return frame(61, 7, struct.pack(">HH", 240, 4 + len(body)) + body)
 
@@ -59,6 +65,13 @@ class Reader:
         self.link: Link | None = None
         self.keepalive_s = 5.0
         self.on_start = b""
+        self.on_enable = b""
+        """What it had held back, sent when ENABLE_EVENTS_AND_REPORTS comes."""
+        self.supports = 1
+        """Version of the protocol: 1 is 1.0.1, 2 is 1.1; 0 says nothing to the question."""
+        self.current = 1
+        self.versions: list[int] = []
+        """Of each request."""
 
     @property
     def asked(self) -> list[int]:
@@ -91,12 +104,30 @@ class Reader:
         head, _, number = struct.unpack_from(">HII", message)
         kind = head & 0x3FF
         self.received.append((kind, message[10:]))
-        if kind in self.mute_for or kind not in ANSWERS:
+        self.versions.append(head >> 10)
+        if kind in self.mute_for:
             return
         special = self.answer(kind, number)
-        await link.write(special if special is not None else frame(ANSWERS[kind], number, self.bodies.get(kind, OK)))
+        answer = special if special is not None else self._usual(kind, number, message)
+        if answer:
+            await link.write(answer)
         if kind == 22 and self.on_start:
             await link.write(self.on_start)
+
+    def _usual(self, kind: int, number: int, message: bytes) -> bytes:
+        match kind:
+            case 46 | 47 if self.supports == 1:
+                return frame(100, number, status(110))
+            case 46 if self.supports == 2:
+                return frame(56, number, bytes((self.current, self.supports)) + OK, 2)
+            case 47 if self.supports == 2:
+                self.current = message[10]
+                return frame(57, number, OK, 2)
+            case 64:
+                return self.on_enable
+            case _ if kind in ANSWERS:
+                return frame(ANSWERS[kind], number, self.bodies.get(kind, OK), self.current)
+        return b""
 
     async def send(self, data: bytes) -> None:
         assert self.link is not None
