@@ -329,7 +329,9 @@ class _Lane:
         near = [
             (max(o.started_s - at_s, at_s - o.ended_s, 0.0), o.started_s, (o, kind))
             for o, kind in candidates
-            if kind == data["kind"] and o.started_s - ALARM_EARLY_S <= at_s <= o.ended_s + ALARM_LATE_S
+            if kind == data["kind"]
+            and o.portal in ("", data["device"])
+            and o.started_s - ALARM_EARLY_S <= at_s <= o.ended_s + ALARM_LATE_S
         ]
         return min(near, key=lambda entry: entry[:2])[2] if near else None
 

@@ -170,7 +170,7 @@ def _kinds() -> set[str]:
 def devices_of(scene: Scene) -> dict[str, tuple[int | str, ...]]:
     """Every device that a sensor or actor of the scene belongs to, and the place of one that does."""
     found: dict[str, tuple[int | str, ...]] = {}
-    for name in ("loops", "antennas", "cameras"):
+    for name in ("loops", "antennas", "cameras", "more_portals"):
         for index, site in enumerate(getattr(scene, name)):
             found.setdefault(site.device, ("scene", name, index, "device"))
     for name in ("portal", "signal", "gate", "button"):

@@ -26,8 +26,11 @@ LENGTH_M = {
     "bus": (10.0, 13.5),
     "truck": (7.0, 11.0),
     "truck_trailer": (16.0, 22.0),
+    "truck_semi": (12.0, 16.0),
 }
-HEAVY = frozenset({"bus", "truck", "truck_trailer"})
+HEAVY = frozenset({"bus", "truck", "truck_trailer", "truck_semi"})
+TRAILERS = frozenset({"truck_trailer", "truck_semi"})
+"""Their plate at the rear is the trailer's own."""
 HEAVY_ACCELERATION = 0.6
 BACK_OUT_LENGTH_M = 7.0
 """Longer vehicles cannot back out between booth and portal."""
@@ -225,7 +228,7 @@ class Population:
         jurisdiction, pattern, _ = JURISDICTIONS[pick(self._plates, [weight for _, _, weight in JURISDICTIONS])]
         front = _plate_text(self._plates, pattern)
         trailer = _plate_text(self._plates, "99AA9A")
-        return front, trailer if kind == "truck_trailer" else front, jurisdiction
+        return front, trailer if kind in TRAILERS else front, jurisdiction
 
     def _inside(self, length_m: float) -> tuple[int, tuple[Tag, ...]]:
         people, rng = self._scenario.people, self._people

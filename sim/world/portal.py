@@ -39,15 +39,16 @@ PortalReading = Vacant | GammaInterval | NeutronSecond | SpeedMeasured | Occupan
 
 
 class PortalSensor:
-    """One portal."""
+    """One portal. `name` tells its noise from another portal's, and which vehicles it fails to notice."""
 
-    def __init__(self, site: PortalSite, waiting_suppression: float, streams: Streams) -> None:
+    def __init__(self, site: PortalSite, waiting_suppression: float, streams: Streams, name: str = "portal") -> None:
         self.site = site
+        self._name = name
         self._waiting = waiting_suppression
-        self._gamma_rng = streams.of("portal/gamma")
-        self._neutron_rng = streams.of("portal/neutron")
-        self._timing_rng = streams.of("portal/timing")
-        self._speed_rng = streams.of("portal/speed")
+        self._gamma_rng = streams.of(f"{name}/gamma")
+        self._neutron_rng = streams.of(f"{name}/neutron")
+        self._timing_rng = streams.of(f"{name}/timing")
+        self._speed_rng = streams.of(f"{name}/speed")
         self._middle_m = (site.start_m + site.end_m) / 2
         self._vacant_gamma = [PoissonTable(cps * INTERVAL_S) for cps in site.gamma_background_cps]
         self._gamma_seen = deque((self._gamma(()) for _ in range(GAMMA_MEAN)), GAMMA_MEAN)
@@ -65,7 +66,7 @@ class PortalSensor:
     def step(self, vehicles: Sequence[Vehicle], now_s: float) -> Iterator[PortalReading]:
         site = self.site
         near = [v for v in vehicles if v.front_m > site.start_m - REACH_M and v.rear_m < site.end_m + REACH_M]
-        beam = [v for v in near if v.covers(site.start_m, site.end_m) and "portal" not in v.plan.missed_by]
+        beam = [v for v in near if v.covers(site.start_m, site.end_m) and self._name not in v.plan.missed_by]
         if self._occupancy is None and beam:
             self._begin(now_s)
         if self._occupancy is not None:
@@ -134,7 +135,7 @@ class PortalSensor:
         self._occupancy = None
         self._second_due_s = now_s + 1.0
         self._vacant_due_s = now_s + between(self._timing_rng, VACANT_AFTER_OCCUPANCY_S)
-        self.occupancies.append(occupancy.truth(now_s))
+        self.occupancies.append(occupancy.truth(now_s, self.site.device))
         return OccupancyOver(self._counter, sum(self._reported.neutron_cps))
 
     def _speed(self, occupancy: _Occupancy, beam: Sequence[Vehicle], now_s: float) -> Iterator[SpeedMeasured]:
@@ -224,7 +225,7 @@ class _Occupancy:
         self._neutron_alarm |= alarm
         return alarm
 
-    def truth(self, ended_s: float) -> OccupancyTruth:
+    def truth(self, ended_s: float, portal: str) -> OccupancyTruth:
         inside = tuple(self._inside)
         return OccupancyTruth(
             self._started_s,
@@ -234,6 +235,7 @@ class _Occupancy:
             self._causes(False) if self._neutron_alarm else (),
             self._gamma_alarm,
             self._neutron_alarm,
+            portal,
         )
 
     def _causes(self, gamma: bool) -> tuple[int, ...]:

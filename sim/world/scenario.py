@@ -52,6 +52,8 @@ class Mix(Section):
     """Trucks without a trailer, 7 to 11 m."""
     truck_trailer: NotNegative = 0.0
     """Trucks with a trailer, 16 to 22 m, with a plate of its own at the rear."""
+    truck_semi: NotNegative = 0.0
+    """Trucks with a short semi-trailer, 12 to 16 m, with a plate of its own at the rear."""
 
     @model_validator(mode="after")
     def _somebody_comes(self) -> Self:

@@ -151,7 +151,9 @@ class Scene(Part):
     )
     """Presence loops."""
     portal: PortalSite | None = PortalSite(device="rpm1", start_m=8.0, end_m=10.0)
-    """The radiation portal, if there is one."""
+    """The radiation portal, if there is one: drivers keep clear of it and slow down for it."""
+    more_portals: tuple[PortalSite, ...] = ()
+    """Further radiation portals, anywhere in the lane; drivers take no notice of them."""
     antennas: tuple[AntennaSite, ...] = (
         AntennaSite(device="rfid1", number=1, at_m=28.0, start_m=17.0, end_m=29.0),
         AntennaSite(device="rfid1", number=2, at_m=26.0, start_m=17.0, end_m=29.0),

@@ -54,6 +54,8 @@ class OccupancyTruth:
     neutron_causes: tuple[int, ...]
     gamma_alarm: bool
     neutron_alarm: bool
+    portal: str = ""
+    """The portal's device, where there may be several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ class Truth:
     vehicles: tuple[VehicleTruth, ...]
     """In the order of arrival; those that wait upstream of the world are not among them."""
     occupancies: tuple[OccupancyTruth, ...]
-    """Those that have ended."""
+    """Those that have ended, of all portals, in the order in which they began."""
     gate_strikes: int
     """How often the arm met a vehicle."""
 

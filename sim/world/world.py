@@ -53,9 +53,12 @@ class World:
             LoopSensor(site, scenario.loops.get(site.point, LoopTrouble()), streams.of(f"loop/{site.point}"))
             for site in scene.loops
         ]
-        self._portal = (
-            PortalSensor(scene.portal, scenario.radiation.waiting_suppression, streams) if scene.portal else None
-        )
+        waiting = scenario.radiation.waiting_suppression
+        self._portals = [PortalSensor(scene.portal, waiting, streams)] if scene.portal else []
+        self._portals += [
+            PortalSensor(site, waiting, streams, f"portal/{number}/{site.device}")
+            for number, site in enumerate(scene.more_portals)
+        ]
         self._antennas = [AntennaSensor(site, scenario.reads, streams) for site in scene.antennas]
         self._cameras = [
             CameraSensor(
@@ -124,7 +127,7 @@ class World:
             self.seed,
             self.now_s,
             tuple(sorted(self._gone + present, key=lambda vehicle: vehicle.number)),
-            tuple(self._portal.occupancies) if self._portal else (),
+            tuple(sorted((o for p in self._portals for o in p.occupancies), key=lambda o: o.started_s)),
             self._barrier.strikes,
         )
 
@@ -139,9 +142,8 @@ class World:
         self._strikes()
         self._edges(sensed)
         vehicles = self._traffic.vehicles
-        if self._portal is not None:
-            device = self._portal.site.device
-            sensed += [Sensed(device, reading) for reading in self._portal.step(vehicles, self.now_s)]
+        for portal in self._portals:
+            sensed += [Sensed(portal.site.device, reading) for reading in portal.step(vehicles, self.now_s)]
         for camera in self._cameras:
             sensed += [Sensed(camera.site.device, view) for view in camera.step(vehicles)]
         for antenna in self._antennas:
