@@ -321,6 +321,7 @@ class Reception:
 
     async def _open_spool(self) -> Spool:
         config, now = self._config, self._out.clock.now()
+        self._standing.teller.forget_unsettled()  # it is still in the spool, and is told again
         spool = await Spool.open(
             self._out.spool, limit_bytes=config.spool_mib << 20, oldest_utc_s=now.utc_s - config.spool_age_h * 3600
         )
@@ -355,7 +356,9 @@ class Reception:
             await self._some_done.wait()  # no deadline: there may be nothing to do
             self._some_done.clear()
             told, self._done = self._done, []
+            mark = self._standing.teller.mark()
             await self._out.settled()  # no deadline: a store that is out of order is told by itself
             # The session may be over instead: then this is cancelled before anything is lost.
             await asyncio.sleep(AFTER_SETTLED_S)
+            self._standing.teller.settle(mark)
             await self._spool.drop(told)

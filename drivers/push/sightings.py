@@ -81,11 +81,17 @@ Found = Sighting | Alive | Doubt
 
 
 class Recent:
-    """Keys that were seen lately: a bounded memory, the oldest forgotten first."""
+    """Keys that were seen lately: a bounded memory, the oldest forgotten first.
+
+    What was told and is not in the ledger yet may have to be told again: `mark` before asking the ledger, `settle` when
+    it has everything up to then, `forget_unsettled` when something was lost on the way.
+    """
 
     def __init__(self, limit: int = EVENTS_REMEMBERED) -> None:
         self._limit = limit
-        self._keys: OrderedDict[Hashable, None] = OrderedDict()
+        self._keys: OrderedDict[Hashable, int] = OrderedDict()
+        self._now = 1
+        self._settled = 0
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -94,10 +100,24 @@ class Recent:
         """Whether `key` comes for the first time; from now on it is known."""
         if key in self._keys:
             return False
-        self._keys[key] = None
+        self._keys[key] = self._now
         if len(self._keys) > self._limit:
             self._keys.popitem(last=False)
         return True
+
+    def mark(self) -> int:
+        """A moment between the keys known now and those that come later."""
+        self._now += 1
+        return self._now - 1
+
+    def settle(self, mark: int) -> None:
+        """What was known at the mark stays known."""
+        self._settled = max(self._settled, mark)
+
+    def forget_unsettled(self) -> None:
+        """What came after the last settled mark is new again."""
+        while self._keys and next(reversed(self._keys.values())) > self._settled:
+            self._keys.popitem()
 
 
 class Faults:
@@ -162,6 +182,22 @@ class Teller:
                 late=late,
             )
         ]
+
+    # --- what the ledger has -----------------------------------------------------------------------------------------
+
+    def mark(self) -> tuple[int, int]:
+        """See `Recent`."""
+        return self._events.mark(), self._pictures.mark()
+
+    def settle(self, mark: tuple[int, int]) -> None:
+        """See `Recent`."""
+        self._events.settle(mark[0])
+        self._pictures.settle(mark[1])
+
+    def forget_unsettled(self) -> None:
+        """See `Recent`."""
+        self._events.forget_unsettled()
+        self._pictures.forget_unsettled()
 
     # --- tracks ------------------------------------------------------------------------------------------------------
 
