@@ -120,9 +120,9 @@ def _key(message: Mapping[str, Any]) -> bytes:
     The packet's number is not among it unless there is no time: nothing says that it counts events and not posts.
     Two events that agree in all of this would make the same report. Hashed whole, to be kept by the thousand.
     """
-    same = {name: message.get(name) for name in _SAME}
+    same = {name: values.text(message.get(name)) for name in _SAME}
     if _camera_utc_s(message) is None:
-        same["packetCounter"] = message.get("packetCounter")
+        same["packetCounter"] = values.text(message.get("packetCounter"))
     same["camera"] = _identity(message).serial
     return hashlib.sha256(json.dumps(same, sort_keys=True).encode()).digest()
 
