@@ -269,6 +269,20 @@ class ReadingOrphaned:
     why: str
 
 
+# --- class `evidence` ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceStored:
+    """A picture is on the lane's disk for good, under this reference. Told once in a run; a repeat says the same."""
+
+    reference: str
+    size_bytes: int
+    media_type: str
+    device: str
+    at_utc_s: float
+
+
 # --- class `radiation` -----------------------------------------------------------------------------------------------
 
 
@@ -501,6 +515,7 @@ Announcement = (
     | TagSighted
     | PlateSighted
     | ReadingOrphaned
+    | EvidenceStored
     | OccupancyRecorded
     | AlarmRaised
     | AlarmAcknowledged
@@ -529,6 +544,7 @@ TOPIC_CLASS: dict[type[Announcement], str] = {
     TagSighted: "reading",
     PlateSighted: "reading",
     ReadingOrphaned: "reading",
+    EvidenceStored: "evidence",
     OccupancyRecorded: "radiation",
     AlarmRaised: "alarm",
     AlarmAcknowledged: "alarm",

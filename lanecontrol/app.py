@@ -19,14 +19,16 @@ import structlog
 from pydantic import ValidationError
 
 from lanecontrol import __version__, driver, forms
-from lanecontrol.announcements import OrderRejected
+from lanecontrol.announcements import EvidenceStored, OrderRejected
+from lanecontrol.backing import Backing, LaneBacking
 from lanecontrol.clock import Clock, RealWork
 from lanecontrol.commands import Command, Outcome, Result
 from lanecontrol.config.load import Loaded
 from lanecontrol.driver import DeviceConfig
 from lanecontrol.ending import end_all, unless
 from lanecontrol.errors import StorageFatal, StorageUnavailable
-from lanecontrol.events import DeviceState, Event, Started, StoreChanged
+from lanecontrol.events import DeviceFault, DeviceState, Event, Started, StoreChanged
+from lanecontrol.evidence.store import EvidenceStore
 from lanecontrol.journal import LedgerJournal
 from lanecontrol.lane.effects import Drive
 from lanecontrol.lane.runner import LaneRunner
@@ -216,6 +218,8 @@ class Lane:
         self._recorder = self._make_recorder()
         stack.push_async_callback(self._closed_in_time, self._recorder.close)
         checkpoint = await self._ledger.load_checkpoint()
+        self._evidence = self._make_evidence()
+        stack.push_async_callback(self._closed_in_time, self._evidence.close)
         self._build(self._state_from(checkpoint))
         # The first input of a run, before any device can say a word: the lane must know that time has passed.
         self.runner.take("lane", Started(checkpoint is None, self._around.boot))
@@ -256,6 +260,18 @@ class Lane:
             limit_bytes=self.loaded.store.recorder_mib * 1024 * 1024,
             inline=self._around.inline_store,
             on_fault=lambda why: self._log.error("flight recorder", reason=why),
+        )
+
+    def _make_evidence(self) -> EvidenceStore:
+        return EvidenceStore(
+            self.loaded.store.path / "evidence",
+            self.loaded.evidence,
+            clock=self._around.clock,
+            stored=self._picture_stored,
+            trouble=self._pictures_in_trouble,
+            sealer=self._sealer,
+            inline=self._around.inline_store,
+            work=self._around.work,
         )
 
     def _state_from(self, checkpoint: bytes | None) -> LaneState:
@@ -302,18 +318,30 @@ class Lane:
 
     def _make_supervisors(self) -> dict[str, Supervisor]:
         around = self._around
+        backing = LaneBacking(
+            self.loaded.store.path / "spool", self._evidence.keep, self._settled, lambda: self.runner.losses
+        )
         opener = LinkOpener(
             around.memory, lambda device, way, data: self._recorder.wire(device, way, data, around.clock.now())
         )
         return {
             config.id: self._make_supervisor(
-                config, opener.for_device(config.id), self._emit, lambda: self.health.verdict().good
+                config,
+                opener.for_device(config.id),
+                self._emit,
+                lambda: self.health.verdict().good,
+                backing.of(config.id),
             )
             for config in self.loaded.devices
         }
 
     def _make_supervisor(
-        self, config: DeviceConfig, links: DeviceLinks, emit: Emit, healthy: Callable[[], bool]
+        self,
+        config: DeviceConfig,
+        links: DeviceLinks,
+        emit: Emit,
+        healthy: Callable[[], bool],
+        backing: Backing | None = None,
     ) -> Supervisor:
         return Supervisor(
             driver.load(config.kind)(config, links),
@@ -323,12 +351,26 @@ class Lane:
             hash_key=self.loaded.hash_key,
             healthy=healthy,
             traffic=links.traffic,
+            backing=backing,
         )
 
     # --- between the parts -------------------------------------------------------------------------------------------
 
     def _emit(self, source: str, event: Event) -> None:
         self.runner.take(source, event)
+
+    async def _settled(self) -> None:
+        """What devices have told so far is on disk, their pictures first: the ledger names them."""
+        await self._evidence.settled()
+        await self.runner.settled()
+
+    def _picture_stored(self, stored: EvidenceStored) -> None:
+        self._journal.write((stored,), self._around.clock.now(), None)
+
+    def _pictures_in_trouble(self, why: str) -> None:
+        if why:
+            self._log.error("pictures cannot be kept", reason=why)
+        self._emit("evidence", DeviceFault("pictures_not_kept", why or "pictures are kept", active=bool(why)))
 
     async def _perform(self, device: str, command: Command, timeout_s: float) -> Outcome:
         supervisor = self._supervisors.get(device)

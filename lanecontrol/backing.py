@@ -10,6 +10,8 @@ import hashlib
 import shutil
 import tempfile
 import weakref
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Final, Protocol
@@ -72,3 +74,46 @@ class Alone:
         folder = tempfile.mkdtemp(prefix="lanecontrol-")
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         return Path(folder)
+
+
+class LaneBacking:
+    """What stands behind the devices of one lane: its store of pictures, its barrier, and folders below `folder`."""
+
+    def __init__(
+        self,
+        folder: Path,
+        keep: Callable[[str, bytes, str], Awaitable[str]],
+        settled: Callable[[], Awaitable[None]],
+        losses: Callable[[], int],
+    ) -> None:
+        self._folder = folder
+        self._keep = keep
+        self._settled = settled
+        self._losses = losses
+
+    def of(self, device: str) -> Backing:
+        return _LaneDevice(self, device)
+
+
+class _LaneDevice:
+    def __init__(self, lane: LaneBacking, device: str) -> None:
+        self._lane = lane
+        self._device = device
+
+    async def keep(self, picture: bytes, media_type: str) -> str:
+        return await self._lane._keep(self._device, picture, media_type)
+
+    async def settled(self) -> None:
+        await self._lane._settled()
+
+    @property
+    def losses(self) -> int:
+        return self._lane._losses()
+
+    @cached_property
+    def spool(self) -> Path:
+        """Made on first use. Where that fails, so will writing into it, which its driver has to see to."""
+        folder = self._lane._folder / self._device
+        with suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return folder

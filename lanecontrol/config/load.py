@@ -19,13 +19,14 @@ from pydantic import BaseModel, ValidationError
 from lanecontrol import driver as drivers
 from lanecontrol.config.document import Items, Leaf, Table, Tree, find, leaves, plain, read
 from lanecontrol.config.lenient import as_far_as_right
-from lanecontrol.config.model import BrokerSection, LaneFile, StoreSection
+from lanecontrol.config.model import BrokerSection, EvidenceSection, LaneFile, StoreSection
 from lanecontrol.config.overlay import read_layers
 from lanecontrol.config.references import Device, Finding, check_devices, check_file, check_url
 from lanecontrol.config.secrets import find_secret, variable
 from lanecontrol.config.wording import close_to, problems_of
 from lanecontrol.driver import DeviceConfig
 from lanecontrol.errors import ConfigError, Problem
+from lanecontrol.evidence.files import EvidenceLimits
 from lanecontrol.lane import setup as lane
 from lanecontrol.port.transport import Broker
 
@@ -72,6 +73,7 @@ class Loaded:
     devices: tuple[DeviceConfig, ...]
     brokers: tuple[Broker, ...]
     store: Store
+    evidence: EvidenceLimits
     log: Log
     clock: ClockSettings
     hash_key: bytes
@@ -206,6 +208,7 @@ class _Loading:
             devices=devices,
             brokers=tuple(_broker(file, section) for section in file.brokers),
             store=_store(self.path.parent, file.store),
+            evidence=_evidence(file.evidence),
             log=Log(file.log.level, file.log.format),
             clock=ClockSettings(file.clock.scale, file.clock.anchor_utc_s),
             hash_key=_hash_key(file),
@@ -244,6 +247,15 @@ def _broker(file: LaneFile, section: BrokerSection) -> Broker:
 def _store(folder: Path, section: StoreSection) -> Store:
     keys = tuple(key.get_secret_value().encode() for key in section.keys)
     return Store(folder / section.path, section.recorder_mib, keys)
+
+
+def _evidence(section: EvidenceSection) -> EvidenceLimits:
+    return EvidenceLimits(
+        quota_bytes=int(section.quota_gib * 1024**3),
+        keep_s=section.keep_days * 86400.0,
+        least_s=section.least_hours * 3600.0,
+        spare_bytes=int(section.spare_gib * 1024**3),
+    )
 
 
 def _hash_key(file: LaneFile) -> bytes:

@@ -193,6 +193,19 @@ class StoreSection(Section):
     rotate, put a new one first and keep the old one until nothing of its time is left."""
 
 
+class EvidenceSection(Section):
+    """How many pictures are kept in the store's folder, and for how long."""
+
+    quota_gib: float = Field(default=20.0, gt=0, le=100_000)
+    """The most that pictures may take up. Above it the oldest go."""
+    keep_days: float = Field(default=35.0, gt=0, le=3660)
+    """Older pictures go."""
+    least_hours: float = Field(default=24.0, ge=0, le=87_840)
+    """Younger pictures stay, whatever the quota says; when only such are left, new ones are not taken."""
+    spare_gib: float = Field(default=1.0, ge=0, le=10_000)
+    """Nothing is kept when less would be left on the disk: the ledger needs it more."""
+
+
 class LogSection(Section):
     """What is logged, and how."""
 
@@ -242,6 +255,7 @@ class LaneFile(Section):
     """Times and bounds of the lane core. Change them only with a reason."""
     brokers: list[BrokerSection] = Field(min_length=1)
     store: StoreSection
+    evidence: EvidenceSection = EvidenceSection()
     log: LogSection = LogSection()
     privacy: PrivacySection = PrivacySection()
     clock: ClockSection = ClockSection()

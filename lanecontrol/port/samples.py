@@ -25,6 +25,7 @@ from lanecontrol.announcements import (
     DisposedBy,
     DispositionRecorded,
     EquipmentFault,
+    EvidenceStored,
     Finding,
     GateMoved,
     GateState,
@@ -61,6 +62,8 @@ from lanecontrol.port.topics import LaneAddress
 
 NOON_S = 1_767_974_400.0
 """2026-01-09T16:00:00Z."""
+
+PICTURE = "sha256:5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8"
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,3 +180,4 @@ def _announcements() -> Iterator[Announcement]:
         "poe/nogales/lane/07/cmd/open", "late: the deadline was 4.0 s ago", "M. Chen", Role.SUPERVISOR, at
     )
     yield InputsDropped(12, at + 120.0)
+    yield EvidenceStored(PICTURE, 48_213, "image/jpeg", "camera", at + 1.75)

@@ -89,6 +89,7 @@ CLASSES: dict[str, ClassPolicy] = {
     for policy in (
         ClassPolicy("passage", "a vehicle's way through the lane", False, Drop.NEVER),
         ClassPolicy("reading", "tags and plates as they are seen", False, Drop.OLDEST_FIRST),
+        ClassPolicy("evidence", "pictures that are on the lane's disk", False, Drop.OLDEST_FIRST),
         ClassPolicy("radiation", "one portal occupancy", False, Drop.NEVER),
         ClassPolicy("alarm", "an alarm raised, acknowledged, ended", True, Drop.NEVER),
         ClassPolicy("disposition", "an officer's decision", False, Drop.NEVER),
