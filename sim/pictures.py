@@ -6,12 +6,21 @@ pictures of no bytes. Never raises for any text.
 
 from __future__ import annotations
 
+import asyncio
 import random
+from functools import lru_cache
 from importlib.util import find_spec
+
+from sim.virtual_clock import VirtualLoop
 
 SIZES = {"plate": (240, 120), "vehicle": (480, 360), "frame": (640, 360)}
 """Width and height in pixels of each view; an unknown one is drawn like `frame`."""
-JPEG_QUALITY = 85
+KEPT = 64
+"""Pictures that are kept: a camera sends one of them several times. They are some 30 KB each."""
+PLATE_PART = {"vehicle": 0.3, "frame": 0.2}
+"""How wide the plate is in a view, as a part of the picture."""
+BADNESS = 0.5
+"""How much spoils a picture: a camera that is well set up, see `sim.plates.shot`."""
 
 
 def can_draw() -> bool:
@@ -19,28 +28,54 @@ def can_draw() -> bool:
     return find_spec("numpy") is not None and find_spec("cv2") is not None
 
 
+@lru_cache(maxsize=KEPT)
 def picture(text: str, jurisdiction: str, seed: int, view: str) -> bytes:
     """A JPEG of a vehicle with this plate as the camera sees it; empty where nothing can be drawn.
 
     `view` is `plate` (the plate alone), `vehicle` or `frame` (the whole scene). The same arguments give the same
-    bytes.
+    bytes. Takes some 20 ms of one core, so on a loop in real time ask `ahead` first.
     """
     if not can_draw():
         return b""
-    import cv2
-    import numpy as np
+    from sim.plates.formats import plate_of
+    from sim.plates.render import Vehicle, close_up, render
+    from sim.plates.shot import draw_shot
 
-    width, height = SIZES.get(view, SIZES["frame"])
-    noise = np.random.default_rng(random.Random(f"{seed}/{view}").getrandbits(64))
-    image = noise.integers(60, 90, (height, width, 3), dtype=np.uint8)
-    plate_width = width if view == "plate" else width // 4
-    plate_height = plate_width // 2
-    left, top = (width - plate_width) // 2, (height - plate_height) * 2 // 3
-    cv2.rectangle(image, (left, top), (left + plate_width, top + plate_height), (235, 235, 235), -1)
-    scale = plate_width / 170.0
-    for line, at, size in ((jurisdiction, 0.25, 0.5), (text, 0.75, 1.0)):
-        place = left + plate_width // 20, top + round(plate_height * at)
-        shown = line.encode("ascii", "replace").decode()[:16]
-        cv2.putText(image, shown, place, cv2.FONT_HERSHEY_SIMPLEX, size * scale, (40, 20, 20), max(1, round(2 * scale)))
-    done, encoded = cv2.imencode(".jpg", image, [int(cv2.IMWRITE_JPEG_QUALITY), JPEG_QUALITY])
-    return encoded.tobytes() if done else b""
+    # Vehicle and scene are the same in all views of one car; what is by chance about the shot is not.
+    vehicle = Vehicle.draw(random.Random(f"{seed}/vehicle"), plate_of(text, jurisdiction))
+    rng, size = random.Random(f"{seed}/{view}"), SIZES.get(view, SIZES["frame"])
+    if view == "plate":
+        return close_up(vehicle, size, rng)
+    plate_px = PLATE_PART.get(view, PLATE_PART["frame"]) * size[0]
+    return render(vehicle, draw_shot(rng, size=size, plate_px=plate_px, badness=BADNESS), rng).jpeg
+
+
+def scene(text: str, jurisdiction: str, seed: int, site: int, size: tuple[int, int], distance_m: float) -> bytes:
+    """A JPEG of the lane with a vehicle so far from where the camera is aimed at; without `text` an empty lane.
+
+    `seed` makes the vehicle and the light that it comes in, `site` what is behind it. Empty where nothing can be drawn.
+    """
+    if not can_draw():
+        return b""
+    from sim.plates.formats import plate_of
+    from sim.plates.render import Vehicle, render
+    from sim.plates.shot import draw_shot, from_afar
+
+    vehicle = Vehicle.draw(random.Random(f"{seed}/vehicle"), plate_of(text, jurisdiction)) if text else None
+    shot = draw_shot(random.Random(f"{seed}/light"), size=size, plate_px=AIMED_PART * size[0], badness=BADNESS)
+    grain = random.Random(f"{seed}/{distance_m:.2f}")
+    return render(vehicle, from_afar(shot, distance_m), grain, surroundings=site).jpeg
+
+
+AIMED_PART = 0.15
+"""How wide a plate is where the camera is aimed at, as a part of the picture."""
+
+
+async def ahead(text: str, jurisdiction: str, seed: int, view: str) -> None:
+    """Have `picture` ready without keeping the loop from its work: drawn in a thread, unless time is virtual.
+
+    On a virtual clock it is left to `picture`: nobody waits in real time, and threads would end in any order.
+    """
+    loop = asyncio.get_running_loop()
+    if not isinstance(loop, VirtualLoop):
+        await loop.run_in_executor(None, picture, text, jurisdiction, seed, view)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -75,6 +76,11 @@ def colour(text: str) -> Colour:
     return int(text[1:3], 16), int(text[3:5], 16), int(text[5:7], 16)
 
 
+def stretched(rows: NDArray[np.float32], width: int) -> Image:
+    """One column of colours, as wide as asked for."""
+    return np.asarray(cv2.resize(rows.astype(np.uint8), (width, rows.shape[0])), np.uint8)
+
+
 # --- the ground -------------------------------------------------------------------------------------------------------
 
 
@@ -87,7 +93,7 @@ def _ground(design: Design) -> Image:
         rows = rows * (1.0 - part) + np.array(colour(design.sky), np.float32) * part
     if design.foot:
         rows[int(0.86 * height) :] = colour(design.foot)
-    return np.repeat(rows.astype(np.uint8), width, axis=1)
+    return stretched(rows, width)
 
 
 def _graphic(image: Image, design: Design) -> None:
@@ -113,7 +119,10 @@ def _small_print(image: Image, design: Design) -> None:
     top, bottom = (design.name, design.slogan) if design.name_at == "top" else (design.slogan, design.name)
     height = image.shape[0]
     faces = {"block": 0.0, "serif": 0.0, "script": 0.25}
-    for text, row, size in ((top, 46, 44 if top is design.name else 26), (bottom, height - 26, 26 if bottom is design.slogan else 34)):
+    for text, row, size in (
+        (top, 46, 44 if top is design.name else 26),
+        (bottom, height - 26, 26 if bottom is design.slogan else 34),
+    ):
         slant = faces[design.name_face] if text is design.name else 0.0
         if text:
             ink = design.name_ink if text is design.name or not design.slogan_ink else design.slogan_ink
@@ -127,7 +136,7 @@ def _printed(image: Image, text: str, centre: tuple[float, float], size_px: int,
     matrix = np.array([[wide / mask.shape[1], -slant, centre[0] - wide / 2 + slant * size_px / 2],
                        [0.0, size_px / mask.shape[0], centre[1] - size_px / 2]], np.float64)  # fmt: skip
     alpha = cv2.warpAffine(mask, matrix, (image.shape[1], image.shape[0]), flags=cv2.INTER_AREA)
-    _blend(image, np.asarray(alpha, np.uint8), ink)
+    _ink(image, np.asarray(alpha, np.uint8), ink)
 
 
 def glyph_of_opencv(text: str, thickness: int) -> Image:
@@ -210,7 +219,7 @@ def _stroke(mask: Image, points: NDArray[np.float64], thick_px: int, ends: str) 
     if ends == "round":
         cv2.polylines(mask, [fixed], False, 255, thick_px, cv2.LINE_AA, SIXTEENTHS)
         return
-    for start, end in zip(points[:-1], points[1:], strict=True):
+    for start, end in pairwise(points):
         along = end - start
         length = float(np.hypot(*along))
         if length > 0.0:
@@ -246,15 +255,14 @@ def _emboss(image: Image, mask: Image, ink: Colour, look: Look) -> None:
         np.copyto(image, cv2.subtract(cv2.add(image, cv2.merge([lit] * 3)), cv2.merge([shaded] * 3)))
     ground = image[FACE_PX[1] // 2, 8]
     worn = _mixed(ink, (int(ground[0]), int(ground[1]), int(ground[2])), min(0.45, look.faded))
-    _blend(image, mask, worn)
+    _ink(image, mask, worn)
 
 
-def _blend(image: Image, mask: Image, over: Colour) -> None:
-    """One colour over the image, where and as much as the mask says."""
+def _ink(image: Image, mask: Image, over: Colour) -> None:
+    """One colour over the image, where the mask is more than half. Being seen smaller smooths the edges."""
     x, y, w, h = cv2.boundingRect(mask)
-    part = mask[y : y + h, x : x + w, None].astype(np.float32) / 255.0
     under = image[y : y + h, x : x + w]
-    np.copyto(under, (under * (1.0 - part) + np.array(over, np.float32) * part).astype(np.uint8))
+    np.copyto(under, np.array(over, np.uint8), where=mask[y : y + h, x : x + w, None] > 127)
 
 
 def _mixed(a: Colour, b: Colour, part: float) -> Colour:

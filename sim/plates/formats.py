@@ -112,9 +112,7 @@ def designs() -> tuple[Design, ...]:
     return tuple(Design.model_validate(entry) for entry in data["designs"])
 
 
-PLAIN = Design(
-    jurisdiction="", name="", ground="#f4f4f2", ink="#17181d", name_ink="#17181d", series=()
-)
+PLAIN = Design(jurisdiction="", name="", ground="#f4f4f2", ink="#17181d", name_ink="#17181d", series=())
 """For a jurisdiction that has no design of its own."""
 
 
@@ -190,7 +188,10 @@ def _text(rng: random.Random, series: Series) -> str:
 def _between(rng: random.Random, low: str, high: str) -> str:
     """Three letters from a range of them, both ends included."""
     base = len(LETTERS)
-    first, last = (sum(LETTERS.index(sign) * base**power for sign, power in zip(end, (2, 1, 0))) for end in (low, high))
+    first, last = (
+        sum(LETTERS.index(sign) * base**power for sign, power in zip(end, (2, 1, 0), strict=True))
+        for end in (low, high)
+    )
     number = rng.randint(first, last)
     return LETTERS[number // base**2] + LETTERS[number // base % base] + LETTERS[number % base]
 
