@@ -3,7 +3,8 @@
 Written from the LLRP definitions, never from our driver. It accepts one controlling client; a second one is told that
 the reader is taken and sent away. ROSpecs and settings outlive a connection, as in a reader that was not restarted;
 what happens while nobody is connected is kept only if a client asked for holding. No operation changes a tag; there is
-no RF survey. A ROSpec with an immediate start runs once when it is enabled.
+no RF survey. A ROSpec with an immediate start that ends by itself starts again (common clients count on it); one that
+was stopped does not.
 
 The world gives `TagAnswer` (reported when a ROSpec listens to that antenna) and `Contact` (a GPI, where one is wired).
 """

@@ -138,13 +138,19 @@ class Operations:
             self._end_run(ROSPEC_PREEMPTED, by=spec.id)
         self._states[spec.id] = State.ACTIVE
         self._owner.rospec_event(ROSPEC_STARTED, spec.id, 0)
-        self._run = Run(spec, self._aispec_ended, lambda: self._end_run_of(spec.id))
+        self._run = Run(spec, self._aispec_ended, lambda: self._ended_by_itself(spec))
         self._run.begin()
         return True
 
     def _aispec_ended(self, run: Run, index: int) -> None:
         self._owner.aispec_ended(run.spec.id, index)
         self._ripen_on(run.report, (1,))
+
+    def _ended_by_itself(self, spec: ROSpec) -> None:
+        """The start condition of an immediate start is always there: such a ROSpec goes round and round."""
+        self._end_run_of(spec.id)
+        if spec.start.kind == 1:
+            self._try_start(spec)
 
     def _end_run_of(self, spec_id: int) -> None:
         if self._run is not None and self._run.spec.id == spec_id:

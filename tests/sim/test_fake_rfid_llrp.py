@@ -126,6 +126,20 @@ async def test_an_immediate_start_trigger_starts_the_rospec_when_it_is_enabled()
 
 
 @virtual
+async def test_a_rospec_with_an_immediate_start_begins_again_when_it_ends_by_itself_until_it_is_stopped() -> None:
+    one_tag = tlv(185, struct.pack(">BBHHHI", 0, 0, 1, 0, 0, 0))
+    async with reader() as rfid:
+        spec = rospec(start=start_trigger(1), specs=(aispec((1,), 3, 0, one_tag),), report=report_spec(1, 0))
+        await rfid.begin(spec, start=False)
+        for _ in range(5):
+            rfid.tag()
+            assert len(await rfid.reports()) == 1
+        await rfid.do(23, 1)
+        rfid.tag()
+        assert await rfid.reports() == []
+
+
+@virtual
 async def test_disabling_an_active_rospec_succeeds_and_ends_it() -> None:
     async with reader() as rfid:
         await rfid.begin(rospec())
