@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from lanecontrol.errors import StorageError, StorageFatal, StorageUnavailable
 from lanecontrol.ledger.hands import Hands
-from lanecontrol.ledger.records import Position
+from lanecontrol.ledger.records import START, Position
 from lanecontrol.ledger.store import Group, Store
 
 
@@ -187,6 +187,7 @@ class Committer:
             delivered=list(self.marks),
             values=list(itertools.chain.from_iterable(part.values for part in parts)),
             erased=list(itertools.chain.from_iterable(part.erased for part in parts)),
+            forgotten=max((part.forgotten for part in parts), default=START),
         )
 
     def _landed(self, commit: asyncio.Future[None]) -> None:

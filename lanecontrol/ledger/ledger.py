@@ -186,6 +186,13 @@ class Ledger:
         """Erase the bodies of rows, for good; they count as delivered, and the chain still verifies."""
         return self._take(Group(erased=tuple(positions)))
 
+    def forget(self, through: Position) -> asyncio.Future[None]:
+        """Take the oldest rows out for good, up to a position: only delivered ones, and never the last.
+
+        The chain verifies on from there: its value at the last row taken out is kept.
+        """
+        return self._take(Group(forgotten=through))
+
     def _take(self, part: Group) -> asyncio.Future[None]:
         refusal = self._committer.refusal(part)
         if refusal is None:
@@ -270,6 +277,10 @@ class Ledger:
                 break
             after = batch[-1].position
         return check.verdict()
+
+    async def ask(self, question: Callable[Concatenate[Reader, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """What a question to the store's reader finds. Raises StorageUnavailable, StorageCorrupt."""
+        return await self._read(question, *args, **kwargs)
 
     async def status(self) -> Status:
         """Its condition now. Raises StorageUnavailable, StorageCorrupt."""

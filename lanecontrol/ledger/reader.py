@@ -128,6 +128,40 @@ class Reader:
     def last_position(self) -> Position:
         return Position(self._number("SELECT max(position) FROM entries"))
 
+    def last_row(self, through: Position) -> Row | None:
+        """The newest row up to a position."""
+        at = self._number("SELECT coalesce(max(position), 0) FROM entries WHERE position <= ?", through)
+        return next(iter(self.rows(Position(at - 1), 1)), None) if at else None
+
+    def last_position_before(self, utc_s: float, after: Position, limit: int) -> Position:
+        """How far from a position on, within `limit` positions, all rows are older than a moment."""
+        first = self._number("SELECT coalesce(min(position), 0) FROM entries WHERE position > ?", after)
+        until = first + limit - 1
+        young = self._select(
+            "SELECT position FROM entries WHERE position BETWEEN ? AND ? AND time_utc_s >= ? ORDER BY position LIMIT 1",
+            first,
+            until,
+            utc_s,
+        )
+        return Position(int(str(young[0][0])) - 1 if young else until)
+
+    def waiting_of(self, classes: Sequence[str], limit: int) -> list[Row]:
+        """The oldest undelivered rows of some classes."""
+        marks = ", ".join("?" * len(classes))
+        return self._rows(
+            self._select(
+                f"SELECT {_COLUMNS} FROM outbox JOIN entries USING (position) WHERE topic_class IN ({marks})"
+                " AND body IS NOT NULL ORDER BY position LIMIT ?",
+                *classes,
+                limit,
+            )
+        )
+
+    def used_bytes(self) -> int:
+        """What the rows take: pages of the main file that are not free."""
+        pages = self._number("PRAGMA page_count") - self._number("PRAGMA freelist_count")
+        return pages * database.PAGE_BYTES
+
     # --- values ------------------------------------------------------------------------------------------------------
 
     def values(self) -> dict[str, bytes]:

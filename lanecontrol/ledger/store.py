@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lanecontrol.errors import StorageCorrupt, StorageUnavailable
 from lanecontrol.ledger import chain, database
@@ -20,6 +20,9 @@ from lanecontrol.sealing import Sealer
 
 Checkpoint = bytes | Callable[[], bytes]
 """A lane's state, or what gives it: called once per group, on the writing thread, so it must be a pure function."""
+
+_PACK_ROWS = 10_000
+"""So many rows are closed up in one transaction at the most: some tenths of a second."""
 
 _INSERT = "INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
@@ -41,6 +44,8 @@ class Group:
     delivered: Sequence[Position] = ()
     values: Sequence[tuple[str, bytes]] = ()
     erased: Sequence[Position] = ()
+    forgotten: Position = START
+    """Rows up to here go, for good."""
 
     @property
     def size(self) -> int:
@@ -133,14 +138,18 @@ class Store:
             self._put_sealed(db, CHECKPOINT, state)
         for key, value in group.values:
             self._put_sealed(db, key, value)
-        for position in group.erased:
-            db.execute("UPDATE entries SET salt = NULL, body = NULL WHERE position = ?", (position,))
+        if group.erased:
+            _erase(db, group.erased)
         through = self.delivered_through
         if gone := [(at,) for at in (*group.delivered, *group.erased)]:
             undelivered -= db.executemany("DELETE FROM outbox WHERE position = ?", gone).rowcount
             through = Reader(db).delivered_through()
             put_value(db, DELIVERED_THROUGH, b"%d" % through)
+        if group.forgotten:
+            _forget(db, group.forgotten)
         db.execute("COMMIT")
+        if group.forgotten:
+            db.executescript("PRAGMA incremental_vacuum")  # gives the pages back; `execute` would stop at the first
         if group.erased:
             db.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # the log still has what was erased
         return head, through, undelivered
@@ -175,6 +184,39 @@ class Store:
         """Let go of the file; what is committed stays."""
         self._disconnect()
         self._witness.close()
+
+
+def _erase(db: sqlite3.Connection, positions: Sequence[Position]) -> None:
+    """Take salt and body out of rows, and close them up: pages of which a part is empty are not used again.
+
+    Raises sqlite3.Error.
+    """
+    for position in positions:
+        db.execute("UPDATE entries SET salt = NULL, body = NULL WHERE position = ?", (position,))
+    span = min(positions), max(positions)
+    if span[1] - span[0] < _PACK_ROWS:
+        rows = db.execute("SELECT * FROM entries WHERE position BETWEEN ? AND ?", span).fetchall()
+        db.execute("DELETE FROM entries WHERE position BETWEEN ? AND ?", span)
+        db.executemany(_INSERT, rows)
+
+
+def _forget(db: sqlite3.Connection, through: Position) -> None:
+    """Take out the oldest rows, all delivered, never the last one; the chain then starts where they end.
+
+    Raises sqlite3.Error, StorageCorrupt.
+    """
+    reader = Reader(db)
+    last = reader.last_row(min(through, reader.delivered_through(), Position(reader.last_position() - 1)))
+    if last is None:
+        return
+    for epoch in reader.epochs():
+        if epoch.number < last.epoch:
+            db.execute("DELETE FROM meta WHERE key = ?", (epoch.key,))
+            db.execute("DELETE FROM losses WHERE epoch = ?", (epoch.number,))
+        elif epoch.number == last.epoch:
+            put_epoch(db, replace(epoch, anchor_seq=last.seq, anchor_link=last.link))
+    db.execute("DELETE FROM losses WHERE epoch = ? AND last_seq <= ?", (last.epoch, last.seq))
+    db.execute("DELETE FROM entries WHERE position <= ?", (last.position,))
 
 
 def _row_after(head: Head, salted: Salted) -> Row:
