@@ -7,15 +7,22 @@ never send a byte, decide on an alarm, or treat a quiet portal as a clean one.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, ClassVar, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from drivers.rpm_rapiscan_codec import NAMED_EXTRAS, LineCodec, PortalEvent, read_line, without_stamp
+from drivers import rpm_rapiscan_setup as setup
+from drivers import rpm_rapiscan_stored as stored
+from drivers.rpm_rapiscan_codec import LineCodec, PortalEvent
+from drivers.rpm_rapiscan_daily import DailyFile, Form
 from lanecontrol.driver import DeviceConfig, Driver, Reporter, Traits
 from lanecontrol.errors import LinkLost
 from lanecontrol.events import (
+    DeviceFault,
     GammaBackground,
     GammaCounts,
     Identity,
@@ -29,6 +36,9 @@ from lanecontrol.events import (
 )
 from lanecontrol.framing import Doubt
 
+_DISK_S = 2.0
+"""How long the small file with the setup may take; without it, a change over a restart of ours goes unnoticed."""
+
 
 class RapiscanConfig(DeviceConfig):
     """A radiation portal with the Rapiscan line protocol."""
@@ -36,6 +46,44 @@ class RapiscanConfig(DeviceConfig):
     kind: Literal["rpm.rapiscan"] = "rpm.rapiscan"
     silence_timeout_s: float = Field(default=12.0, gt=0, le=600)
     """Without a good line for so long the link counts as lost. A vacant portal sends a block every 5 s."""
+    approved_setup: dict[str, int | float | str] = {}
+    """The portal's setup as it was approved, field by field (`n_sigma: 4.0`); what differs is a fault. Quote masks."""
+    daily_file: Path | None = None
+    """A folder, with its full path, for a file a day with every line as it came; without it, none is written."""
+    daily_file_zone: str = ""
+    """Time zone of the port for the daily file, such as `America/Tijuana`; without it, that of the machine."""
+    daily_file_stamp: Literal["full", "time"] = "full"
+    """`full` is `2016-05-31 09:30:00.899 -07`, `time` is `09-30-00.899`."""
+
+    @field_validator("approved_setup")
+    @classmethod
+    def _fields_are_known(cls, value: dict[str, int | float | str]) -> dict[str, int | float | str]:
+        return setup.approved(value)
+
+    @field_validator("daily_file")
+    @classmethod
+    def _folder_is_a_full_path(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.is_absolute():
+            raise ValueError("the folder of the daily file needs its full path")
+        return value
+
+    @field_validator("daily_file_zone")
+    @classmethod
+    def _zone_is_known(cls, value: str) -> str:
+        try:
+            if value:
+                ZoneInfo(value)
+        except (ZoneInfoNotFoundError, OSError) as error:
+            raise ValueError(f"no time zone {value!r} on this machine") from error
+        return value
+
+    @property
+    def daily_form(self) -> Form | None:
+        """How the daily file is written, if it is."""
+        if self.daily_file is None:
+            return None
+        zone = ZoneInfo(self.daily_file_zone) if self.daily_file_zone else None
+        return Form(self.daily_file, self.id, zone, short=self.daily_file_stamp == "time")
 
 
 class RapiscanPortal(Driver):
@@ -54,113 +102,110 @@ class RapiscanPortal(Driver):
             PortalTamper,
             PortalSetup,
             PortalExtra,
+            DeviceFault,
         }
     )
     traits: ClassVar[Traits] = Traits(has_handshake=False, speaks_unasked=True, silence_s=12.0)
 
+    def __init__(self, config: Any, links: Any) -> None:
+        super().__init__(config, links)
+        self._watch = setup.SetupWatch(self.config.approved_setup)
+
     async def session(self, out: Reporter) -> None:
+        form = self.config.daily_form
+        daily = DailyFile(form) if form is not None else None
+        session = _Session(out, self._watch, daily)
+        try:
+            if self.config.approved_setup:
+                await session.remember()
+            await self._listen(session, out)
+        finally:
+            if daily is not None:
+                await daily.close()
+
+    async def _listen(self, session: _Session, out: Reporter) -> None:
         codec, patience_s = LineCodec(), self.config.silence_timeout_s
         async with self.links.open(self.config.url, timeout_s=self.config.connect_timeout_s) as link:
-            online = False
             try:
                 async with asyncio.timeout(patience_s) as silence:
                     while True:
-                        heard, online = _tell(codec.feed(await link.read()), online, out)
-                        if heard:
+                        data = await link.read()
+                        if await session.take(data, codec.feed(data)):
                             silence.reschedule(out.clock.now().mono_s + patience_s)
             except TimeoutError:
                 raise LinkLost("read", f"no good line for {patience_s:g} s") from None
 
     @classmethod
     def decode(cls, raw: bytes, settings: dict[str, str]) -> Iterator[PortalEvent]:
-        """The events of stored lines, with or without the recorder's time stamps. Malformed lines are left out."""
-        return (event for event in _stored_events(raw) if event is not None)
+        """The events of stored lines, with or without the recorder's time stamps. Malformed lines are left out.
+
+        Raises ValueError for settings that make no sense.
+        """
+        stored.ways(settings)
+        return (event for event in stored.stored_events(raw) if event is not None)
 
     @classmethod
     def summarise(cls, raw: bytes, settings: dict[str, str]) -> dict[str, Any]:
-        """Lines, those neither understood nor known by name, and occupancies with and without the portal's alarms."""
-        tally = _Tally()
-        for event in _stored_events(raw):
-            tally.add(event)
-        return tally.result()
+        """Lines, those neither understood nor known by name, occupancies with and without the portal's alarms, and
+        how often its decisions are those of its counts.
+
+        Settings are `n_sigma`, `intervals` and `algorithms`, until a setup line says otherwise. Raises ValueError.
+        """
+        return stored.summary(raw, settings)
 
 
-def _tell(items: list[PortalEvent | Doubt], online: bool, out: Reporter) -> tuple[bool, bool]:
-    """Pass on what was read; answers whether a good line was among it, and whether the device is online now."""
-    heard = False
-    for item in items:
+class _Session:
+    """Passes on what one connection brings."""
+
+    def __init__(self, out: Reporter, watch: setup.SetupWatch, daily: DailyFile | None) -> None:
+        self._out, self._watch, self._daily = out, watch, daily
+        self._online = False
+
+    async def take(self, data: bytes, items: Sequence[PortalEvent | Doubt]) -> bool:
+        """Whether a good line was among them."""
+        if self._daily is not None:
+            self._daily.take(data, self._out.clock.now().utc_s)
+        told_setup = any(isinstance(item, PortalSetup) for item in items)
+        if told_setup:
+            await self.remember()
+        heard = sum([self._tell(item) for item in items])
+        if told_setup and self._watch.unsaved:
+            await self._keep()
+        if self._daily is not None and self._online:
+            self._report(self._watch.trouble("daily_file", self._daily.trouble))
+        return heard > 0
+
+    def _tell(self, item: PortalEvent | Doubt) -> bool:
         if isinstance(item, Doubt):
-            out.doubt(item.raw, item.why)
-            continue
-        if not online:
-            out.online(Identity())
-            online = True
-        heard = True
-        out.report(item)
-        if isinstance(item, PortalSetup) and item.tag == "SG3":
-            out.online(Identity(firmware=item.fields[4]))
-    return heard, online
-
-
-# --- stored captures -------------------------------------------------------------------------------------------------
-
-
-def _stored_events(raw: bytes) -> Iterator[PortalEvent | None]:
-    """One item per stored line; None where it is malformed."""
-    lines = raw.decode("latin-1").split("\n")
-    if not lines[-1]:
-        lines.pop()
-    for line in lines:
-        yield read_line(without_stamp(line.rstrip("\r")))
-
-
-class _Tally:
-    """Counts over a recording. An occupancy ends at its GX, or, where that line was lost, at the next background.
-
-    Counts that trail behind a GX without another one following are no occupancy of their own unless gamma counts are
-    among them: last lines come in any order.
-    """
-
-    def __init__(self) -> None:
-        self._lines = self._unknown = 0
-        self._occupancies = self._gamma_alarms = self._neutron_alarms = 0
-        self._gamma_seen = self._gamma_alarm = self._neutron_alarm = False
-
-    def add(self, event: PortalEvent | None) -> None:
-        self._lines += 1
-        match event:
-            case None:
-                self._unknown += 1
-            case PortalExtra(tag=tag):
-                self._unknown += tag not in NAMED_EXTRAS
-            case GammaCounts(alarm=alarm):
-                self._gamma_seen = True
-                self._gamma_alarm |= alarm
-            case NeutronCounts(alarm=alarm):
-                self._neutron_alarm |= alarm
+            self._out.doubt(item.raw, item.why)
+            return False
+        if not self._online:
+            self._online = True
+            self._out.online(Identity())
+            self._report(self._watch.remembered())
+        self._out.report(item)
+        match item:
+            case PortalSetup(tag, fields):
+                if tag == "SG3":
+                    self._out.online(Identity(firmware=fields[4]))
+                self._report(self._watch.setup(item))
             case OccupancyEnded():
-                self._close()
-            case GammaBackground():
-                self._close_forgotten()
-            case _:
-                pass
+                self._report(self._watch.end(item))
+        return True
 
-    def result(self) -> dict[str, Any]:
-        self._close_forgotten()
-        return {
-            "lines": self._lines,
-            "unknown_lines": self._unknown,
-            "occupancies": self._occupancies,
-            "gamma_alarms": self._gamma_alarms,
-            "neutron_alarms": self._neutron_alarms,
-        }
+    def _report(self, faults: list[DeviceFault]) -> None:
+        for fault in faults:
+            self._out.report(fault)
 
-    def _close_forgotten(self) -> None:
-        if self._gamma_seen or self._neutron_alarm:
-            self._close()
+    async def remember(self) -> None:
+        """Look once for the setup that was told last."""
+        if self._watch.loaded:
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_DISK_S):
+                await asyncio.to_thread(self._watch.load, self._out.spool)
 
-    def _close(self) -> None:
-        self._occupancies += 1
-        self._gamma_alarms += self._gamma_alarm
-        self._neutron_alarms += self._neutron_alarm
-        self._gamma_seen = self._gamma_alarm = self._neutron_alarm = False
+    async def _keep(self) -> None:
+        with suppress(TimeoutError, OSError):
+            async with asyncio.timeout(_DISK_S):
+                await asyncio.to_thread(self._watch.save, self._out.spool)

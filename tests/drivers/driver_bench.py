@@ -6,8 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from lanecontrol.backing import Alone
 from lanecontrol.clock import AnchoredClock
 from lanecontrol.driver import Driver
 from lanecontrol.events import Identity
@@ -26,6 +28,7 @@ class Notebook:
     events: list[Any] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
     doubts: list[tuple[bytes, str]] = field(default_factory=list)
+    backing: Alone = field(default_factory=Alone)
 
     def online(self, identity: Identity) -> None:
         self.identities.append(identity)
@@ -38,6 +41,16 @@ class Notebook:
     def doubt(self, raw: bytes, why: str) -> None:
         assert why
         self.doubts.append((raw, why))
+
+    async def keep(self, picture: bytes, media_type: str) -> str:
+        return await self.backing.keep(picture, media_type)
+
+    async def settled(self) -> None:
+        await self.backing.settled()
+
+    @property
+    def spool(self) -> Path:
+        return self.backing.spool
 
     def of(self, *kinds: type) -> list[Any]:
         return [event for event in self.events if isinstance(event, kinds)]
