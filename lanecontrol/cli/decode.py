@@ -52,7 +52,12 @@ def _show_summary(counts: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         output.json_line(counts)
     else:
-        output.pairs(counts)
+        output.pairs({name: _in_words(value) for name, value in counts.items()})
+
+
+def _in_words(value: Any) -> Any:
+    """`agree 1397, disagree 2` for counts that belong together."""
+    return ", ".join(f"{name} {part}" for name, part in value.items()) if isinstance(value, dict) else value
 
 
 def _show_events(events: Iterable[Any], *, as_json: bool) -> None:

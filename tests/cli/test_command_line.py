@@ -228,7 +228,15 @@ def test_decode_gives_words_without_json(capture: str, capsys: Captured) -> None
 def test_decode_summary_counts_what_was_not_understood(capture: str, capsys: Captured) -> None:
     assert main(["decode", "rpm.rapiscan", capture, "--summary", "--json"]) == 0
     (counts,) = lines(capsys.readouterr().out)
-    assert counts == {"lines": 3, "unknown_lines": 1, "occupancies": 0, "gamma_alarms": 0, "neutron_alarms": 0}
+    assert counts == {
+        "lines": 3,
+        "unknown_lines": 1,
+        "occupancies": 0,
+        "gamma_alarms": 0,
+        "neutron_alarms": 0,
+        "gamma_decisions": {"agree": 0, "disagree": 0},
+        "neutron_statistics": {"agree": 0, "disagree": 0},
+    }
 
 
 def test_decode_of_an_unknown_kind_or_a_missing_file_is_told(capture: str, capsys: Captured) -> None:
@@ -247,6 +255,19 @@ def test_every_line_of_the_recorded_portal_is_understood_or_named(
     assert main(["decode", "rpm.rapiscan", str(file), "--summary", "--json"]) == 0
     (counts,) = lines(capsys.readouterr().out)
     assert (counts["unknown_lines"], counts["occupancies"], counts["gamma_alarms"]) == (0, 25, gamma_alarms)
+
+
+@pytest.mark.data
+def test_a_threshold_is_given_to_the_decoding_as_a_setting(shared_data: Path, capsys: Captured) -> None:
+    file = str(shared_data / "rpm" / "eyamamoto_S2-C3-NORM2.csv")
+    found = []
+    for n_sigma in ("4.0", "4.02"):
+        assert main(["decode", "rpm.rapiscan", file, "--set", f"n_sigma={n_sigma}", "--summary", "--json"]) == 0
+        (counts,) = lines(capsys.readouterr().out)
+        found.append(counts["gamma_decisions"])
+    assert found == [{"agree": 1397, "disagree": 2}, {"agree": 1399, "disagree": 0}]
+    assert main(["decode", "rpm.rapiscan", file, "--set", "n_sigma=high"]) == 2
+    assert "n_sigma is a number" in capsys.readouterr().err
 
 
 def test_a_setting_that_is_no_pair_is_wrong_usage(capture: str) -> None:
