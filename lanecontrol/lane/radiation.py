@@ -164,7 +164,7 @@ def _occupied(t: Turn, index: int) -> PortalState:
 
 def _candidates(t: Turn, site: Portal) -> tuple[str, ...]:
     """Whose occupancy this is: a new passage before the first loop, else whoever is in the portal's zone."""
-    if t.plan.births_at_portal:
+    if tracking.sees_first(t, site.zone):
         return (tracking.seen_at_portal(t, site.zone),)
     place = t.plan.stations.index(site.zone) if site.zone in t.plan.stations else t.plan.booth
     return tracking.in_zone(t, place)

@@ -67,6 +67,11 @@ def seen_at_portal(t: Turn, zone: str, *, since_s: float | None = None) -> str:
     return passage.id
 
 
+def sees_first(t: Turn, zone: str) -> bool:
+    """Vehicles are first seen by a portal in this zone: the first portal's, where that stands before the first loop."""
+    return t.plan.births_at_portal and zone == t.setup.portals[0].zone
+
+
 def in_zone(t: Turn, place: int) -> tuple[str, ...]:
     """The passages that cover this station now; for portals that stand beside a loop."""
     return tuple(p.id for p in t.live() if p.tail <= place <= p.head)
@@ -324,9 +329,9 @@ def _note_departure_from_portal(t: Turn, passage: Passage) -> None:
 
 def _measure_with_last(t: Turn, passage: Passage) -> None:
     """A vehicle found at a loop went through the portal together with another one, if it was measured at all."""
-    if not t.plan.births_at_portal:
-        return
     for index, portal in enumerate(t.radiation):
+        if not sees_first(t, t.setup.portals[index].zone):
+            continue
         reach_s = t.plan.portal_to_loop_m / FASTEST_MPS
         occupancy, counting, past = portal.occupancy, portal.counting, portal.past
         if occupancy is not None and counting is not None and t.now_s - occupancy.started_s >= reach_s:

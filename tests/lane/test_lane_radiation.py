@@ -18,6 +18,8 @@ from lanecontrol.announcements import (
 )
 from lanecontrol.commands import DONE, Acknowledge, Actor, Disposition, Role
 from lanecontrol.events import (
+    DeviceChanged,
+    DeviceState,
     GammaBackground,
     GammaCounts,
     Level,
@@ -66,6 +68,25 @@ def test_sigma_follows_the_recorded_vectors(
     lane.give("rpm1", OccupancyEnded(1))
     assert occupancy(lane).gamma_max_sigma == pytest.approx(sigma, abs=1e-4)
     assert occupancy(lane).gamma_max_group == group
+
+
+def test_a_further_portal_at_the_exit_measures_the_vehicle_that_is_there_and_brings_no_new_one() -> None:
+    lane = LaneBench(setup(portals=(Portal("rpm1", "portal"), Portal("rpm2", "exit")))).started()
+    lane.give("rpm2", DeviceChanged(DeviceState.ONLINE, "connected"))
+    lane.arrives(1)
+    lane.releases()
+    lane.wait(1.0)
+    lane.loop("exit", True)
+    lane.wait(0.3)
+    lane.give("rpm2", GammaCounts((900, 900, 900, 900), True))
+    assert [alarm.passages for alarm in lane.told(AlarmRaised)] == [("07-000001",)]
+    lane.give("rpm2", OccupancyEnded(1))
+    assert (occupancy(lane).portal, occupancy(lane).passages) == ("rpm2", ("07-000001",))
+    lane.loop("booth", False)
+    lane.loop("exit", False)
+    lane.wait(5.0)
+    (closed,) = lane.closed
+    assert [row.gamma_alarm for row in closed.occupancies] == [False, True]
 
 
 def test_no_sigma_is_worked_out_before_a_full_window(lane: LaneBench) -> None:
