@@ -51,6 +51,19 @@ class PlateGone:
 
 
 @dataclass(frozen=True, slots=True)
+class InView:
+    """What stands before a camera that only takes pictures, from now on: `text` is empty for nothing.
+
+    `distance_m` is from where the camera is aimed, positive further away. `look` is the seed of the vehicle's looks.
+    """
+
+    text: str
+    jurisdiction: str
+    distance_m: float
+    look: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Vacant:
     """The portal's vacant block: running means, counts per second, per gamma panel and neutron channel."""
 
@@ -101,6 +114,7 @@ Reading = (
     | TagAnswer
     | PlateView
     | PlateGone
+    | InView
     | Vacant
     | GammaInterval
     | NeutronSecond

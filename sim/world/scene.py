@@ -92,6 +92,9 @@ class CameraSite(Part):
     """Which plate it sees."""
     sight_m: float = Field(default=6.0, gt=0)
     """How far behind `at_m` it loses sight of a plate."""
+    pictures_from_m: float | None = Field(default=None, gt=0)
+    """For a camera that only takes pictures: from this far before `at_m` on (front plates; behind it, rear plates)
+    a vehicle is in them. Without, there are no pictures of the lane."""
 
 
 class SignalSite(Part):

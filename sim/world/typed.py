@@ -26,6 +26,7 @@ from lanecontrol.identifier import Identifier
 from sim.readings import (
     Contact,
     GammaInterval,
+    InView,
     NeutronSecond,
     OccupancyOver,
     PlateGone,
@@ -61,6 +62,8 @@ def _events(reading: Reading) -> tuple[DeviceReport, ...]:
             return (_plate(reading),)
         case PlateGone(car):
             return (PlateTrackEnded(car),)
+        case InView():
+            return ()  # a picture: reading it takes a driver
         case Vacant(gamma_cps, neutron_cps):
             exact = tuple(round(cps, 8) for cps in neutron_cps)
             return (NeutronBackground(exact, exact=True), GammaBackground(tuple(round(cps) for cps in gamma_cps)))

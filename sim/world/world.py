@@ -21,6 +21,7 @@ from sim.world.scenario import LoopTrouble, Scenario
 from sim.world.scene import Scene
 from sim.world.traffic import Departure, Traffic, Vehicle
 from sim.world.truth import Fate, Truth, VehicleTruth, Whereabouts
+from sim.world.views import ViewSensor
 
 STEP_S = 0.1
 """Longer advances are cut into steps of at most this."""
@@ -68,6 +69,11 @@ class World:
                 streams.of(f"camera/{number}/{site.device}/looks"),
             )
             for number, site in enumerate(scene.cameras)
+        ]
+        self._views = [
+            ViewSensor(site, streams.of(f"camera/{number}/{site.device}/views"))
+            for number, site in enumerate(scene.cameras)
+            if site.pictures_from_m is not None
         ]
         self._contacts: dict[tuple[str, str], bool] = {}
         self._began = False
@@ -146,6 +152,8 @@ class World:
             sensed += [Sensed(portal.site.device, reading) for reading in portal.step(vehicles, self.now_s)]
         for camera in self._cameras:
             sensed += [Sensed(camera.site.device, view) for view in camera.step(vehicles)]
+        for camera_view in self._views:
+            sensed += [Sensed(camera_view.site.device, view) for view in camera_view.step(vehicles)]
         for antenna in self._antennas:
             if self.now_s >= antenna.round_due_s:
                 sensed += [Sensed(antenna.site.device, answer) for answer in antenna.step(vehicles, self.now_s)]
