@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from sim.rfid_llrp_specs import Bounds, Children, within
-from sim.rfid_llrp_tags import Sighting, epc_bank
+from sim.rfid_llrp_tags import Sighting, memory_bank
 from sim.rfid_llrp_wire import Code, Fields, P, Param, inside, parameters, tlv, u8, u16
 
 
@@ -179,17 +179,13 @@ def access(spec: AccessSpec, rospec: int, sighting: Sighting) -> bytes | None:
 
 
 def _fits(pattern: Pattern, sighting: Sighting) -> bool:
-    bank = _bank(pattern.bank, sighting)
+    bank = memory_bank(pattern.bank, sighting)
     bits = f"{int.from_bytes(bank, 'big'):0{8 * len(bank)}b}" if bank else ""
     part = bits[pattern.pointer : pattern.pointer + len(pattern.mask)]
     same = len(part) == len(pattern.mask) and all(
         bit == wanted for bit, care, wanted in zip(part, pattern.mask, pattern.data, strict=True) if care == "1"
     )
     return same == pattern.match or not pattern.mask
-
-
-def _bank(number: int, sighting: Sighting) -> bytes:
-    return {1: epc_bank(sighting.epc), 2: sighting.tid}.get(number, b"")
 
 
 def _result(operation: Operation, sighting: Sighting) -> bytes:
@@ -209,7 +205,7 @@ def _result(operation: Operation, sighting: Sighting) -> bytes:
 
 
 def _read_words(read: Read, sighting: Sighting) -> bytes:
-    bank = _bank(read.bank, sighting)
+    bank = memory_bank(read.bank, sighting)
     if not bank:
         return _read_result(ReadResult.NO_RESPONSE_FROM_TAG, read.op_id)
     words = bank[2 * read.word : 2 * (read.word + read.words) if read.words else None]

@@ -12,8 +12,9 @@ from enum import IntEnum
 from typing import Protocol
 
 from sim.rfid_llrp_access import AccessSpec, access
+from sim.rfid_llrp_filters import selects
 from sim.rfid_llrp_specs import Antennas, GpiTrigger, ReportSpec, ROSpec
-from sim.rfid_llrp_tags import Basket, Entry, Sighting
+from sim.rfid_llrp_tags import Basket, Entry, Sighting, memory_bank
 from sim.rfid_llrp_wire import Code, Refused
 
 ROSPEC_STARTED, ROSPEC_ENDED, ROSPEC_PREEMPTED = 0, 1, 2
@@ -175,6 +176,8 @@ class Operations:
         """A tag answered. Nothing comes of it unless a ROSpec runs that listens to this antenna."""
         run = self._run
         if run is None or run.antennas is None or not run.antennas.cover(sighting.antenna):
+            return
+        if not selects(run.antennas.filters, sighting.antenna, lambda number: memory_bank(number, sighting)):
             return
         report = run.report = run.spec.report or default
         entry = Entry(

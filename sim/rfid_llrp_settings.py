@@ -10,6 +10,7 @@ from pydantic import Field
 
 from sim.fake import FakeConfig
 from sim.rfid_llrp_access import read_access_report_spec
+from sim.rfid_llrp_filters import MAX_FILTERS
 from sim.rfid_llrp_specs import Bounds, Content, ReportSpec, read_report_spec
 from sim.rfid_llrp_wire import (
     V1_0_1,
@@ -144,7 +145,7 @@ def _regulatory(config: ReaderConfig) -> bytes:
 
 
 def _air_protocol(config: ReaderConfig) -> bytes:
-    return tlv(P.C1G2_CAPABILITIES, u8(0), u16(2))
+    return tlv(P.C1G2_CAPABILITIES, u8(0), u16(MAX_FILTERS))
 
 
 # --- configuration ---------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from sim.rfid_llrp_filters import Filter, read_filters
 from sim.rfid_llrp_wire import Code, Fields, P, Param, Refused, inside, parameters
 
 
@@ -54,11 +55,12 @@ class TagObservation:
 
 @dataclass(frozen=True, slots=True)
 class Antennas:
-    """An AISpec: which antennas listen (0 among them: all), until when, under which inventory parameters."""
+    """An AISpec: which antennas listen (0 among them: all), until when, under which inventory parameters, to whom."""
 
     numbers: tuple[int, ...]
     stop: StopTrigger
     inventory_id: int
+    filters: tuple[Filter, ...] = ()
 
     def cover(self, antenna: int) -> bool:
         return 0 in self.numbers or antenna in self.numbers
@@ -233,7 +235,8 @@ def _antennas(param: Param, bounds: Bounds) -> Antennas:
     inventory += [Fields(each.body, P.INVENTORY_PARAMETER_SPEC) for each in children.many(P.INVENTORY_PARAMETER_SPEC)]
     children.end()
     ids = [_inventory_id(each) for each in inventory]
-    return Antennas(numbers, stop, ids[0])
+    configurations = [each for each in inventory[0].rest() if each.type == P.ANTENNA_CONFIGURATION]
+    return Antennas(numbers, stop, ids[0], read_filters(configurations))
 
 
 def _inventory_id(fields: Fields) -> int:

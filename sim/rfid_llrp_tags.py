@@ -121,6 +121,11 @@ def epc_bank(epc: bytes) -> bytes:
     return u16(binascii.crc_hqx(stored, 0xFFFF) ^ 0xFFFF) + stored
 
 
+def memory_bank(number: int, sighting: Sighting) -> bytes:
+    """Bank 1 EPC or 2 TID of a tag; tags here have nothing in the others that a reader gets at."""
+    return {1: epc_bank(sighting.epc), 2: sighting.tid}.get(number, b"")
+
+
 def report(entries: Iterable[Entry], utc_clock: bool) -> bytes:
     """Body of RO_ACCESS_REPORT."""
     return b"".join(entry.encode(utc_clock) for entry in entries)

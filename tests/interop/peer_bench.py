@@ -11,7 +11,7 @@ import asyncio
 import json
 import os
 import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -186,8 +186,5 @@ async def world_reader(*, driving: bool = True, **config: Any) -> AsyncIterator[
 async def until(condition: Callable[[], bool]) -> None:
     """Wait for something that nothing tells about."""
     async with asyncio.timeout(DEADLINE_S):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - the world has nothing to wait on
             await asyncio.sleep(0.01)
-
-
-Scene = Callable[[], Awaitable[None]]
