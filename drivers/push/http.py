@@ -60,7 +60,8 @@ class HttpConnection:
     def __init__(self, door: Door, *, banned: bool = False) -> None:
         self._door = door
         self._banned = banned
-        self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=HEADER_LIMIT)
+        self._h11 = _fresh()
+        self._head = b""
         self._request: h11.Request | None = None
         self._chunks: list[bytes] = []
         self._refusal: Rejected | None = None
@@ -74,9 +75,10 @@ class HttpConnection:
     def feed(self, data: bytes) -> None:
         """Bytes from the client. Empty lines before a request are ignored, as RFC 9112 asks for."""
         if not self.busy:
-            data = data.lstrip(b"\r\n")
+            data, self._head = data.lstrip(b"\r\n"), b""
         if data:
             self.busy = True
+            self._head += data[: DOUBT_LIMIT - len(self._head)]
             self._h11.receive_data(data)
 
     def to_send(self) -> bytes:
@@ -163,11 +165,10 @@ class HttpConnection:
         return Posted(body, _header(self._request, b"content-type").decode("latin-1"))
 
     def _broken(self, error: h11.RemoteProtocolError) -> Rejected:
-        raw = self._h11.trailing_data[0][:DOUBT_LIMIT]
         status = error.error_status_hint
         self._respond(status, close=True)
         # The text of the error may quote what was sent.
-        return Rejected(status, "not HTTP as RFC 9112 has it", raw)
+        return Rejected(status, "not HTTP as RFC 9112 has it", self._head)
 
     # --- the answer --------------------------------------------------------------------------------------------------
 
@@ -181,11 +182,16 @@ class HttpConnection:
         if close or self._h11.our_state is not h11.DONE or self._h11.their_state is not h11.DONE:
             self.closing = True
         else:
-            self._h11.start_next_cycle()
-            self.busy = bool(self._h11.trailing_data[0])
+            rest, _ = self._h11.trailing_data
+            self._h11 = _fresh()  # rather than its next cycle, which takes no empty line before a request
+            self.feed(rest)
 
     def _send(self, event: h11.InformationalResponse | h11.Response | h11.EndOfMessage) -> None:
         self._out += self._h11.send(event) or b""
+
+
+def _fresh() -> h11.Connection:
+    return h11.Connection(h11.SERVER, max_incomplete_event_size=HEADER_LIMIT)
 
 
 def _headers(status: int, close: bool) -> list[tuple[bytes, bytes]]:
