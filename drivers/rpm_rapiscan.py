@@ -73,7 +73,7 @@ class RapiscanConfig(DeviceConfig):
         try:
             if value:
                 ZoneInfo(value)
-        except (ZoneInfoNotFoundError, OSError) as error:
+        except (ZoneInfoNotFoundError, OSError, ValueError) as error:
             raise ValueError(f"no time zone {value!r} on this machine") from error
         return value
 
