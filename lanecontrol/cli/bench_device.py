@@ -16,12 +16,23 @@ from typing import Any
 from pydantic import ValidationError
 
 from lanecontrol import driver
+from lanecontrol.backing import Alone
 from lanecontrol.clock import Clock, LoopClock
+from lanecontrol.config.references import check_url
 from lanecontrol.driver import DeviceConfig, Driver
 from lanecontrol.errors import DeviceError, Problem
 from lanecontrol.events import DeviceReport, Identity
-from lanecontrol.link_address import SerialAddress, TcpAddress, TlsAddress, parse_url
-from lanecontrol.links import Link, Links
+from lanecontrol.link_address import (
+    ListenAddress,
+    MemoryAddress,
+    SerialAddress,
+    TcpAddress,
+    TlsAddress,
+    TlsListenAddress,
+    parse_url,
+    place,
+)
+from lanecontrol.links import Handler, Link, Links
 
 
 class BadSettings(Exception):
@@ -34,15 +45,19 @@ def device_config(kind: str, url: str, settings: dict[str, Any]) -> tuple[type[D
         found = driver.load(kind)
     except KeyError:
         raise BadSettings(f"no driver {kind!r}; installed: {', '.join(driver.installed())}") from None
+    for wrong in check_url((), url, listens=found.traits.listens, simulated=True):
+        raise BadSettings(f"{wrong.what}; {wrong.remedy}" if wrong.remedy else wrong.what)
     try:
-        parse_url(url)
         config = found.Config.model_validate({"id": "device", **settings, "kind": kind, "url": url})
     except ValidationError as error:
         lines = (f"{'.'.join(map(str, each['loc'])) or kind}: {each['msg']}" for each in error.errors())
         raise BadSettings("\n".join(lines)) from None
-    except ValueError as error:
-        raise BadSettings(str(error)) from None
     return found, config
+
+
+def listening_place(made: type[Driver], url: str) -> str:
+    """Where we listen for the device, in words; empty for one that we connect to."""
+    return place(parse_url(url)) if made.traits.listens else ""
 
 
 def yaml_values(value: Any) -> Any:
@@ -82,6 +97,8 @@ class StagedTest:
     handshake: Stage = field(default_factory=lambda: Stage("handshake"))
     reading: Stage = field(default_factory=lambda: Stage("first reading"))
     doubts: int = 0
+    listening_at: str = ""
+    """Where we listen, for a device that connects to us."""
     first_reading: asyncio.Event = field(default_factory=asyncio.Event)
     _since: float = 0.0
 
@@ -123,7 +140,11 @@ class StagedTest:
 
     def _failed(self, error: BaseException) -> None:
         why = f"{error.deed}: {error.why}" if isinstance(error, DeviceError) else f"{type(error).__name__}: {error}"
-        stage = next((each for each in self.stages[1:] if each.good is None), self.reading)
+        stage = next((each for each in self.stages if each.good is None), self.reading)
+        if self.listening_at and self.connect.good is None:
+            why = f"nobody has connected yet at {self.listening_at}"
+        elif stage is self.resolve:  # we could not even listen
+            why += "; the daemon may be running, it listens there"
         stage.good, stage.detail = False, why
 
     async def _resolve(self) -> None:
@@ -140,8 +161,10 @@ class StagedTest:
             case SerialAddress(path):
                 wrong = serial_port_problem(path)
                 self._done(self.resolve, wrong or path, good=not wrong)
-            case _:
+            case MemoryAddress():
                 self._done(self.resolve, "in this process")
+            case ListenAddress() | TlsListenAddress():
+                pass  # known when we listen
 
     def _begin(self) -> None:
         self._since = asyncio.get_running_loop().time()
@@ -157,6 +180,20 @@ class StagedTest:
         async with self.inner.open(url, timeout_s=timeout_s) as link:
             self._done(self.connect, link.peer)
             yield link
+
+    @asynccontextmanager
+    async def listen(self, url: str, handler: Handler) -> AsyncIterator[str]:
+        """The driver's `Links`, for a device that connects to us."""
+
+        async def connected(link: Link) -> None:
+            if self.connect.good is None:
+                self._done(self.connect, link.peer)
+            await handler(link)
+
+        async with self.inner.listen(url, connected) as where:
+            self.listening_at = where
+            self._done(self.resolve, f"listening at {where}")
+            yield where
 
     def answered(self, identity: Identity) -> None:
         """The driver says that the device answers; it may say so again when it knows more."""
@@ -181,6 +218,7 @@ class _TestReporter:
     clock: Clock
     healthy: bool = False
     """A test never feeds a device's watchdog: only a lane does."""
+    alone: Alone = field(default_factory=Alone)
 
     def online(self, identity: Identity) -> None:
         self.test.answered(identity)
@@ -190,6 +228,16 @@ class _TestReporter:
 
     def doubt(self, raw: bytes, why: str) -> None:
         self.test.doubts += 1
+
+    async def keep(self, picture: bytes, media_type: str) -> str:
+        return await self.alone.keep(picture, media_type)
+
+    async def settled(self) -> None:
+        await self.alone.settled()
+
+    @property
+    def spool(self) -> Path:
+        return self.alone.spool
 
 
 def serial_port_problem(path: str) -> str:

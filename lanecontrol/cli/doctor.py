@@ -46,7 +46,8 @@ def main(argv: list[str]) -> int:
         loaded, config_findings = _config(options.config)
         findings += config_findings
     if loaded is not None:
-        findings += [*_store(loaded), *_serial_ports(loaded), *asyncio.run(_brokers(loaded))]
+        findings += [*_store(loaded), *_pictures(loaded), *_serial_ports(loaded), *_places(loaded)]
+        findings += asyncio.run(_brokers(loaded))
     _show(findings, as_json=options.json)
     if options.bundle is not None:
         _bundle(options.bundle, findings, Path(options.config) if options.config else None)
@@ -99,6 +100,59 @@ def _store(loaded: Loaded) -> Iterator[Finding]:
         yield Finding("store writable", True, str(loaded.store.path))
     free_gib = shutil.disk_usage(folder).free / 1024**3
     yield Finding("store room", free_gib >= LEAST_FREE_GIB, f"{free_gib:.1f} GiB free, {LEAST_FREE_GIB} wanted")
+
+
+def _pictures(loaded: Loaded) -> Iterator[Finding]:
+    from lanecontrol.clock import utc_text
+    from lanecontrol.evidence.files import measure
+
+    try:
+        size = measure(loaded.store.path / "evidence")
+    except OSError as error:
+        yield Finding("pictures kept", False, f"{loaded.store.path / 'evidence'}: {error.strerror}")
+        return
+    quota = f"{loaded.evidence.quota_bytes / 1024**3:g} GiB allowed"
+    if size.oldest_utc_s is None:
+        yield Finding("pictures kept", None, f"none, {quota}")
+    else:
+        oldest = utc_text(size.oldest_utc_s)[:10]
+        detail = f"{size.pictures}, {size.bytes / 1024**2:.1f} MiB since {oldest}, {quota}"
+        yield Finding("pictures kept", size.bytes <= loaded.evidence.quota_bytes, detail)
+
+
+def _places(loaded: Loaded) -> Iterator[Finding]:
+    """Where devices are to find us. A port that is taken is no fault: the daemon itself may have it."""
+    from lanecontrol.errors import DeviceError
+    from lanecontrol.link_address import ListenAddress, TlsListenAddress, parse_url, place
+    from lanecontrol.link_stream import server_context
+
+    for device in loaded.devices:
+        address = parse_url(device.url)
+        if not isinstance(address, ListenAddress | TlsListenAddress):
+            continue
+        try:
+            if isinstance(address, TlsListenAddress):
+                server_context(address)
+            yield _place(f"place for {device.id}", place(address), address.host, address.port)
+        except DeviceError as error:
+            yield Finding(f"place for {device.id}", False, f"{place(address)}: {error.why}")
+
+
+def _place(what: str, where: str, host: str, port: int) -> Finding:
+    import errno
+    import socket
+
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        with socket.socket(found[0], socket.SOCK_STREAM) as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind(found[4])
+            sock.listen(1)
+    except OSError as error:
+        taken = error.errno == errno.EADDRINUSE
+        why = "in use, by the daemon if it runs" if taken else error.strerror or str(error)
+        return Finding(what, None if taken else False, f"{where}: {why}")
+    return Finding(what, True, f"{where}: free, nobody listens there now")
 
 
 def _serial_ports(loaded: Loaded) -> Iterator[Finding]:

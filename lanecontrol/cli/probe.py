@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def main(argv: list[str]) -> int:
     parser = arguments.parser("probe", "One real driver against one device; its events as they come.")
     parser.add_argument("kind", help="which driver, e.g. rpm.rapiscan")
-    parser.add_argument("url", help="where the device is, e.g. tcp://192.0.2.31:1600")
+    parser.add_argument("url", help="where the device is, or where to listen for it: tcp://192.0.2.31:1600")
     parser.add_argument("--seconds", type=float, default=10.0, metavar="S", help="for how long (10); 0: until Ctrl-C")
     arguments.add_settings(parser, "a setting of the driver, e.g. inputs.loop=0")
     arguments.add_json(parser)
@@ -46,12 +46,15 @@ def _quiet_log() -> None:
 
 
 async def _probe(made: type[Driver], config: DeviceConfig, seconds: float, *, as_json: bool) -> int:
+    from lanecontrol.cli.bench_device import listening_place
     from lanecontrol.clock import LoopClock
     from lanecontrol.events import DeviceChanged, DeviceState, Event
     from lanecontrol.links import LinkOpener
     from lanecontrol.service.logging import Redaction
     from lanecontrol.supervisor import Supervisor
 
+    if where := listening_place(made, config.url):
+        output.note(f"listening at {where} for the device to connect")
     clock, hash_key = LoopClock(), secrets.token_bytes(32)
     redaction = Redaction(hash_key)
     seen_online, reason = False, ""
@@ -72,6 +75,8 @@ async def _probe(made: type[Driver], config: DeviceConfig, seconds: float, *, as
         pass
     status = supervisor.status
     output.note(f"{status.events} events, {status.doubts} doubts, {status.rx_bytes} bytes in, {status.tx_bytes} out")
+    if status.turned_away:
+        output.note(f"{status.turned_away} connections turned away; the last one: {status.turned_away_why}")
     if not seen_online:
         output.note(f"never online: {reason}")
     return GOOD if seen_online else FAILED

@@ -21,13 +21,14 @@ from lanecontrol.config.document import Items, Leaf, Table, Tree, find, leaves, 
 from lanecontrol.config.lenient import as_far_as_right
 from lanecontrol.config.model import BrokerSection, EvidenceSection, LaneFile, StoreSection
 from lanecontrol.config.overlay import read_layers
-from lanecontrol.config.references import Device, Finding, check_devices, check_file, check_url
+from lanecontrol.config.references import Device, Finding, check_devices, check_file, check_place, check_url
 from lanecontrol.config.secrets import find_secret, variable
 from lanecontrol.config.wording import close_to, problems_of
 from lanecontrol.driver import DeviceConfig
 from lanecontrol.errors import ConfigError, Problem
 from lanecontrol.evidence.files import EvidenceLimits
 from lanecontrol.lane import setup as lane
+from lanecontrol.link_address import LinkAddress
 from lanecontrol.port.transport import Broker
 
 RULES = ("lane", "tags", "limits")
@@ -108,6 +109,7 @@ class _Loading:
         self.root = root
         self.problems = problems
         self._find_secret = secret
+        self._places: dict[str, LinkAddress] = {}
 
     def done(self) -> Loaded:
         if self.problems and not self.root.entries:
@@ -173,7 +175,8 @@ class _Loading:
             return None
         config = self._section(driver.Config, stanza, node)
         if config.url is not None:
-            self._tell(check_url((), config.url, simulated=simulated), node)
+            self._tell(check_url((), config.url, listens=driver.traits.listens, simulated=simulated), node)
+            self._tell(check_place((), config.id or "", config.url, self._places), node)
         return Device(config, driver)
 
     def _driver(self, node: Table) -> type[drivers.Driver] | None:

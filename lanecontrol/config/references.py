@@ -16,7 +16,7 @@ from lanecontrol.config.model import LaneFile, ZoneSection
 from lanecontrol.config.wording import close_to
 from lanecontrol.driver import DeviceConfig, Driver
 from lanecontrol.events import GammaCounts, InputChanged, PlateRead, TagRead
-from lanecontrol.link_address import MemoryAddress, parse_url
+from lanecontrol.link_address import LinkAddress, ListenAddress, MemoryAddress, TlsListenAddress, parse_url
 
 Location = tuple[int | str, ...]
 
@@ -58,16 +58,47 @@ def check_file(lane: LaneFile) -> Iterator[Finding]:
         )
 
 
-def check_url(location: Location, url: str, *, simulated: bool) -> Iterator[Finding]:
-    """The url of one device."""
+def check_url(location: Location, url: str, *, listens: bool, simulated: bool) -> Iterator[Finding]:
+    """The url of one device; `listens` when the device connects to us."""
     try:
         address = parse_url(url)
     except ValueError as error:
         what, _, remedy = str(error).partition("; ")
         yield Finding((*location, "url"), what, remedy)
         return
-    if isinstance(address, MemoryAddress) and not simulated:
-        yield Finding((*location, "url"), "a mem:// device is a fake", "set `simulated: true` or give a real address")
+    if isinstance(address, MemoryAddress):
+        if not simulated:
+            what, remedy = "a mem:// device is a fake", "set `simulated: true` or give a real address"
+            yield Finding((*location, "url"), what, remedy)
+    elif listens and not isinstance(address, _LISTENING):
+        what = "this device connects to us: its url says where we listen"
+        yield Finding((*location, "url"), what, "write listen://0.0.0.0:port, or tls-listen://")
+    elif not listens and isinstance(address, _LISTENING):
+        what = "we connect to this device: its url says where it is"
+        yield Finding((*location, "url"), what, "write tcp://host:port or what its driver names")
+
+
+_LISTENING = (ListenAddress, TlsListenAddress)
+_ANY = ("0.0.0.0", "::")
+
+
+def check_place(location: Location, device: str, url: str, places: dict[str, LinkAddress]) -> Iterator[Finding]:
+    """Two devices cannot be listened for at one place; `places` are those of the devices before this one."""
+    try:
+        address = parse_url(url)
+    except ValueError:
+        return  # told already
+    if not isinstance(address, _LISTENING):
+        return
+    for other, taken in places.items():
+        if (
+            isinstance(taken, _LISTENING)
+            and taken.port == address.port
+            and (taken.host == address.host or taken.host in _ANY or address.host in _ANY)
+        ):
+            what = f"the port {address.port} is the one that '{other}' is listened for at"
+            yield Finding((*location, "url"), what, "give each device a port of its own")
+    places[device] = address
 
 
 def check_devices(lane: LaneFile, devices: Devices, broken: frozenset[str]) -> Iterator[Finding]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,7 @@ from lanecontrol.clock import Instant, LoopClock
 from lanecontrol.commands import DONE, Role
 from lanecontrol.errors import LinkLost
 from lanecontrol.identifier import Identifier
-from lanecontrol.links import Link, LinkOpener, serve_tcp
+from lanecontrol.links import Link, LinkOpener, reserved_port, serve_tcp
 from lanecontrol.port.mqtt_client import MqttConnector
 from lanecontrol.port.order_payloads import parse_command, reply_bytes
 from lanecontrol.port.payloads import event_bytes
@@ -75,6 +75,8 @@ async def test_probe_of_a_device_that_is_not_there_tells_why_and_fails(capsys: C
         (["rpm.nothing", "tcp://127.0.0.1:1"], "no driver 'rpm.nothing'"),
         (["rpm.rapiscan", "tpc://127.0.0.1:1"], "the scheme 'tpc' is unknown"),
         (["rpm.rapiscan", "tcp://127.0.0.1:1", "--set", "colour=blue"], "colour: "),
+        (["rpm.rapiscan", "listen://127.0.0.1:8081"], "we connect to this device: its url says where it is"),
+        (["lpr.axis", "tcp://127.0.0.1:8081"], "this device connects to us: its url says where we listen"),
         (["io.modbus", "tcp://127.0.0.1:1", "--set", "inputs.a=x"], "inputs.a: "),
         (["io.modbus", "tcp://127.0.0.1:1", "--set", "inputs=1", "--set", "inputs.a=1"], "clashes"),
         (["io.modbus", "tcp://127.0.0.1:1", "--set", "inputs={a: 0, a: 1}"], "given twice"),
@@ -98,6 +100,70 @@ def lane_file(folder: Path, portal_port: int, other_port: int) -> str:
         f'  - {{id: rfid1, url: "tcp://no-such-host.invalid:5084", connect_timeout_s: 5}}\n'
     )
     return str(file)
+
+
+@asynccontextmanager
+async def free_port() -> AsyncIterator[int]:
+    with reserved_port() as port:
+        yield port
+
+
+def with_camera(folder: Path, port: int) -> str:
+    file = folder / "camera.yaml"
+    file.write_text(
+        f"extends: {ROOT / 'configs' / 'sentri.yaml'}\n"
+        "simulated: true\n"
+        "devices:\n"
+        f'  - {{kind: lpr.axis, id: lpr1, url: "listen://127.0.0.1:{port}"}}\n'
+    )
+    return str(file)
+
+
+async def lpr1_of(capsys: Captured, file: str) -> dict[str, tuple[bool | None, str]]:
+    await run("devices", file, "--json", "--seconds", "0.1")
+    told = {each["device"]: each for each in map(json.loads, capsys.readouterr().out.splitlines())}
+    return {stage["name"]: (stage["good"], stage["detail"]) for stage in told["lpr1"]["stages"]}
+
+
+@pytest.mark.slow
+async def test_devices_says_of_a_device_that_connects_to_us_whether_it_has_come(
+    tmp_path: Path, capsys: Captured
+) -> None:
+    async with free_port() as port:
+        stages = await lpr1_of(capsys, with_camera(tmp_path, port))
+    assert stages["resolve"] == (True, f"listening at 127.0.0.1:{port}")
+    assert stages["connect"] == (False, f"nobody has connected yet at 127.0.0.1:{port}")
+
+
+@pytest.mark.slow
+async def test_devices_says_that_the_place_is_taken_when_the_daemon_has_it(tmp_path: Path, capsys: Captured) -> None:
+    async with free_port() as port, LinkOpener().listen(f"listen://127.0.0.1:{port}", mute):
+        stages = await lpr1_of(capsys, with_camera(tmp_path, port))
+    good, why = stages["resolve"]
+    assert good is False
+    assert "Address already in use; the daemon may be running" in why
+
+
+async def test_probe_says_where_a_device_is_to_connect_and_that_nobody_came(capsys: Captured) -> None:
+    async with free_port() as port:
+        assert await run("probe", "lpr.axis", f"listen://127.0.0.1:{port}", "--seconds", "0.2") == 1
+    told = capsys.readouterr().err
+    assert f"listening at 127.0.0.1:{port} for the device to connect" in told
+    assert f"never online: nobody has connected yet at 127.0.0.1:{port}" in told
+
+
+@pytest.mark.parametrize(("good", "where"), [(True, "free"), (None, "in use, by the daemon if it runs")])
+async def test_doctor_says_how_it_is_with_the_place_for_a_device(
+    tmp_path: Path, capsys: Captured, good: bool | None, where: str
+) -> None:
+    async with free_port() as port, AsyncExitStack() as stack:
+        if not good:
+            await stack.enter_async_context(LinkOpener().listen(f"listen://127.0.0.1:{port}", mute))
+        await run("doctor", with_camera(tmp_path, port), "--json")
+    told = {each["what"]: each for each in map(json.loads, capsys.readouterr().out.splitlines())}
+    assert told["place for lpr1"]["good"] is good
+    assert told["place for lpr1"]["detail"].startswith(f"127.0.0.1:{port}: {where}")
+    assert "GiB allowed" in told["pictures kept"]["detail"]
 
 
 async def mute(link: Link) -> None:

@@ -18,6 +18,7 @@ from lanecontrol.config.model import LaneFile, LimitsSection
 from lanecontrol.config.schema import lane_schema, lane_schema_text, own_kinds
 from lanecontrol.config.secrets import find_secret, stand_in
 from lanecontrol.errors import ConfigError, Problem
+from lanecontrol.evidence.files import EvidenceLimits
 from lanecontrol.lane import setup
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -411,3 +412,61 @@ def test_the_schema_finds_a_misspelt_key_of_a_device() -> None:
     document["devices"][0]["pol_ms"] = 5
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.Draft202012Validator(lane_schema()).validate(document)
+
+
+# --- devices that connect to us --------------------------------------------------------------------------------------
+
+
+def with_camera(url: str, number: int = 1) -> str:
+    stanza = f"  - {{kind: lpr.axis, id: lpr{number}, url: '{url}'}}\n"
+    return LANE.replace("brokers:", f"{stanza}brokers:", 1)
+
+
+@pytest.mark.parametrize(
+    "url", ["listen://0.0.0.0:8081", "tls-listen://[::]:8443?cert=lane.pem&key=lane.key&ca=ca.pem"]
+)
+def test_a_device_that_connects_to_us_has_the_place_where_we_listen(url: str) -> None:
+    loaded = load_text(with_camera(url))
+    assert loaded.devices[1].url == url
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (with_camera("tcp://192.0.2.60:80"), "15:37: this device connects to us: its url says where we listen, write"),
+        (with_camera("listen://0.0.0.0"), "15:37: the port is missing, write listen://address:port"),
+        (with_camera("listen://0.0.0.0:0"), "15:37: the port is zero"),
+        (with_camera("tls-listen://0.0.0.0:8443"), "15:37: a TLS listener needs a certificate of its own"),
+        (with_camera("mem://lpr1"), "15:37: a mem:// device is a fake"),
+        (with_line("tcp://192.0.2.21:502", "listen://0.0.0.0:502"), "12:10: we connect to this device: its url says"),
+    ],
+)
+def test_a_wrong_place_to_listen_is_told_with_its_place_in_the_file(text: str, told: str) -> None:
+    assert any(str(problem).startswith(f"lane.yaml:{told}") for problem in problems(text))
+
+
+@pytest.mark.parametrize("other", ["listen://0.0.0.0:8081", "listen://192.0.2.1:8081", "tls-listen://[::]:8081?cert=a"])
+def test_two_devices_cannot_come_to_the_same_port(other: str) -> None:
+    text = with_camera("listen://0.0.0.0:8081").replace(
+        "brokers:", f"  - {{kind: lpr.axis, id: lpr2, url: '{other}'}}\nbrokers:", 1
+    )
+    assert the_problem(text).startswith("lane.yaml:16:37: the port 8081 is the one that 'lpr1' is listened for at")
+
+
+def test_two_devices_may_come_to_the_same_port_of_different_addresses() -> None:
+    text = with_camera("listen://192.0.2.1:8081").replace(
+        "brokers:", "  - {kind: lpr.axis, id: lpr2, url: 'listen://192.0.2.2:8081'}\nbrokers:", 1
+    )
+    assert len(load_text(text).devices) == 3
+
+
+# --- pictures --------------------------------------------------------------------------------------------------------
+
+
+def test_pictures_are_kept_by_default_and_within_what_the_lane_file_says() -> None:
+    assert load_text(LANE).evidence == EvidenceLimits()
+    loaded = load_text(LANE + "evidence: {quota_gib: 2, keep_days: 10, least_hours: 1, spare_gib: 0.5}\n")
+    assert loaded.evidence.quota_bytes == 2 * 1024**3
+    assert loaded.evidence.keep_s == 10 * 86400
+    assert loaded.evidence.least_s == 3600
+    assert loaded.evidence.spare_bytes == 1024**3 // 2
