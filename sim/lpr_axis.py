@@ -15,6 +15,7 @@ import asyncio
 import heapq
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from typing import Literal
 
 from pydantic import Field
@@ -24,7 +25,7 @@ from lanecontrol.links import Link
 from sim.fake import Fake, FakeConfig
 from sim.lpr_axis_message import Camera, Sighting, Writing, heartbeat, plate_event
 from sim.lpr_http import Part, Target, multipart
-from sim.lpr_picture import Draw, camera_picture
+from sim.lpr_picture import Draw, camera_picture, drawn_ahead
 from sim.lpr_push import Beat, Connect, HttpPush, Tally, Waiting
 from sim.outbox import discard, until_first
 from sim.readings import Deed, PlateGone, PlateView, Reading
@@ -166,7 +167,7 @@ class FakeAxisCamera(Fake):
 
     def _put_pictures(self, sighting: Sighting, view: PlateView, images: Iterable[str]) -> None:
         for image in images:
-            self._waiting.put(lambda image=image: self._post(sighting, view, image))  # type: ignore[misc]
+            self._waiting.put(partial(self._post, sighting, view, image), partial(drawn_ahead, view, image))
 
     # --- what is sent ------------------------------------------------------------------------------------------------
 

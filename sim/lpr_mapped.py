@@ -26,7 +26,7 @@ from sim.lpr_mapped_message import (
     webhook,
     webhook_heartbeat,
 )
-from sim.lpr_picture import Draw, camera_picture
+from sim.lpr_picture import Draw, camera_picture, drawn_ahead
 from sim.lpr_push import Beat, Connect, HttpPush, Tally, Waiting
 from sim.readings import Deed, PlateView, Reading
 
@@ -164,7 +164,7 @@ class FakeMappedCamera(Fake):
         event_id = self._event_id(self._events)
         read = Read(event_id, view.text, view.jurisdiction, view.confidence, direction, self._utc_s())
         for _ in range(self.config.repeats):
-            self._waiting.put(lambda: self._request(read, view))
+            self._waiting.put(lambda: self._request(read, view), lambda: drawn_ahead(view, *self._kinds()))
 
     def _event_id(self, number: int) -> str:
         if self.config.id_prefix:
@@ -186,6 +186,13 @@ class FakeMappedCamera(Fake):
         parts = [self._part("anpr.xml", XML_TYPE, xml)]
         parts += [self._part(f"{name}.jpg", config.picture_type, self._picture(view, name)) for name in pictures]
         return target.post(f"multipart/form-data; boundary={config.boundary}", multipart(parts, config.boundary))
+
+    def _kinds(self) -> tuple[str, ...]:
+        """Which pictures will be drawn for an event."""
+        if self.config.empty_pictures or (self.config.bare and self.config.form != "webhook"):
+            return ()
+        names = ("licensePlatePicture",) if self.config.form == "webhook" else self.config.pictures
+        return tuple(VIEWS.get(name, "frame") for name in names)
 
     def _part(self, name: str, content_type: str, body: bytes) -> Part:
         return Part(name, content_type, body, name if self.config.filenames else "", self.config.part_lengths)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sim.pictures import picture
+from sim.pictures import ahead, picture
 from sim.readings import PlateView
 
 Draw = Callable[[PlateView, str, int], bytes]
@@ -23,6 +23,12 @@ def camera_picture(view: PlateView, kind: str, least_bytes: int = 0) -> bytes:
     """The picture of `view`, of the plate that is really there."""
     drawn = picture(view.plate or view.text, view.jurisdiction, view.look, kind)
     return padded(drawn, least_bytes)
+
+
+async def drawn_ahead(view: PlateView, *kinds: str) -> None:
+    """Have the pictures of `view` drawn in a thread, so that `camera_picture` does not hold up a loop in real time."""
+    for kind in kinds:
+        await ahead(view.plate or view.text, view.jurisdiction, view.look, kind)
 
 
 def padded(jpeg: bytes, least_bytes: int) -> bytes:

@@ -7,7 +7,7 @@ Used by the fakes of cameras; never raises for anything that a receiver does.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
 
@@ -18,6 +18,8 @@ from sim.outbox import until_first
 
 Connect = Callable[[], AbstractAsyncContextManager[Link]]
 Make = Callable[[], bytes]
+Ready = Callable[[], Awaitable[None]]
+"""Waits for what a message is made of: its picture, drawn in a thread."""
 
 
 @dataclass(slots=True)
@@ -114,19 +116,19 @@ class Waiting:
     def __init__(self, most: int, tally: Tally) -> None:
         self._most = most
         self._tally = tally
-        self._makers: list[Make] = []
+        self._makers: list[tuple[Make, Ready | None]] = []
         self._more = asyncio.Event()
 
     def put_once(self, make: Make) -> None:
         """A message of which one that waits is enough: signs of life must not push events out."""
-        if make not in self._makers:
+        if all(waiting != make for waiting, _ in self._makers):
             self.put(make)
 
-    def put(self, make: Make) -> None:
+    def put(self, make: Make, ready: Ready | None = None) -> None:
         if len(self._makers) >= self._most:
             self._makers.pop(0)
             self._tally.overflowed += 1
-        self._makers.append(make)
+        self._makers.append((make, ready))
         self._more.set()
 
     async def get(self) -> bytes:
@@ -134,7 +136,10 @@ class Waiting:
         while not self._makers:
             self._more.clear()
             await self._more.wait()
-        return self._makers.pop(0)()
+        make, ready = self._makers.pop(0)
+        if ready is not None:
+            await ready()
+        return make()
 
 
 @dataclass(frozen=True, slots=True)
