@@ -25,6 +25,7 @@ COMMANDS = {
     "devices": "the devices of a lane: a connection test in stages",
     "probe": "one real driver against one device; its events",
     "decode": "a raw capture through the production codec",
+    "plates": "read plates on picture files",
     "watch": "the events of lanes as they are published",
     "command": "ask something of a lane: disposition, open, close, ...",
     "record": "take the flight recorder's ring out of a lane's store",

@@ -1,0 +1,108 @@
+"""`lanecontrol plates PATH...`: read plates on picture files, one line each.
+
+Shows plates in clear: whoever runs this has the pictures already. A file that is no picture is named on stderr and the
+rest go on; the exit code tells.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lanecontrol.cli import FAILED, GOOD, arguments, output
+
+if TYPE_CHECKING:
+    from lanecontrol.plates.answers import Reading
+
+
+def main(argv: list[str]) -> int:
+    parser = arguments.parser("plates", "Read plates on picture files (JPEG, PNG, BMP, WebP) and on folders of them.")
+    parser.add_argument(
+        "paths", nargs="+", type=Path, metavar="PATH", help="a picture, or a folder with its subfolders"
+    )
+    parser.add_argument(
+        "--min-confidence", type=_share, metavar="P", help="a plate read with less is not `accepted` (default 0.85)"
+    )
+    arguments.add_json(parser)
+    options = parser.parse_args(argv)
+
+    from lanecontrol import plates
+
+    plates.require()
+    return _read_all(options)
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError("a confidence is from 0 to 1")
+    return value
+
+
+def _read_all(options: argparse.Namespace) -> int:
+    from lanecontrol.plates import engine, pictures
+    from lanecontrol.plates.answers import Options
+
+    wanted = Options() if options.min_confidence is None else Options(min_confidence=options.min_confidence)
+    loaded = engine.load()
+    code = GOOD
+    for path in _with_progress(list(_files(options.paths))):
+        try:
+            picture, factor = pictures.decoded(pictures.content(path))
+        except pictures.NotAPicture as error:
+            output.note(f"lanecontrol plates: {path}: {error}")
+            code = FAILED
+            continue
+        _show(path, loaded.read([picture], wanted), factor, as_json=options.json)
+    return code
+
+
+def _files(paths: Iterable[Path]) -> Iterator[Path]:
+    """Files in the order of their names; hidden ones only when they are named."""
+    for path in paths:
+        if not path.is_dir():
+            yield path
+            continue
+        for found in sorted(path.rglob("*")):
+            if found.is_file() and not any(part.startswith(".") for part in found.relative_to(path).parts):
+                yield found
+
+
+def _with_progress(files: list[Path]) -> Iterable[Path]:
+    """On a terminal a bar on stderr, when there is something to wait for."""
+    if len(files) < 2 or not sys.stderr.isatty():
+        return files
+    from rich.console import Console
+    from rich.progress import track
+
+    shown: Iterable[Path] = track(files, description="reading", console=Console(stderr=True), transient=True)
+    return shown
+
+
+def _show(path: Path, reading: Reading, factor: int, *, as_json: bool) -> None:
+    line = told(path, reading, factor)
+    if as_json:
+        output.json_line(line)
+        return
+    plate = line["plate"] or "-"
+    doubt = "" if reading.accepted or not line["plate"] else "  not accepted"
+    place = f"  {line['jurisdiction']}" if line["jurisdiction"] else ""
+    print(f"{path}\t{plate}\t{line['confidence']:.2f}\t{line['ms']:.0f} ms{place}{doubt}", flush=True)
+
+
+def told(path: Path, reading: Reading, factor: int = 1) -> dict[str, Any]:
+    """A reading as the JSON line that others script against."""
+    return {
+        "file": str(path),
+        "plate": reading.plate.clear or None,
+        "confidence": reading.confidence,
+        "box": None if reading.box is None else [side * factor for side in reading.box],
+        "candidates": [{"plate": c.text.clear, "confidence": c.confidence} for c in reading.candidates],
+        "jurisdiction": reading.jurisdiction or None,
+        "ms": round(reading.ms, 1),
+        "accepted": reading.accepted,
+        "engine": reading.engine,
+    }

@@ -1,0 +1,61 @@
+"""What the engine answers. No numbers library is needed to hold, send or print it.
+
+Made by the engine in the worker process, used by the driver, the command line and the benchmark. Plates are
+identifiers: printed by accident they show nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from lanecontrol.events import PlateCandidate
+from lanecontrol.identifier import Identifier
+
+Box = tuple[int, int, int, int]
+"""x, y, width, height in pixels of the picture as it was handed in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A line of text that was not taken for the plate, or a plate not trusted, and why in plain words."""
+
+    text: Identifier
+    why: str
+    box: Box | None = None
+    confidence: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What was read from one picture or from several of the same vehicle.
+
+    `plate` is the best answer, empty where there is none; `confidence` is the estimated probability that it is right
+    (O counted as 0). `accepted`: the confidence reaches the minimum that was asked for. `frame` is the number of the
+    picture that `box` belongs to. `ms` is the time spent, without decoding.
+    """
+
+    plate: Identifier = Identifier()
+    confidence: float = 0.0
+    accepted: bool = False
+    box: Box | None = None
+    candidates: tuple[PlateCandidate, ...] = ()
+    jurisdiction: str = ""
+    rejected: tuple[Rejected, ...] = ()
+    why: str = ""
+    frame: int = 0
+    ms: float = 0.0
+    engine: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to read: minimum confidence of an accepted plate, known fixes, a mix of jurisdictions, a window.
+
+    `fixes` maps texts as read to plates as they are. `window` is x, y, width, height of the only part looked at.
+    `mix` gives jurisdictions other weights than the data file does.
+    """
+
+    min_confidence: float = 0.85
+    fixes: dict[str, str] = field(default_factory=dict)
+    mix: dict[str, float] = field(default_factory=dict)
+    window: Box | None = None

@@ -1,0 +1,169 @@
+"""Which line of text in a picture is the plate, and why the others are not.
+
+Called by the engine. Pure. The rules speak of what plates look like and of what else is written on and around
+vehicles; none speaks of a particular camera or file.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+
+from lanecontrol.plates.grammar import Grammar
+
+SHORTEST, LONGEST = 2, 8
+NARROWEST, WIDEST = 1.1, 7.5
+"""Width to height of the numbers on a plate, from two characters to eight."""
+
+_STAMP = re.compile(r"(19|20)\d{6,}|\d{8,}")
+_WORDS = frozenset(
+    # Makers and models, signs and services that are written in large letters where vehicles are.
+    [
+        "FORD",
+        "CHEVROLET",
+        "CHEVY",
+        "DODGE",
+        "CHRYSLER",
+        "JEEP",
+        "TOYOTA",
+        "HONDA",
+        "NISSAN",
+        "MAZDA",
+        "SUBARU",
+        "KIA",
+        "HYUNDAI",
+        "VOLVO",
+        "BUICK",
+        "PONTIAC",
+        "SATURN",
+        "CADILLAC",
+        "LINCOLN",
+        "MERCURY",
+        "GMC",
+        "RAM",
+        "AUDI",
+        "BMW",
+        "LEXUS",
+        "ACURA",
+        "INFINITI",
+        "TESLA",
+        "SUZUKI",
+        "FIAT",
+        "MINI",
+        "PORSCHE",
+        "VW",
+        "KENWORTH",
+        "MACK",
+        "PETERBILT",
+        "FREIGHTLINER",
+        "ISUZU",
+        "HINO",
+        "CAMRY",
+        "COROLLA",
+        "CIVIC",
+        "ACCORD",
+        "ALTIMA",
+        "SENTRA",
+        "MAXIMA",
+        "RANGER",
+        "TACOMA",
+        "TUNDRA",
+        "SIERRA",
+        "SILVERADO",
+        "TAHOE",
+        "IMPALA",
+        "MALIBU",
+        "EXPLORER",
+        "ESCAPE",
+        "ESCORT",
+        "FUSION",
+        "FOCUS",
+        "TAURUS",
+        "MUSTANG",
+        "CARAVAN",
+        "CHARGER",
+        "DURANGO",
+        "SPORT",
+        "HYBRID",
+        "TURBO",
+        "LIMITED",
+        "DIESEL",
+        "STOP",
+        "YIELD",
+        "EXIT",
+        "ENTER",
+        "SPEED",
+        "LIMIT",
+        "POLICE",
+        "TAXI",
+        "BUS",
+        "SHERIFF",
+        "CUSTOMS",
+        "AMBULANCE",
+        "SCHOOL",
+        "ROUTE",
+        "NORTH",
+        "SOUTH",
+        "EAST",
+        "WEST",
+        "ONLY",
+        "RESERVED",
+        "PARKING",
+        "VISITOR",
+        "RESIDENT",
+        "REFERRAL",
+        "SALE",
+        "OPEN",
+        "CLOSED",
+        "CAR",
+        "WASH",
+        "GAS",
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of text as the chooser sees it: best text, its share, and the box in pixels of the picture."""
+
+    text: str
+    share: float
+    certainty: float
+    """Probability of the best text before the prior."""
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+def refusal(line: Line) -> str:
+    """Why this line cannot be a plate; empty if it can."""
+    aspect = line.width / max(line.height, 1e-6)
+    if len(line.text) < SHORTEST:
+        return "too short for a plate"
+    if _STAMP.search(line.text):
+        return "a date or a number longer than plates have"
+    if len(line.text) > LONGEST:
+        return "longer than plates are"
+    if not NARROWEST <= aspect <= WIDEST:
+        return "not the shape of a plate"
+    if line.text in _WORDS:
+        return "a word that is written on vehicles and signs"
+    return ""
+
+
+def score(line: Line, picture: tuple[int, int], grammar: Grammar) -> float:
+    """How much this line looks like the plate; only differences within one picture mean anything."""
+    height, width = picture
+    off_centre = math.hypot((line.x - width / 2) / width, (line.y - height / 2) / height)
+    letters = sum(character.isalpha() for character in line.text)
+    mixed = 0 < letters < len(line.text)
+    return (
+        0.5 * math.log(max(line.certainty, 1e-4))
+        + 0.4 * grammar.log_prior(line.text)
+        + 1.2 * math.log(max(line.height, 1.0))
+        - 1.0 * off_centre
+        + (1.0 if mixed else 0.0)
+        - (1.5 if letters == len(line.text) else 0.0)
+    )
