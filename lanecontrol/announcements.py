@@ -496,6 +496,42 @@ class OrderRejected:
     at_utc_s: float
 
 
+# --- class `store` ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ChainHead:
+    """How far the ledger's hash chain has come, and its value there (hex): nothing up to here can be cut off unseen."""
+
+    epoch: int
+    seq: int
+    link: str
+    at_utc_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class EventsGivenUp:
+    """Events that the store had to give up undelivered, by its declared policy: `count` of one class in a span."""
+
+    topic_class: str
+    epoch: int
+    first_seq: int
+    last_seq: int
+    count: int
+    first_utc_s: float
+    last_utc_s: float
+    at_utc_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class StoreOverFull:
+    """The store is over its size (`active`), and all that is in it must be kept; or it is not any more."""
+
+    over_bytes: int
+    active: bool
+    at_utc_s: float
+
+
 # --- class `telemetry` -----------------------------------------------------------------------------------------------
 
 
@@ -533,6 +569,9 @@ Announcement = (
     | DeviceFaultChanged
     | OrderAnswered
     | OrderRejected
+    | ChainHead
+    | EventsGivenUp
+    | StoreOverFull
     | InputsDropped
 )
 
@@ -562,6 +601,9 @@ TOPIC_CLASS: dict[type[Announcement], str] = {
     DeviceFaultChanged: "device",
     OrderAnswered: "audit",
     OrderRejected: "audit",
+    ChainHead: "store",
+    EventsGivenUp: "store",
+    StoreOverFull: "store",
     InputsDropped: "telemetry",
 }
 """The topic class (`event/<class>`) of each announcement."""

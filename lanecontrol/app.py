@@ -19,7 +19,7 @@ import structlog
 from pydantic import ValidationError
 
 from lanecontrol import __version__, driver, forms
-from lanecontrol.announcements import EvidenceStored, OrderRejected
+from lanecontrol.announcements import Announcement, EvidenceStored, OrderRejected
 from lanecontrol.backing import Backing, LaneBacking
 from lanecontrol.clock import Clock, RealWork
 from lanecontrol.commands import Command, Outcome, Result
@@ -29,6 +29,7 @@ from lanecontrol.ending import end_all, unless
 from lanecontrol.errors import StorageFatal, StorageUnavailable
 from lanecontrol.events import DeviceFault, DeviceState, Event, Started, StoreChanged
 from lanecontrol.evidence.store import EvidenceStore
+from lanecontrol.housekeeping import Housekeeper
 from lanecontrol.journal import LedgerJournal
 from lanecontrol.lane.effects import Drive
 from lanecontrol.lane.runner import LaneRunner
@@ -149,6 +150,7 @@ class Lane:
                 core.create_task(self.runner.run(), name="lane"),
                 core.create_task(self.health.measure(), name="health"),
                 core.create_task(self._mind_the_store(), name="store"),
+                core.create_task(self._housekeeper.run(), name="housekeeping"),
             ]
             self._tell_of_opening()
             self.ready.set()
@@ -303,6 +305,9 @@ class Lane:
             devices=[device.id for device in loaded.devices],
         )
         self._journal = LedgerJournal(self._ledger, self.address, self._session.device_changed, around.recorded)
+        self._housekeeper = Housekeeper(
+            self._ledger, loaded.store.keep, around.clock, self._record_one, self._log.bind(part="store")
+        )
         self._supervisors = self._make_supervisors()
         self.runner = LaneRunner(
             self.setup,
@@ -363,6 +368,9 @@ class Lane:
         """What devices have told so far is on disk, their pictures first: the ledger names them."""
         await self._evidence.settled()
         await self.runner.settled()
+
+    async def _record_one(self, told: Announcement) -> None:
+        await self._journal.write((told,), self._around.clock.now(), None)
 
     def _picture_stored(self, stored: EvidenceStored) -> None:
         self._journal.write((stored,), self._around.clock.now(), None)

@@ -28,7 +28,9 @@ from lanecontrol.driver import DeviceConfig
 from lanecontrol.errors import ConfigError, Problem
 from lanecontrol.evidence.files import EvidenceLimits
 from lanecontrol.lane import setup as lane
+from lanecontrol.ledger.retention import Keep
 from lanecontrol.link_address import LinkAddress
+from lanecontrol.port.topics import CLASSES, Drop
 from lanecontrol.port.transport import Broker
 
 RULES = ("lane", "tags", "limits")
@@ -44,6 +46,7 @@ class Store:
 
     path: Path
     recorder_mib: int
+    keep: Keep
     keys: tuple[bytes, ...] = field(default=(), repr=False)
     """The first seals, all of them open."""
 
@@ -249,7 +252,9 @@ def _broker(file: LaneFile, section: BrokerSection) -> Broker:
 
 def _store(folder: Path, section: StoreSection) -> Store:
     keys = tuple(key.get_secret_value().encode() for key in section.keys)
-    return Store(folder / section.path, section.recorder_mib, keys)
+    droppable = tuple(policy.name for policy in CLASSES.values() if policy.drop is not Drop.NEVER)
+    keep = Keep(section.keep_days, int(section.limit_gib * 1024**3), droppable)
+    return Store(folder / section.path, section.recorder_mib, keep, keys)
 
 
 def _evidence(section: EvidenceSection) -> EvidenceLimits:

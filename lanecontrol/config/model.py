@@ -185,9 +185,14 @@ class StoreSection(Section):
     """Where the ledger and the flight recorder are kept."""
 
     path: Annotated[str, Field(min_length=1, max_length=4096)]
-    """A folder of this lane alone; relative to the lane file. 35 days of a busy lane want about 10 GB."""
+    """A folder of this lane alone; relative to the lane file."""
     recorder_mib: int = Field(default=64, ge=1, le=65_536)
     """How much of the recent past the flight recorder keeps, MiB."""
+    keep_days: float = Field(default=35, ge=1, le=3660)
+    """Delivered events stay on the box for so long."""
+    limit_gib: float = Field(default=10, gt=0, le=100_000)
+    """Over this size the oldest delivered events go; then, oldest first, undelivered ones of classes that may be
+    dropped, and a record of the gap is left. Alarms, passages and decisions never go undelivered."""
     keys: list[Annotated[SecretStr, Field(min_length=16)]] = []
     """What is kept on disk is encrypted with the first of these, and read with any: a list of `!secret name`. To
     rotate, put a new one first and keep the old one until nothing of its time is left."""

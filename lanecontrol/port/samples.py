@@ -19,12 +19,14 @@ from lanecontrol.announcements import (
     BoundPlate,
     BoundTag,
     CentralReach,
+    ChainHead,
     CommandCompleted,
     DeviceFaultChanged,
     DeviceStateChanged,
     DisposedBy,
     DispositionRecorded,
     EquipmentFault,
+    EventsGivenUp,
     EvidenceStored,
     Finding,
     GateMoved,
@@ -50,6 +52,7 @@ from lanecontrol.announcements import (
     Severity,
     SignalAspect,
     SignalShown,
+    StoreOverFull,
     TagKind,
     TagSighted,
 )
@@ -181,3 +184,6 @@ def _announcements() -> Iterator[Announcement]:
     )
     yield InputsDropped(12, at + 120.0)
     yield EvidenceStored(PICTURE, 48_213, "image/jpeg", "camera", at + 1.75)
+    yield ChainHead(7, 184_220, "5a" * 32, at + 900.0)
+    yield EventsGivenUp("telemetry", 7, 90_001, 91_312, 300, at - 86_400.0, at - 80_000.0, at + 130.0)
+    yield StoreOverFull(52_428_800, True, at + 131.0)

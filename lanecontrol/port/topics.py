@@ -97,6 +97,7 @@ CLASSES: dict[str, ClassPolicy] = {
         ClassPolicy("lane", "the life of the lane", False, Drop.NEVER),
         ClassPolicy("device", "devices coming, going, failing", False, Drop.OLDEST_FIRST),
         ClassPolicy("audit", "who asked for what, and what came of it", False, Drop.NEVER),
+        ClassPolicy("store", "the ledger's chain, and what it had to give up", False, Drop.NEVER),
         ClassPolicy("telemetry", "figures about the software itself", True, Drop.OLDEST_FIRST),
     )
 }
