@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 from driver_bench import Bench, Notebook, in_session, make, session_of
-from llrp_reader import OK, Reader, event, frame, greeting, report
+from llrp_reader import OK, Reader, event, frame, greeting, report, status
 
 from drivers.rfid_llrp import LlrpConfig, LlrpReader
+from lanecontrol.clock import AnchoredClock
 from lanecontrol.errors import LinkLost, ProtocolViolation
 from lanecontrol.events import DeviceFault, Identity, InputChanged, TagRead
 from lanecontrol.identifier import Identifier
@@ -107,13 +109,199 @@ async def test_the_tags_own_number_is_read_only_where_it_is_configured() -> None
         assert notebook.events[-1].tid == "e28011602000000000000001"
 
 
+@pytest.mark.parametrize(("tid_words", "asked"), [(6, "0006"), (4, "0004"), (0, "0000")])
+async def test_so_much_of_the_tid_is_read_as_is_configured(tid_words: int, asked: str) -> None:
+    reader = Reader()
+    async with serving(reader, read_tid=True, tid_words=tid_words):
+        assert dict(reader.received)[40].hex().endswith("0155000f0001" + "00000000" + "80" + "0000" + asked)
+
+
+@pytest.mark.parametrize(("result", "why"), [("01", "the tag answers with an error"), ("02", "no answer")])
+async def test_a_tag_whose_tid_cannot_be_read_is_reported_without_one(result: str, why: str) -> None:
+    reader = Reader()
+    async with serving(reader, read_tid=True) as (_, notebook):
+        body = bytes.fromhex(f"8d {EPC} 81 0001 90 0000000b 015d 0009 {result} 0001 0000")
+        await reader.send(frame(61, 3, bytes.fromhex(f"00f0 {4 + len(body):04x}") + body))
+        await asyncio.sleep(0.1)
+        assert notebook.of(TagRead) == [TagRead(1, Identifier(EPC))], why
+
+
+@pytest.mark.parametrize("bits", [16, 64, 80, 96, 128, 496])
+async def test_an_epc_of_any_length_is_reported_whole(bits: int) -> None:
+    reader = Reader()
+    epc = ("f0" + "ab" * 61)[: bits // 4]
+    async with serving(reader) as (_, notebook):
+        data = bytes.fromhex(f"00f1 {6 + bits // 8:04x} {bits:04x} {epc} 81 0001")
+        for _ in range(2):
+            await reader.send(frame(61, 3, bytes.fromhex(f"00f0 {4 + len(data):04x}") + data))
+        await asyncio.sleep(0.1)
+        assert [read.epc for read in notebook.of(TagRead)] == [epc] * 2
+
+
+# --- the version of the protocol -------------------------------------------------------------------------------------
+
+
+async def test_with_a_reader_of_1_1_all_is_in_1_1() -> None:
+    reader = Reader()
+    reader.supports = 2
+    async with serving(reader) as (_, notebook):
+        assert reader.asked == [46, 47, 1, 3, 64, 21, 20, 24, 22, 2]
+        assert set(reader.versions) == {2}
+        assert dict(reader.received)[47] == b"\x02"
+        await reader.send(report(EPC).replace(b"\x04\x3d", b"\x08\x3d", 1) * 2 + frame(62, 5, version=2))
+        await asyncio.sleep(0.1)
+        assert len(notebook.of(TagRead)) == 2
+        assert (reader.asked[-1], reader.versions[-1]) == (72, 2)
+
+
+async def test_a_reader_that_is_in_1_1_already_is_not_set_to_it() -> None:
+    reader = Reader()
+    reader.supports = reader.current = 2
+    async with serving(reader):
+        assert reader.asked == [46, 1, 3, 64, 21, 20, 24, 22, 2]
+        assert set(reader.versions) == {2}
+
+
+@pytest.mark.parametrize("code", [109, 110])
+async def test_a_reader_that_refuses_the_question_is_one_of_1_0_1(code: int) -> None:
+    reader = Reader()
+    reader.answer = lambda kind, number: frame(100, number, status(code)) if kind == 46 else None
+    async with serving(reader) as (_, notebook):
+        assert set(reader.versions[1:]) == {1}
+        assert notebook.identities
+        assert notebook.doubts == []
+
+
+async def test_a_reader_of_1_1_that_will_not_change_to_it_is_served_in_1_0_1() -> None:
+    reader = Reader()
+    reader.supports = 2
+    reader.answer = lambda kind, number: frame(57, number, status(401), 2) if kind == 47 else None
+    async with serving(reader) as (_, notebook):
+        assert reader.asked[:3] == [46, 47, 1]
+        assert set(reader.versions[2:]) == {1}
+        assert notebook.identities
+
+
+async def test_a_reader_that_says_nothing_to_the_question_is_not_asked_again() -> None:
+    reader, net, notebook = Reader(), MemoryNet(), Notebook()
+    reader.supports = 0
+    net.listen("device", reader.serve)
+    driver = make(LlrpReader, net)
+    for _ in range(2):
+        async with session_of(driver, notebook):
+            await asyncio.sleep(3)
+    assert len(notebook.identities) == 2
+    assert reader.asked.count(46) == 1
+    await net.unlisten_and_wait("device")
+
+
+async def test_a_reader_that_hangs_up_at_the_question_is_not_asked_again() -> None:
+    reader, net, notebook = Reader(), MemoryNet(), Notebook()
+
+    async def touchy(link: Link) -> None:
+        await reader.serve(link)
+
+    def hang_up(kind: int, number: int) -> bytes | None:
+        if kind == 46:
+            net.drop("device")
+        return None
+
+    reader.answer = hang_up
+    net.listen("device", touchy)
+    driver = make(LlrpReader, net)
+    async with session_of(driver, notebook) as bench:
+        assert isinstance(await bench.failure(), LinkLost)
+    async with session_of(driver, notebook):
+        await asyncio.sleep(1)
+    assert len(notebook.identities) == 1
+    await net.unlisten_and_wait("device")
+
+
+async def test_where_1_0_1_is_configured_nobody_asks() -> None:
+    reader = Reader()
+    reader.supports = 2
+    async with serving(reader, version="1.0.1"):
+        assert reader.asked == [1, 3, 64, 21, 20, 24, 22, 2]
+        assert set(reader.versions) == {1}
+
+
+@pytest.mark.parametrize("supports", [1, 0])
+async def test_where_1_1_is_configured_a_reader_without_it_is_not_served(supports: int) -> None:
+    reader = Reader()
+    reader.supports = supports
+    failure, notebook = await _failure_of(reader, version="1.1")
+    assert isinstance(failure, ProtocolViolation if supports else LinkLost)
+    assert notebook.identities == []
+
+
+# --- what the reader had held back -----------------------------------------------------------------------------------
+
+
+async def test_reads_that_the_reader_had_held_back_are_told_as_late_and_those_of_now_are_not() -> None:
+    reader = Reader()
+    reader.on_enable = report("a" * 24, rospec=77) + report("b" * 24)
+    async with serving(reader) as (_, notebook):
+        await reader.send(report("c" * 24, rospec=1) + report("d" * 24) + report("e" * 24, rospec=77))
+        await asyncio.sleep(0.1)
+        assert [(read.epc[0], read.late) for read in notebook.of(TagRead)] == [
+            ("a", True),  # of another inventory
+            ("b", True),  # of no inventory, before ours was started
+            ("c", False),
+            ("d", False),  # nobody can know
+            ("e", True),
+        ]
+
+
+async def test_each_session_has_an_inventory_of_its_own_also_after_a_restart_of_the_process() -> None:
+    seen = []
+    for started_s in (1_700_000_000.0, 1_700_000_000.0, 1_800_000_000.0):
+        reader, net, notebook = Reader(), MemoryNet(), Notebook(AnchoredClock(started_s))
+        net.listen("device", reader.serve)
+        driver = make(LlrpReader, net)
+        for _ in range(2):
+            async with session_of(driver, notebook):
+                await asyncio.sleep(0.1)
+        seen.append([int.from_bytes(body[4:8], "big") for kind, body in reader.received if kind == 20])
+        await net.unlisten_and_wait("device")
+    assert len({*seen[0], *seen[2]}) == 4
+    assert max(seen[0]) < min(seen[2])
+
+
+async def test_a_flood_of_held_reads_is_told_in_slices_and_what_is_too_much_is_a_fault() -> None:
+    reader = Reader()
+    reader.on_enable = report(EPC, rospec=77) * 17_000
+    async with serving(reader) as (_, notebook):
+        assert len(notebook.of(TagRead)) == 16_384
+        lost = [fault for fault in notebook.of(DeviceFault) if fault.active]
+        assert lost == [DeviceFault("report_overflow", "616 reads that the reader had held are lost")]
+
+
+async def test_old_edges_of_a_contact_are_not_told_but_its_present_state_is() -> None:
+    reader = Reader()
+    high, low = event(bytes.fromhex("00f8 0007 0001 80")), event(bytes.fromhex("00f8 0007 0001 00"))
+    reader.on_enable = low + high + low
+    async with serving(reader, gpi={1: "loop_booth"}) as (_, notebook):
+        assert notebook.of(InputChanged) == [InputChanged("loop_booth", True)]
+
+
+async def test_faults_that_the_reader_had_held_back_are_told_before_the_present_states() -> None:
+    reader = Reader()
+    reader.on_enable = event(bytes.fromhex("00ff 0007 00 0001")) + event(bytes.fromhex("00fc 0008 0002 6869"))
+    async with serving(reader) as (_, notebook):
+        assert [(fault.code, fault.active) for fault in _told(notebook)] == [
+            ("antenna_1", True),
+            ("reader_exception", True),
+            ("antenna_1", False),
+        ]
+
+
 # --- refusals and silence --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("status", [1, 2, 3, 4])
-async def test_a_reader_that_has_another_client_is_a_busy_fault(status: int) -> None:
+@pytest.mark.parametrize("attempt", [1, 2, 3, 4])
+async def test_a_reader_that_has_another_client_is_a_busy_fault(attempt: int) -> None:
     reader = Reader()
-    reader.status = status
+    reader.status = attempt
     failure, notebook = await _failure_of(reader)
     assert isinstance(failure, ProtocolViolation)
     assert failure.why.startswith("busy")
@@ -219,6 +407,31 @@ async def test_a_frame_that_does_not_fit_is_doubted_and_the_session_goes_on() ->
         assert len(notebook.of(TagRead)) == 1
 
 
+async def test_what_came_before_the_stream_broke_is_still_told() -> None:
+    reader = Reader()
+    async with serving(reader) as (bench, notebook):
+        await reader.send(report(EPC) * 2 + bytes.fromhex("043d 7fffffff 00000001"))
+        failure = await bench.failure()
+        assert isinstance(failure, LinkLost)
+        assert failure.why == "not a header of this protocol, or an absurd length"
+        assert len(notebook.of(TagRead)) == 2
+
+
+async def test_a_large_report_lets_others_have_their_turn() -> None:
+    reader = Reader()
+    told = [0]
+    async with serving(reader) as (bench, notebook):
+        before = len(notebook.events)
+        odd = bytes.fromhex("03ff 000c 000065ba 00000001")  # reports with this are read by the tables
+        tag = bytes.fromhex(f"00f0 0037 8d {EPC} 81 0001 86 cd 82 0006474846204000 84 0006474846204000 88 0001") + odd
+        await reader.send(frame(61, 1, tag * 5_000))
+        while not bench.session.done() and told[-1] < 5_000:
+            await asyncio.sleep(0)
+            told.append(len(notebook.events) - before)
+    assert told[-1] == 5_000
+    assert max(after - before for before, after in itertools.pairwise(told)) <= 128
+
+
 # --- events ----------------------------------------------------------------------------------------------------------
 
 
@@ -258,6 +471,27 @@ async def test_faults_that_nobody_clears_end_with_the_next_session() -> None:
     assert [fault.active for fault in _told(notebook)] == [True]
     assert notebook.events[-1] == DeviceFault("report_overflow", "", active=False)
     await net.unlisten_and_wait("device")
+
+
+async def test_a_complaint_without_an_end_is_over_when_it_is_not_repeated() -> None:
+    reader = Reader()
+    async with serving(reader) as (_, notebook):
+        for _ in range(3):
+            await reader.send(event(bytes.fromhex("00fc 000c 0006 504120686f74")))
+            await asyncio.sleep(20)
+        assert _told(notebook) == [DeviceFault("reader_exception", "PA hot")]
+        await asyncio.sleep(20)
+        assert _told(notebook)[1:] == [DeviceFault("reader_exception", "PA hot", active=False)]
+
+
+async def test_a_contact_may_be_on_when_its_input_is_low() -> None:
+    async with serving(Reader(), gpi={1: "loop_booth"}, invert=["loop_booth"]) as (_, notebook):
+        assert notebook.of(InputChanged) == [InputChanged("loop_booth", False)]
+
+
+def test_loops_may_name_the_contacts_of_a_reader_and_no_others() -> None:
+    config = LlrpConfig.model_validate({"id": "rfid1", "url": "tcp://192.0.2.1:5084", "gpi": {3: "loop_exit"}})
+    assert config.inputs == {"loop_exit": 3}
 
 
 async def test_contacts_at_the_reader_are_reported_from_the_start_and_at_each_edge() -> None:
@@ -326,7 +560,9 @@ async def test_a_reader_that_does_not_answer_the_goodbye_holds_nothing_up() -> N
 # --- configuration ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("key", ["write_epc", "kill_password", "lock", "block_erase"])
+@pytest.mark.parametrize(
+    "key", ["write_epc", "kill_password", "lock", "block_erase", "block_permalock", "recommission"]
+)
 def test_a_stanza_that_wants_to_alter_tags_is_refused(key: str) -> None:
     with pytest.raises(ValueError, match="never writes to, locks, kills or erases a tag"):
         LlrpConfig.model_validate({"id": "rfid1", "url": "tcp://192.0.2.1:5084", key: "0"})
@@ -338,6 +574,9 @@ def test_a_stanza_that_wants_to_alter_tags_is_refused(key: str) -> None:
         ({"antennas": [1], "power_dbm": {2: 30}}, "not among antennas"),
         ({"gpi": {1: "loop", 2: "loop"}}, "same name"),
         ({"antennas": [0]}, "greater than or equal to 1"),
+        ({"gpi": {1: "Loop 1"}}, "lower-case letters"),
+        ({"gpi": {1: "loop"}, "invert": ["gate"]}, "none of gpi"),
+        ({"version": "2.0"}, "auto"),
     ],
 )
 def test_a_wrong_stanza_is_refused_with_the_reason(settings: dict[str, Any], problem: str) -> None:
