@@ -204,7 +204,7 @@ def find(name: str) -> Mapping:
         try:
             return parse(FilePath(name).read_text(encoding="utf-8"))
         except OSError:
-            raise ValueError(f"there is no file {name}") from None
+            raise ValueError(f"there is no mapping file {name}") from None
     try:
         return load(name)
     except KeyError:
