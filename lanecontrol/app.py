@@ -353,7 +353,7 @@ class Lane:
             emit,
             clock=self._around.clock,
             rng=random.Random(self._around.rng.random()),
-            hash_key=self.loaded.hash_key,
+            hash_key=self.loaded.hash_keys(lambda: self._around.clock.now().utc_s),
             healthy=healthy,
             traffic=links.traffic,
             backing=backing,

@@ -23,7 +23,7 @@ from lanecontrol.driver import Driver
 from lanecontrol.errors import CommandError, CredentialsRefused, DeviceError, LinkLost, ProtocolViolation
 from lanecontrol.events import DeviceChanged, DeviceReport, DeviceState, Event, Identity
 from lanecontrol.failures import Backoff, Bug, bug_text, cause, where
-from lanecontrol.identifier import keyed_hash
+from lanecontrol.identifier import HashKey, keyed_hash
 from lanecontrol.link_address import parse_url, place
 from lanecontrol.links import Traffic
 
@@ -75,7 +75,7 @@ class Supervisor:
         *,
         clock: Clock,
         rng: random.Random,
-        hash_key: bytes,
+        hash_key: HashKey,
         healthy: Callable[[], bool] = lambda: True,
         traffic: Traffic | None = None,
         backing: Backing | None = None,

@@ -33,7 +33,8 @@ def main(argv: list[str]) -> int:
     from lanecontrol.service.logging import configure_logging
 
     loaded = load(options.config)
-    configure_logging(level=loaded.log.level, style=loaded.log.format, stream=sys.stdout, hash_key=loaded.hash_key)
+    keys = loaded.hash_keys(_utc(loaded))
+    configure_logging(level=loaded.log.level, style=loaded.log.format, stream=sys.stdout, hash_key=keys)
 
     from lanecontrol.serve import serve
 
@@ -102,6 +103,15 @@ def leaves(group: BaseExceptionGroup[Exception]) -> Iterator[BaseException]:
             yield from leaves(error)
         else:
             yield error
+
+
+def _utc(loaded: Loaded) -> Callable[[], float]:
+    """UTC as the lane has it: what logs hash is hashed alike by the lane."""
+    from lanecontrol.clock import LoopClock
+    from lanecontrol.scaled_loop import scaled_utc
+
+    scale = loaded.clock
+    return LoopClock().utc if scale.scale == 1 else scaled_utc(scale.scale, scale.anchor_utc_s)
 
 
 def _loop(loaded: Loaded) -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -27,6 +27,7 @@ from lanecontrol.config.wording import close_to, problems_of
 from lanecontrol.driver import DeviceConfig
 from lanecontrol.errors import ConfigError, Problem
 from lanecontrol.evidence.files import EvidenceLimits
+from lanecontrol.identifier import RotatingKey
 from lanecontrol.lane import setup as lane
 from lanecontrol.ledger.retention import Keep
 from lanecontrol.link_address import LinkAddress
@@ -81,13 +82,19 @@ class Loaded:
     log: Log
     clock: ClockSettings
     hash_key: bytes
-    """Key of the hashes that stand for card numbers and plates; new in each run unless the site gives one."""
+    """Secret behind the hashes that stand for card numbers and plates; new in each run unless the site gives one."""
+    hash_rotation_s: float
+    """How long a key made of it lasts."""
     config_hash: str
     """16 hex digits over the file and what it extends; secrets count by name. An identical file has the same."""
 
     @property
     def simulated(self) -> bool:
         return self.setup.simulated
+
+    def hash_keys(self, utc_s: Callable[[], float]) -> RotatingKey:
+        """The key of the hashes, by the time that `utc_s` tells."""
+        return RotatingKey(self.hash_key, utc_s, self.hash_rotation_s)
 
 
 def load(path: Path | str, *, secret: FindSecret = find_secret) -> Loaded:
@@ -218,6 +225,7 @@ class _Loading:
             log=Log(file.log.level, file.log.format),
             clock=ClockSettings(file.clock.scale, file.clock.anchor_utc_s),
             hash_key=_hash_key(file),
+            hash_rotation_s=3600.0 * file.privacy.rotate_h,
             config_hash=_digest(named),
         )
 

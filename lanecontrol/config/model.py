@@ -225,6 +225,8 @@ class PrivacySection(Section):
 
     hash_key: SecretStr | None = Field(default=None, min_length=16)
     """Key of the hashes that stand for numbers in logs: `!secret name`. Without it, a new random one in each run."""
+    rotate_h: float = Field(default=24.0, ge=0.1, le=8784)
+    """How long the hashes of one number stay the same; 24 is from midnight to midnight UTC."""
 
 
 class ClockSection(Section):

@@ -17,13 +17,13 @@ from typing import Any, TextIO
 import structlog
 from structlog.typing import EventDict, Processor
 
-from lanecontrol.identifier import Identifier, keyed_hash
+from lanecontrol.identifier import HashKey, Identifier, keyed_hash
 
 _DEEPEST = 8
 """Nesting beyond this is cut: nothing we log on purpose is deeper."""
 
 
-def configure_logging(*, level: str, style: str, stream: TextIO, hash_key: bytes) -> None:
+def configure_logging(*, level: str, style: str, stream: TextIO, hash_key: HashKey) -> None:
     """Send structlog's and the standard library's records to `stream`.
 
     `level` is debug, info, warning or error; `style` is json, console, or auto: console where `stream` is a terminal.
@@ -83,7 +83,7 @@ def _renderer(style: str, stream: TextIO) -> Processor:
 class Redaction:
     """A structlog processor: identifiers become their keyed hash, bytes their length and keyed hash, at any depth."""
 
-    def __init__(self, hash_key: bytes) -> None:
+    def __init__(self, hash_key: HashKey) -> None:
         self._key = hash_key
 
     def __call__(self, logger: Any, method: str, event: EventDict) -> EventDict:
@@ -94,7 +94,7 @@ class Redaction:
         return self._safe(value, 0)
 
     def _name(self, key: Any) -> str:
-        return self._hash(key.clear.encode()) if isinstance(key, Identifier) else str(key)
+        return self._hash(key.number) if isinstance(key, Identifier) else str(key)
 
     def _hash(self, number: bytes) -> str:
         return f"#{keyed_hash(self._key, number)}"
@@ -104,7 +104,7 @@ class Redaction:
             return "..."
         match value:
             case Identifier():
-                return self._hash(value.clear.encode())
+                return self._hash(value.number)
             case Enum():
                 return value.value
             case None | bool() | int() | float() | str():

@@ -132,6 +132,11 @@ def test_without_a_key_of_the_site_the_hash_key_is_new_in_each_run() -> None:
     assert load_text(LANE).hash_key != load_text(LANE).hash_key
 
 
+def test_the_key_of_the_hashes_changes_as_often_as_the_site_wants() -> None:
+    keys = load_text(LANE + "privacy: {hash_key: 'a key of sixteen and more', rotate_h: 1}\n").hash_keys
+    assert keys(lambda: 7200.0)() == keys(lambda: 10_799.0)() != keys(lambda: 10_800.0)()
+
+
 # --- port file and lane overlay --------------------------------------------------------------------------------------
 
 
