@@ -19,25 +19,43 @@ def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.Abstrac
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    from contract_case import kinds, performing_kinds
+    from contract_case import kinds, listening_kinds, performing_kinds, reached_kinds
 
-    if "performing_kind" in metafunc.fixturenames:
-        metafunc.parametrize("performing_kind", performing_kinds(), indirect=True)
-    elif "kind" in metafunc.fixturenames:
-        metafunc.parametrize("kind", kinds(), indirect=True)
+    for name, found in (
+        ("kind", kinds),
+        ("performing_kind", performing_kinds),
+        ("reached_kind", reached_kinds),
+        ("listening_kind", listening_kinds),
+    ):
+        if name in metafunc.fixturenames:
+            metafunc.parametrize(name, found(), indirect=True)
 
 
 @pytest.fixture
 def kind(request: pytest.FixtureRequest) -> object:
     """One installed kind of device: driver, fake and case."""
-    from contract_case import load
-
-    return load(request.param)
+    return _loaded(request)
 
 
 @pytest.fixture
 def performing_kind(request: pytest.FixtureRequest) -> object:
     """One installed kind that carries out commands."""
+    return _loaded(request)
+
+
+@pytest.fixture
+def reached_kind(request: pytest.FixtureRequest) -> object:
+    """One installed kind that the driver connects to."""
+    return _loaded(request)
+
+
+@pytest.fixture
+def listening_kind(request: pytest.FixtureRequest) -> object:
+    """One installed kind that connects to the driver."""
+    return _loaded(request)
+
+
+def _loaded(request: pytest.FixtureRequest) -> object:
     from contract_case import load
 
     return load(request.param)

@@ -1,10 +1,13 @@
-"""A bench for one driver: its fake on the other side of a wire that can be cut, muted, dripped and fouled."""
+"""A bench for one driver: its fake on the other side of a wire that can be cut, muted, dripped and fouled.
+
+The driver connects to its fake, or the fake connects to its driver: whichever way their kind has it.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from itertools import groupby
 from typing import Any, Self
@@ -14,7 +17,7 @@ from contract_case import Kind
 from lanecontrol.clock import AnchoredClock
 from lanecontrol.errors import LinkLost
 from lanecontrol.events import DeviceChanged, DeviceState, Event
-from lanecontrol.links import Link, LinkOpener, MemoryNet, serve_tcp
+from lanecontrol.links import Handler, Link, LinkOpener, MemoryNet, reserved_port, serve_tcp
 from lanecontrol.supervisor import Supervisor
 from sim.readings import Deed
 
@@ -62,19 +65,31 @@ class FaultyLink(Link):
         if not self._wire.drip:
             await self._link.write(data)
             return
-        for at in range(len(data)):
-            await self._link.write(data[at : at + 1])
+        for piece in _pieces(data):
+            await self._link.write(piece)
             await asyncio.sleep(0)
 
     async def close(self) -> None:
         await self._link.close()
 
 
+BY_BYTES = 4096
+"""So much at the beginning and at the end of a large write drips byte by byte; what is between is a picture."""
+
+
+def _pieces(data: bytes) -> Iterator[bytes]:
+    head, middle, tail = data[:BY_BYTES], data[BY_BYTES:-BY_BYTES], data[BY_BYTES:][-BY_BYTES:]
+    yield from (head[at : at + 1] for at in range(len(head)))
+    yield from (middle[at : at + 1021] for at in range(0, len(middle), 1021))
+    yield from (tail[at : at + 1] for at in range(len(tail)))
+
+
 class CountingLinks:
-    """Notes when the driver tries to connect, and how many of its links are open."""
+    """Notes when the driver tries to connect or to listen, and how many of its links are open."""
 
     def __init__(self, opener: LinkOpener) -> None:
         self._links = opener.for_device("dev")
+        self.traffic = self._links.traffic
         self.attempts: list[float] = []
         self.open_now = 0
 
@@ -88,9 +103,23 @@ class CountingLinks:
             finally:
                 self.open_now -= 1
 
+    @asynccontextmanager
+    async def listen(self, url: str, handler: Handler) -> AsyncIterator[str]:
+        self.attempts.append(asyncio.get_running_loop().time())
+
+        async def counted(link: Link) -> None:
+            self.open_now += 1
+            try:
+                await handler(link)
+            finally:
+                self.open_now -= 1
+
+        async with self._links.listen(url, counted) as where:
+            yield where
+
 
 class Bench:
-    """Use as a context: the fake serves, the supervisor runs; afterwards nothing may be left."""
+    """Use as a context: the fake serves or calls, the supervisor runs; afterwards nothing may be left."""
 
     def __init__(self, kind: Kind, *, tcp: bool = False, rng: random.Random | None = None, start: bool = True) -> None:
         self.kind = kind
@@ -105,18 +134,17 @@ class Bench:
         self._rng = rng or random.Random(1)
         self._start = start
         self._stack = AsyncExitStack()
+        self._opener = LinkOpener(self.net)
+        self._switched_on = True
+        self._where = f"mem://{NAME}"
+        """Where a device that connects by itself finds the driver."""
 
     async def __aenter__(self) -> Self:
         kind = self.kind
         self.fake = kind.fake(
             kind.fake.Config.model_validate({"kind": kind.name, **kind.case.fake_settings}), self.deeds.append
         )
-        url = f"mem://{NAME}"
-        if self._tcp:
-            url = f"tcp://127.0.0.1:{await self._stack.enter_async_context(serve_tcp('127.0.0.1', 0, self._serve))}"
-        else:
-            self.listen()
-            self._stack.push_async_callback(self.net.unlisten_and_wait, NAME)
+        url = self._call() if kind.fake.dials else await self._serve_all()
         config = kind.driver.Config.model_validate({"id": "dev", "kind": kind.name, "url": url, **kind.case.settings})
         self.supervisor = Supervisor(
             kind.driver(config, self.links),
@@ -127,6 +155,23 @@ class Bench:
         )
         self.running = self._own(self.supervisor.run()) if self._start else None
         return self
+
+    async def _serve_all(self) -> str:
+        """The fake is there to be connected to; gives where."""
+        if self._tcp:
+            return f"tcp://127.0.0.1:{await self._stack.enter_async_context(serve_tcp('127.0.0.1', 0, self._serve))}"
+        self.listen()
+        self._stack.push_async_callback(self.net.unlisten_and_wait, NAME)
+        return f"mem://{NAME}"
+
+    def _call(self) -> str:
+        """The fake connects by itself; gives where the driver has to listen."""
+        url = self._where
+        if self._tcp:
+            where = f"127.0.0.1:{self._stack.enter_context(reserved_port())}"
+            url, self._where = f"listen://{where}", f"tcp://{where}"
+        self._own(self.fake.dial(self._dial))
+        return url
 
     async def __aexit__(self, *exc: Any) -> None:
         await self._stack.aclose()
@@ -143,15 +188,39 @@ class Bench:
         finally:
             self.wire.ends.remove(link)
 
+    @asynccontextmanager
+    async def _dial(self) -> AsyncIterator[Link]:
+        """The fake's own connection to the driver."""
+        if not self._switched_on:
+            raise LinkLost("connect", "the device is switched off")
+        async with self.stray() as link:
+            self.wire.ends.append(link)
+            try:
+                yield FaultyLink(link, self.wire)
+            finally:
+                self.wire.ends.remove(link)
+
+    @asynccontextmanager
+    async def stray(self) -> AsyncIterator[Link]:
+        """Somebody's connection to a driver that listens. Raises LinkLost."""
+        async with self._opener.open(self._where) as link:
+            yield link
+
     # --- the world ---------------------------------------------------------------------------------------------------
 
     def listen(self) -> None:
         """The device is there (again)."""
-        self.net.listen(NAME, self._serve)
+        self._switched_on = True
+        if not self.kind.fake.dials:
+            self.net.listen(NAME, self._serve)
 
     def go_away(self) -> None:
         """The device is gone: connections are cut, new ones refused."""
-        self.net.unlisten(NAME)
+        self._switched_on = False
+        if self.kind.fake.dials:
+            self.net.drop(NAME)
+        else:
+            self.net.unlisten(NAME)
 
     def sense(self) -> None:
         """One more reading."""
@@ -174,8 +243,20 @@ class Bench:
     async def _babbling(self) -> None:
         while True:
             with suppress(LinkLost):  # nobody connected, or just gone
-                await self.wire.inject(self.kind.case.malformed)
+                await self.inject(self.kind.case.malformed)
             await asyncio.sleep(0.5)
+
+    async def inject(self, data: bytes) -> None:
+        """Bytes that the device did not send: between its own, or, where it calls, in a connection beside.
+
+        Raises LinkLost when nobody takes them.
+        """
+        if not self.kind.fake.dials:
+            await self.wire.inject(data)
+            return
+        async with self.stray() as link:
+            await link.write(data)
+            await asyncio.sleep(0.01)
 
     # --- what came of it ---------------------------------------------------------------------------------------------
 

@@ -22,6 +22,12 @@ from sim.readings import Deed, Reading
 
 CASES = "lanecontrol.contract_cases"
 EXAMPLE = "example.badge"
+LISTENING_EXAMPLE = "example.turnstile"
+EXAMPLES = {
+    EXAMPLE: ("contract_example", "BadgeReader", "FakeBadgeReader"),
+    LISTENING_EXAMPLE: ("contract_listening_example", "Turnstile", "FakeTurnstile"),
+}
+"""The drivers and fakes of this suite's own, by their kind: module and names."""
 
 
 def _same(event: Any) -> Any:
@@ -38,6 +44,8 @@ class Case:
     """Sent between two frames: the driver must doubt it and the session must go on."""
     bomb: bytes = b""
     """A beginning that announces an endless frame, where the protocol has such a thing."""
+    hoard_bytes: int = 2_000_000
+    """The most memory that a flood may cost: more than the largest message that the protocol allows."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """The driver's own settings."""
     fake_settings: Mapping[str, Any] = field(default_factory=dict)
@@ -62,28 +70,47 @@ class Kind:
 
 
 def kinds() -> list[str]:
-    """The example of this suite, and every installed kind that has a driver and a fake."""
+    """The examples of this suite, and every installed kind that has a driver and a fake."""
     with_fake = {point.name for point in entry_points(group=fakes.ENTRY_POINTS)}
-    return [EXAMPLE, *sorted(with_fake & drivers.installed().keys())]
+    return [*EXAMPLES, *sorted(with_fake & drivers.installed().keys())]
 
 
 def performing_kinds() -> list[str]:
     """Those among them that carry out commands. One that cannot even be imported stays in, so that its tests fail."""
+    return [name for name in kinds() if _has(name, lambda driver: bool(driver.performs))]
 
-    def performs(name: str) -> bool:
-        try:
-            return name == EXAMPLE or bool(drivers.load(name).performs)
-        except ImportError:
-            return True
 
-    return [name for name in kinds() if performs(name)]
+def reached_kinds() -> list[str]:
+    """Those that the driver connects to."""
+    return [name for name in kinds() if _has(name, lambda driver: not driver.traits.listens)]
+
+
+def listening_kinds() -> list[str]:
+    """Those that connect to the driver. One that cannot be imported fails among the others."""
+    return [name for name in kinds() if _has(name, lambda driver: driver.traits.listens, otherwise=False)]
+
+
+def _has(name: str, wanted: Callable[[type[Driver]], bool], *, otherwise: bool = True) -> bool:
+    try:
+        return wanted(_driver(name))
+    except ImportError:
+        return otherwise
+
+
+def _driver(name: str) -> type[Driver]:
+    if name not in EXAMPLES:
+        return drivers.load(name)
+    module, driver, _ = EXAMPLES[name]
+    found: type[Driver] = getattr(importlib.import_module(module), driver)
+    return found
 
 
 def load(name: str) -> Kind:
     """The kind with its case. Fails the test when somebody installed a kind without one."""
-    if name == EXAMPLE:
-        example = importlib.import_module("contract_example")
-        return Kind(name, example.BadgeReader, example.FakeBadgeReader, example.CASE)
+    if name in EXAMPLES:
+        module, _, fake = EXAMPLES[name]
+        example = importlib.import_module(module)
+        return Kind(name, _driver(name), getattr(example, fake), example.CASE)
     return Kind(name, drivers.load(name), fakes.load(name), _case(name))
 
 
