@@ -4,7 +4,7 @@ Written from the register map (sim.rpm_aspect_map), never from our driver. A por
 blocks, address 2 is refused anywhere else, other functions are refused with code 1, and another unit id with code 11.
 What no source tells is this fake's own choice: elapsed time counts milliseconds since power-on, counts are those of
 the last second summed over the detectors, the variance is that of a Poisson count, all occupancy sensors act together,
-only the first of the two alarm bits is used.
+one of the two alarm bits stands for every alarm.
 
 The world owns counts, alarms and moments. An occupancy begins with its first interval, which moves the object counter
 on and sets the occupancy and direction bits; alarm bits rise with the first interval in alarm and stay until the
@@ -80,6 +80,12 @@ class AspectConfig(FakeConfig):
     """Object counter when the simulation begins."""
     show_s: float = Field(default=0.5, ge=0)
     """How long an alarm is shown at least."""
+    alarm_bit: Literal[1, 2] = 1
+    """Which of the two alarm bits it sets. What tells them apart on a real portal is not known."""
+    words: Literal["low_first", "high_first"] = "low_first"
+    """Which half of a value of two registers comes first."""
+    delay_s: float = Field(default=0.0, ge=0, le=60)
+    """How long it takes to answer. Requests wait for their turn."""
     outbox_bytes: int = Field(default=64 * 1024, gt=0)
     """A client that lets more answers than this pile up is dropped."""
 
@@ -87,8 +93,9 @@ class AspectConfig(FakeConfig):
 class _Counting:
     """One channel: what its detectors count, and its alarm."""
 
-    def __init__(self, intervals: int, counting: int) -> None:
+    def __init__(self, intervals: int, counting: int, alarm_bit: Channel) -> None:
         self.alarm = False
+        self._alarm_bit = alarm_bit
         self.background_cps = 0.0
         self.forced = Channel(0)
         self.ready = True
@@ -114,7 +121,7 @@ class _Counting:
     def reckoning(self, occupied: bool) -> Reckoning:
         status = self._detectors | self._fault | self.forced
         status |= Channel.READY if self.ready else Channel(0)
-        status |= Channel.ALARM_1 if self.alarm and occupied else Channel(0)
+        status |= self._alarm_bit if self.alarm and occupied else Channel(0)
         count = sum(self._window) if occupied and self._window else self._vacant_count
         return Reckoning(status, count, self.background_cps, self.background_cps)
 
@@ -129,8 +136,10 @@ class FakeAspect(Fake):
         super().__init__(config, act)
         self._clients: set[Outbox] = set()
         self._inputs = Input(0)
-        self._gamma = _Counting(INTERVALS_PER_S, config.gamma_detectors)
-        self._neutron = _Counting(1, config.neutron_detectors)
+        alarm_bit = Channel.ALARM_1 if config.alarm_bit == 1 else Channel.ALARM_2
+        self._gamma = _Counting(INTERVALS_PER_S, config.gamma_detectors, alarm_bit)
+        self._neutron = _Counting(1, config.neutron_detectors, alarm_bit)
+        self._frozen: list[int] | None = None
         self._on_since_s: float | None = None
         self._elapsed_base = config.elapsed_at_start
         self._counter = config.counter_at_start
@@ -196,11 +205,15 @@ class FakeAspect(Fake):
         """Channel status bits that are on whatever is counted, such as an alarm outside of any occupancy."""
         self._gamma.forced, self._neutron.forced = gamma, neutron
 
+    def freeze(self, on: bool) -> None:
+        """Its processor hangs while the network part goes on: every answer has the monitor block of this moment."""
+        self._frozen = self._monitor_words() if on else None
+
     def restart(self) -> None:
         """Power comes back: clients lose their connection, elapsed time and object counter begin at 0 again."""
         self._on_since_s = _now_s()
         self._elapsed_base = self._counter = self._mark = self._speed_mm_s = 0
-        self._begun, self._over_s = False, None
+        self._begun, self._over_s, self._frozen = False, None, None
         for client in tuple(self._clients):
             client.drop("the portal restarts")
 
@@ -220,6 +233,8 @@ class FakeAspect(Fake):
         framer = Framer()
         while not framer.broken:
             for request in framer.feed(await link.read()):
+                if self.config.delay_s:
+                    await asyncio.sleep(self.config.delay_s)
                 outbox.put(self._answer(request))
 
     def _answer(self, request: Request) -> bytes:
@@ -246,8 +261,12 @@ class FakeAspect(Fake):
         if address + count <= DESCRIPTION_REGISTERS:
             return self.description().words()[address : address + count]
         if base <= address and address + count <= base + MONITOR_REGISTERS:
-            return self.monitor().words()[address - base : address - base + count]
+            words = self._monitor_words() if self._frozen is None else self._frozen
+            return words[address - base : address - base + count]
         return None
+
+    def _monitor_words(self) -> list[int]:
+        return self.monitor().words(high_first=self.config.words == "high_first")
 
     def description(self) -> Description:
         """The device description."""

@@ -12,6 +12,8 @@ from enum import IntFlag
 
 DESCRIPTION_REGISTERS = 8
 MONITOR_REGISTERS = 21
+LONG_VALUES = (0, 4, 6, 8, 11, 13, 15)
+"""Where the values of two registers begin: elapsed time; count, background and variance of either channel."""
 
 
 class Channel(IntFlag):
@@ -101,9 +103,9 @@ class Monitor:
     speed_mm_s: int
     outputs: Output
 
-    def words(self) -> list[int]:
-        """Twenty-one registers."""
-        return [
+    def words(self, *, high_first: bool = False) -> list[int]:
+        """Twenty-one registers; `high_first`: every value that takes two of them the other way round."""
+        words = [
             *long_words(self.elapsed),
             int(self.inputs),
             *self.gamma.words(),
@@ -113,6 +115,9 @@ class Monitor:
             min(max(self.speed_mm_s, 0), 0xFFFF),
             int(self.outputs),
         ]
+        for at in LONG_VALUES if high_first else ():
+            words[at], words[at + 1] = words[at + 1], words[at]
+        return words
 
 
 def long_words(value: int) -> tuple[int, int]:

@@ -4,7 +4,8 @@ The portal is a server that pushes ASCII lines (CRLF) to every client and listen
 the alarm decisions and the moments, including the five buffered intervals at the start of an occupancy; this module
 turns each reading into its line. Written from the line protocol as recorded portals speak it, never from our driver.
 
-Vacant block: `NB`, `GB`; with newer firmware (`extended`) `NC NX NB NB1 GB`. The setup block `SG1 SG2 SG3 SN1 SN2`
+Vacant block: `NB`, `GB`; with newer firmware (`extended`) `NC NX NB NB1 GB`, and with that of the recordings
+(`energy_windows`) `RW AC AB1 AR` behind it, and `AS` behind each gamma line. The setup block `SG1 SG2 SG3 SN1 SN2`
 comes between an NB and its GB in the first vacant block after a start and then once in 24 hours, never on connecting.
 `GH`/`GL` replace `GB` while any panel is above or below its fault limit, `NH` replaces `NB`. That the limits count per
 panel is this fake's choice: no recording shows such a line.
@@ -15,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -42,6 +43,9 @@ MPH_SATURATED, KMH_SATURATED = 99.999, 160.93
 
 NEUTRON_UPPER, NEUTRON_LOWER = 9.50437640, -0.99599343
 """Limits of the sequential test as recorded portals announce them in NX."""
+WINDOW_SHARES = (0.2603, 0.3713, 0.1846, 0.1838)
+"""How the gamma background lies in the four energy windows, as in the first block of a recording. What is counted while
+occupied is shared out alike, for this fake knows no energies."""
 NEUTRON_STEP = {29: 56, 30: 57, 31: 59, 32: 60, 33: 62, 34: 63, 35: 64, 36: 66}
 """Fifths of a count: from floor(5 x background) to five times the alternative rate, as seen in recordings."""
 
@@ -52,6 +56,8 @@ class PortalConfig(FakeConfig):
     kind: Literal["rpm.rapiscan"] = "rpm.rapiscan"
     extended: bool = True
     """Newer firmware: exact neutron background and the sequential test are sent too."""
+    energy_windows: bool = False
+    """The lines about energy windows are sent as well: `AB1`, `AR`, `AS`; and `RW`, `AC`, whose meaning is unknown."""
     gamma_high_fault_cps: int = Field(default=20_000, ge=0, le=999_999)
     """Above this in any panel, GH is sent instead of GB."""
     gamma_low_fault_cps: int = Field(default=50, ge=0, le=999_999)
@@ -87,13 +93,15 @@ class FakePortal(Fake):
         self._clients: set[Outbox] = set()
         self._setup_due_s = -math.inf
         self._test: NeutronTest | None = None
+        self._counted = self._counted_before = 0
 
     def sense(self, reading: Reading) -> None:
         match reading:
             case Vacant():
                 self._push(self._vacant_block(reading))
             case GammaInterval(counts, alarm):
-                self._push([line("GA" if alarm else "GS", *map(six, padded(counts)))])
+                windows = [energy_counts(sum(counts))] if self.config.energy_windows else []
+                self._push([line("GA" if alarm else "GS", *map(six, padded(counts))), *windows])
             case NeutronSecond(counts, alarm):
                 step = self._neutron_step(sum(counts)) if self.config.extended else []
                 self._push([*step, line("NA" if alarm else "NS", *map(six, padded(counts)))])
@@ -101,7 +109,9 @@ class FakePortal(Fake):
                 self._push([speed_line(speed_mps)])
             case OccupancyOver(counter, neutron_cps):
                 self._restart_test()
-                self._push([line("GX", six(counter), six(1000 * neutron_cps), six(0), six(0))])
+                self._counted = counter
+                count = six(counter - self._counted_before)
+                self._push([line("GX", count, six(1000 * neutron_cps), six(0), six(0))])
             case Tamper(active):
                 self._push([line("TT", *[six(0)] * CHANNELS) if active else line("TC", *[six(1)] * CHANNELS)])
             case _:
@@ -115,10 +125,15 @@ class FakePortal(Fake):
         finally:
             self._clients.discard(outbox)
 
-    def restart(self) -> None:
-        """The controller restarts: clients lose their connection, the next vacant block brings the setup lines."""
+    def restart(self, **changes: Any) -> None:
+        """The controller restarts, with `changes` of its settings if somebody made any.
+
+        Clients lose their connection, the next vacant block brings the setup lines, occupancies are counted from 1.
+        """
+        self.config = PortalConfig.model_validate(self.config.model_dump() | changes)
         self._setup_due_s = -math.inf
         self._test = None
+        self._counted_before = self._counted
         for client in tuple(self._clients):
             client.drop("the portal restarts")
 
@@ -137,6 +152,8 @@ class FakePortal(Fake):
             block.append(line("NB1", *(f"{cps:.8f}" for cps in neutron)))
         block += self._setup_if_due()
         block.append(line(self._gamma_tag(gamma), *(six(round(cps)) for cps in gamma)))
+        if self.config.energy_windows:
+            block += energy_block(sum(gamma))
         return block
 
     def _gamma_tag(self, gamma_cps: Sequence[float]) -> str:
@@ -224,6 +241,24 @@ def speed_line(speed_mps: float) -> bytes:
     mph = MPH_PER_FOOT_PER_SECOND / seconds_per_foot if seconds_per_foot else math.inf
     mph, kmh = min(mph, MPH_SATURATED), min(mph * KMH_PER_MPH, KMH_SATURATED)
     return line("SP", f"{seconds_per_foot:.4f}", f"{mph:06.3f}", f"{kmh:06.2f}", six(0))
+
+
+def energy_block(background_cps: float) -> list[bytes]:
+    """RW and AC much as recordings have them, and the background in the energy windows with their shares."""
+    windows = [background_cps * share for share in WINDOW_SHARES]
+    total = sum(windows)
+    return [
+        line("RW", *[six(0)] * CHANNELS),
+        line("AC", "1.40000000", "1.70000000"),
+        line("AB1", *(f"{cps:.8f}" for cps in windows)),
+        line("AR", *(f"{cps / total if total else 0.0:.4f}" for cps in windows)),
+    ]
+
+
+def energy_counts(count: int) -> bytes:
+    """AS: the counts of one interval in the energy windows."""
+    windows = [int(count * share) for share in WINDOW_SHARES[:-1]]
+    return line("AS", *map(six, windows), six(count - sum(windows)))
 
 
 def setup_block(config: PortalConfig) -> list[bytes]:

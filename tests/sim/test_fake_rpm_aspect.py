@@ -228,6 +228,65 @@ async def test_an_alarm_stays_until_its_occupancy_is_over() -> None:
 
 
 @virtual
+async def test_which_alarm_bit_it_sets_is_a_setting() -> None:
+    async with bench(alarm_bit=2) as b:
+        b.sense(VACANT, LOUD, NeutronSecond((9, 0, 9, 0), alarm=True))
+        registers = await b.registers()
+        for status in (registers[3], registers[10]):
+            assert Channel(status) & (Channel.ALARM_1 | Channel.ALARM_2) == Channel.ALARM_2
+        assert Output(registers[20]) & Output.ALARM
+
+
+@virtual
+async def test_a_frozen_portal_answers_with_the_same_values_until_it_thaws_or_restarts() -> None:
+    async with bench() as b:
+        b.sense(VACANT)
+        before = await b.registers()
+        b.portal.freeze(True)
+        await asyncio.sleep(5)
+        b.sense(LOUD)
+        assert await b.registers() == before
+        assert (await b.ask("0300000008"))[:4] == "0310", "the rest of it answers as ever"
+        b.portal.freeze(False)
+        after = await b.registers()
+        assert long(after, 0) - long(before, 0) == 5000
+        assert Input(after[2]) & Input.OCCUPIED_0
+        b.portal.freeze(True)
+        b.portal.restart()
+    async with client_of(b.portal.serve) as client:
+        again = Bench(client, b.portal)
+        assert long(await again.registers(), 0) == 0
+
+
+@virtual
+async def test_a_slow_portal_answers_one_request_after_the_other() -> None:
+    async with bench(delay_s=0.4) as b:
+        b.sense(VACANT)
+        began = asyncio.get_running_loop().time()
+        await b.registers()
+        assert asyncio.get_running_loop().time() - began == pytest.approx(0.4)
+        await b.link.write(READ_MONITOR * 2)
+        await b._answer()
+        assert asyncio.get_running_loop().time() - began == pytest.approx(0.8)
+        await b._answer()
+        assert asyncio.get_running_loop().time() - began == pytest.approx(1.2)
+
+
+@virtual
+async def test_the_other_word_order_turns_round_every_value_of_two_registers_and_no_other() -> None:
+    async with bench() as low, bench(words="high_first") as high:
+        for b in (low, high):
+            b.sense(VACANT, LOUD)
+        await asyncio.sleep(70)
+        first, second = await low.registers(), await high.registers()
+        turned = list(second)
+        for at in (0, 4, 6, 8, 11, 13, 15):
+            turned[at], turned[at + 1] = second[at + 1], second[at]
+        assert long(first, 0) == 70_000
+        assert tuple(turned) == first
+
+
+@virtual
 async def test_an_alarm_in_the_last_interval_is_shown_long_enough_to_be_polled() -> None:
     async with bench() as lane:
         lane.sense(VACANT, QUIET, LOUD, OVER)

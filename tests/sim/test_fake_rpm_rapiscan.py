@@ -26,6 +26,7 @@ from sim.rpm_rapiscan import FakePortal, NeutronTest, PortalConfig, speed_line
 from sim.rpm_rapiscan_recording import RecordedOccupancy, RecordingConfig, RecordingPortal, parse_recording
 
 VACANT = Vacant((380.4, 383.0, 403.0, 361.0), (3.99166703, 0.0, 2.69166684, 0.0))
+TAGS_OF_WINDOWS = ("AB1", "AR", "AS")
 OCCUPIED_TAGS = (b"GS", b"GA", b"NS", b"NA")
 
 
@@ -103,6 +104,34 @@ async def test_a_restart_drops_the_clients_and_brings_the_setup_block_again() ->
         fake.restart()
         assert await lost(client)
     assert "SN2" in tags(await lines_for(fake, VACANT))
+
+
+@virtual
+async def test_after_a_restart_settings_may_have_changed_and_occupancies_are_counted_from_one() -> None:
+    fake = portal()
+    before = await lines_for(fake, VACANT, OccupancyOver(16, 6.683), OccupancyOver(17, 6.683))
+    fake.restart(n_sigma=7.5)
+    after = await lines_for(fake, VACANT, OccupancyOver(18, 6.683))
+    sigma = [line.split(",")[5] for line in before + after if line.startswith("SG1")]
+    assert sigma == ["04.0", "07.5"]
+    counters = [line.split(",")[1] for line in before + after if line.startswith("GX")]
+    assert counters == ["000016", "000017", "000001"]
+
+
+@virtual
+async def test_the_newest_firmware_tells_of_energy_windows_too() -> None:
+    fake = portal(energy_windows=True)
+    await lines_for(fake, VACANT)
+    lines = await lines_for(fake, VACANT, GammaInterval((77, 77, 67, 69), alarm=False))
+    assert tags(lines) == ["NC", "NX", "NB", "NB1", "GB", "RW", "AC", "AB1", "AR", "GS", "AS"]
+    windows, shares, counts = (
+        next(row.split(",")[1:] for row in lines if row.startswith(tag)) for tag in TAGS_OF_WINDOWS
+    )
+    total = sum(map(float, windows))
+    assert total == pytest.approx(380.4 + 383 + 403 + 361)
+    assert [f"{float(window) / total:.4f}" for window in windows] == shares
+    assert sum(map(int, counts)) == 77 + 77 + 67 + 69
+    assert {len(field) for field in counts} == {6}
 
 
 @pytest.mark.parametrize(
