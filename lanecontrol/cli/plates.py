@@ -56,7 +56,7 @@ def _read_all(options: argparse.Namespace) -> int:
             output.note(f"lanecontrol plates: {path}: {error}")
             code = FAILED
             continue
-        _show(path, loaded.read([picture], wanted), factor, as_json=options.json)
+        _show(path, loaded.read([picture], wanted).scaled(factor), as_json=options.json)
     return code
 
 
@@ -82,8 +82,8 @@ def _with_progress(files: list[Path]) -> Iterable[Path]:
     return shown
 
 
-def _show(path: Path, reading: Reading, factor: int, *, as_json: bool) -> None:
-    line = told(path, reading, factor)
+def _show(path: Path, reading: Reading, *, as_json: bool) -> None:
+    line = told(path, reading)
     if as_json:
         output.json_line(line)
         return
@@ -93,13 +93,13 @@ def _show(path: Path, reading: Reading, factor: int, *, as_json: bool) -> None:
     print(f"{path}\t{plate}\t{line['confidence']:.2f}\t{line['ms']:.0f} ms{place}{doubt}", flush=True)
 
 
-def told(path: Path, reading: Reading, factor: int = 1) -> dict[str, Any]:
+def told(path: Path, reading: Reading) -> dict[str, Any]:
     """A reading as the JSON line that others script against."""
     return {
         "file": str(path),
         "plate": reading.plate.clear or None,
         "confidence": reading.confidence,
-        "box": None if reading.box is None else [side * factor for side in reading.box],
+        "box": None if reading.box is None else list(reading.box),
         "candidates": [{"plate": c.text.clear, "confidence": c.confidence} for c in reading.candidates],
         "jurisdiction": reading.jurisdiction or None,
         "ms": round(reading.ms, 1),

@@ -6,7 +6,7 @@ identifiers: printed by accident they show nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lanecontrol.events import PlateCandidate
 from lanecontrol.identifier import Identifier
@@ -46,6 +46,13 @@ class Reading:
     ms: float = 0.0
     engine: str = ""
 
+    def scaled(self, factor: float) -> Reading:
+        """With boxes in the pixels of a picture that is larger by `factor`."""
+        if factor == 1:
+            return self
+        rejected = tuple(replace(line, box=_scaled(line.box, factor)) for line in self.rejected)
+        return replace(self, box=_scaled(self.box, factor), rejected=rejected)
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -59,3 +66,14 @@ class Options:
     fixes: dict[str, str] = field(default_factory=dict)
     mix: dict[str, float] = field(default_factory=dict)
     window: Box | None = None
+
+    def scaled(self, factor: float) -> Options:
+        """With the window in the pixels of a picture that is larger by `factor`."""
+        return replace(self, window=_scaled(self.window, factor))
+
+
+def _scaled(box: Box | None, factor: float) -> Box | None:
+    if box is None or factor == 1:
+        return box
+    x, y, width, height = (round(side * factor) for side in box)
+    return (x, y, width, height)
