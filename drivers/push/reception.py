@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -174,10 +175,11 @@ class Reception:
             async with asyncio.timeout(REQUEST_S if http.busy else IDLE_S) as deadline:
                 while True:
                     heard = http.next()
-                    if answer := http.to_send():
-                        await link.write(answer)
                     if heard is not None or http.closing:
+                        await self._send(link, http)
                         return heard
+                    if go_on := http.to_send():
+                        await link.write(go_on)
                     data = await link.read()
                     if not http.busy:
                         deadline.reschedule(asyncio.get_running_loop().time() + REQUEST_S)
@@ -197,7 +199,7 @@ class Reception:
     async def _reject(self, link: Link, http: HttpConnection, status: int, why: str) -> Rejected:
         self._coming_in.pop(link, None)
         rejected = http.reject(status, why)
-        await link.write(http.to_send())
+        await self._send(link, http)
         return rejected
 
     async def _take(self, link: Link, http: HttpConnection, posted: Posted) -> None:
@@ -214,7 +216,13 @@ class Reception:
 
     async def _answer(self, link: Link, http: HttpConnection, status: int) -> None:
         http.answer(status)
-        await link.write(http.to_send())
+        await self._send(link, http)
+
+    async def _send(self, link: Link, http: HttpConnection) -> None:
+        """A client that does not wait for its answer has been heard all the same."""
+        if answer := http.to_send():
+            with suppress(LinkLost):
+                await link.write(answer)
 
     async def _onto_disk(self, push: Push) -> Path | None:
         """None where the spool does not take it in time."""

@@ -324,7 +324,7 @@ async def test_over_tcp_heartbeats_count() -> None:
 
 def test_over_tcp_credentials_are_a_mistake_in_the_lane_file() -> None:
     with pytest.raises(ValueError, match="sends no credentials"):
-        AxisConfig(id="a", url="listen://0.0.0.0:1", transport="tcp", username="u", password="p")  # type: ignore[arg-type]
+        AxisConfig(id="a", url="listen://0.0.0.0:1", transport="tcp", username="u", password="p")
 
 
 def test_a_url_to_connect_to_is_a_mistake_in_the_lane_file() -> None:

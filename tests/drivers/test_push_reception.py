@@ -177,7 +177,7 @@ async def test_large_pictures_are_read_off_the_loop_and_stay_in_order(notes: Pus
             camera.post(post(large, carID="1"), BOUNDARY_TYPE), camera.post(post(JPEG, carID="2"), BOUNDARY_TYPE)
         )
         await camera.quiet()
-        assert answers == [200, 200]
+        assert list(answers) == [200, 200]
         assert large in notes.kept.values()
         assert sorted(reads(notes)) == [("1", False), ("2", False)]
 
@@ -320,6 +320,18 @@ async def _drip(link: Any, raw: bytes) -> int:
     except LinkLost:
         pass
     return await status(link)
+
+
+async def test_a_camera_that_does_not_wait_for_its_answer_is_heard_all_the_same(notes: PushNotebook) -> None:
+    async with receiving(AxisCamera, notes) as camera:
+        link = camera.connect()
+        await link.write(request(text(carID="1"), JSON))
+        await asyncio.sleep(0)
+        await link.close()
+        await camera.quiet()
+        assert reads(notes) == [("1", False)]
+        assert spooled(notes) == []
+        assert notes.doubts == []
 
 
 async def test_half_a_body_is_counted_and_nothing_is_told_of_it(notes: PushNotebook) -> None:
