@@ -30,11 +30,12 @@ def main(argv: list[str]) -> int:
     _import_structlog_lean()
 
     from lanecontrol.config import load
-    from lanecontrol.service.logging import configure_logging
+    from lanecontrol.service.logging import configure_logging, log_uncaught
 
     loaded = load(options.config)
     keys = loaded.hash_keys(_utc(loaded))
     configure_logging(level=loaded.log.level, style=loaded.log.format, stream=sys.stdout, hash_key=keys)
+    log_uncaught()
 
     from lanecontrol.serve import serve
 
@@ -85,12 +86,14 @@ def _import_structlog_lean() -> None:
 
 
 def _failed(group: BaseExceptionGroup[BaseException]) -> int:
-    """What ended the core, in a line each; a bug keeps its trace."""
+    """What ended the core, in a line each; a bug with its trace, but without the values that it choked on."""
     from lanecontrol.errors import LaneControlError
+    from lanecontrol.service.logging import trace_of
 
     ours, bugs = group.split(LaneControlError)
     if bugs is not None or ours is None:
-        raise group
+        output.note(trace_of(group))
+        return FAILED
     for error in leaves(ours):
         output.note(f"lanecontrol run: {error}")
     return FAILED

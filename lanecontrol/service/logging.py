@@ -10,6 +10,8 @@ import dataclasses
 import logging
 import os
 import sys
+import threading
+import traceback
 from collections.abc import Mapping, Set
 from enum import Enum
 from typing import Any, TextIO
@@ -17,6 +19,7 @@ from typing import Any, TextIO
 import structlog
 from structlog.typing import EventDict, Processor
 
+from lanecontrol.errors import LaneControlError
 from lanecontrol.identifier import HashKey, Identifier, keyed_hash
 
 _DEEPEST = 8
@@ -34,7 +37,7 @@ def configure_logging(*, level: str, style: str, stream: TextIO, hash_key: HashK
         structlog.processors.add_log_level,
         structlog.stdlib.ExtraAdder(),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,
+        _trace,
         Redaction(hash_key),
         _what_first,
     ]
@@ -58,12 +61,57 @@ def configure_logging(*, level: str, style: str, stream: TextIO, hash_key: HashK
     )
 
 
+def log_uncaught() -> None:
+    """What nobody catches goes to the log, too: Python's own traces would quote values. For the process's entry."""
+
+    def told(what: str, error: BaseException | None, where: object = None) -> None:
+        log = structlog.get_logger("lanecontrol")
+        log.critical(what, exc_info=error, where=type(where).__name__ if where is not None else "")
+
+    sys.excepthook = lambda kind, error, trace: told("uncaught error", error)
+    sys.unraisablehook = lambda lost: told("error that could not be raised", lost.exc_value, lost.object)
+    threading.excepthook = lambda lost: told("uncaught error in a thread", lost.exc_value)
+
+
 class _Handler(logging.StreamHandler[TextIO]):
     """A stream whose reader has gone, or whose disk is full, must not fill another one with traces of it."""
 
     def handleError(self, record: logging.LogRecord) -> None:
         if not isinstance(sys.exc_info()[1], OSError):
             super().handleError(record)
+
+
+_TELLING = (LaneControlError, OSError, ImportError, TimeoutError)
+"""Errors whose text is about files, addresses and our own words. Any other may quote what it choked on."""
+
+
+def words_of(error: BaseException) -> str:
+    """The error's type, with its text where that cannot quote a card number or plate."""
+    told = str(error) if isinstance(error, _TELLING) else ""
+    return f"{type(error).__name__}: {told}" if told else type(error).__name__
+
+
+def trace_of(error: BaseException, indent: str = "") -> str:
+    """The trace of an error, of what caused it, and of all in a group: code only, no data."""
+    lines = [f"{indent}{line}" for frame in traceback.format_tb(error.__traceback__) for line in frame.splitlines()]
+    before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    if before is not None:
+        lines = [trace_of(before, indent), f"{indent}and then:", *lines]
+    lines.append(f"{indent}{words_of(error)}")
+    if isinstance(error, BaseExceptionGroup):
+        lines += [trace_of(inner, f"{indent}  ") for inner in error.exceptions]
+    return "\n".join(lines)
+
+
+def _trace(logger: Any, method: str, event: EventDict) -> EventDict:
+    """`exc_info` becomes the text of a trace; the standard one would quote the values that errors choke on."""
+    given = event.pop("exc_info", None)
+    error = given[1] if isinstance(given, tuple) else given if isinstance(given, BaseException) else None
+    if error is None and given is True:
+        error = sys.exc_info()[1]
+    if error is not None:
+        event["exception"] = trace_of(error)
+    return event
 
 
 def _what_first(logger: Any, method: str, event: EventDict) -> EventDict:
@@ -107,6 +155,8 @@ class Redaction:
                 return self._hash(value.number)
             case Enum():
                 return value.value
+            case BaseException():
+                return words_of(value)
             case None | bool() | int() | float() | str():
                 return value
             case bytes() | bytearray() | memoryview():

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import logging
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
@@ -14,9 +16,10 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lanecontrol.errors import LinkLost
 from lanecontrol.events import TagRead
 from lanecontrol.identifier import Identifier, keyed_hash
-from lanecontrol.service.logging import Redaction, configure_logging
+from lanecontrol.service.logging import Redaction, configure_logging, trace_of
 
 CARD = "e280116060000209f0000001"
 KEY = b"a key of the site, not a secret"
@@ -147,3 +150,65 @@ def test_colours_only_on_a_terminal() -> None:
     structlog.get_logger().warning("lane closed")
     assert "\x1b" not in stream.getvalue()
     assert "lane closed" in stream.getvalue()
+
+
+# --- errors ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_trace_shows_code_and_types_but_not_what_an_error_choked_on() -> None:
+    stream = logged()
+    log = structlog.get_logger()
+    try:
+        try:
+            int(CARD)
+        except ValueError as error:
+            raise KeyError(CARD) from error
+    except KeyError:
+        log.exception("a defect")
+    try:
+        raise ExceptionGroup(CARD, [ValueError(CARD), LinkLost("read", "the peer closed")])
+    except ExceptionGroup as group:
+        logging.getLogger("asyncio").error("task failed", exc_info=group)
+    assert CARD not in stream.getvalue()
+    first, second = map(json.loads, stream.getvalue().splitlines())
+    assert "int(CARD)" in first["exception"]
+    assert first["exception"].endswith("KeyError")
+    assert "ValueError" in first["exception"]
+    assert "LinkLost: read: the peer closed" in second["exception"]
+
+
+def test_an_error_given_as_a_value_shows_its_type_and_ours_its_text() -> None:
+    redaction = Redaction(KEY)
+    assert redaction.safe({"error": ValueError(CARD)}) == {"error": "ValueError"}
+    assert redaction.safe(LinkLost("connect", "refused")) == "LinkLost: connect: refused"
+    assert redaction.safe(FileNotFoundError(2, "No such file")) == "FileNotFoundError: [Errno 2] No such file"
+
+
+def test_a_cause_that_was_set_aside_is_not_told_and_one_that_was_not_is() -> None:
+    def raised(*, aside: bool) -> str:
+        try:
+            try:
+                raise LinkLost("read", "first")
+            except LinkLost:
+                if aside:
+                    raise LinkLost("write", "second") from None
+                raise LinkLost("write", "second")  # noqa: B904
+        except LinkLost as error:
+            return trace_of(error)
+
+    assert "first" in raised(aside=False)
+    assert "first" not in raised(aside=True)
+
+
+@pytest.mark.parametrize("where", ["raise ValueError(card)", "threading.Thread(target=int, args=(card,)).start()"])
+def test_what_nobody_catches_is_logged_without_the_values(where: str) -> None:
+    program = (
+        "import sys, threading\n"
+        "from lanecontrol.service.logging import configure_logging, log_uncaught\n"
+        "configure_logging(level='info', style='json', stream=sys.stdout, hash_key=b'key')\n"
+        f"log_uncaught()\ncard = '{CARD}'\n{where}\n"
+    )
+    done = subprocess.run([sys.executable, "-"], input=program, capture_output=True, text=True, timeout=60, check=False)
+    assert json.loads(done.stdout)["level"] == "critical"
+    assert "ValueError" in done.stdout
+    assert CARD not in done.stdout + done.stderr
