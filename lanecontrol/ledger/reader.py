@@ -145,6 +145,11 @@ class Reader:
         )
         return Position(int(str(young[0][0])) - 1 if young else until)
 
+    def waiting_through(self, epoch: int, seq: int) -> list[tuple[Position, int]]:
+        """Position and number of an epoch's undelivered rows up to a number."""
+        wanted = "SELECT position, seq FROM outbox JOIN entries USING (position) WHERE epoch = ? AND seq <= ?"
+        return self._select(wanted, epoch, seq)  # type: ignore[return-value]
+
     def waiting_of(self, classes: Sequence[str], limit: int) -> list[Row]:
         """The oldest undelivered rows of some classes."""
         marks = ", ".join("?" * len(classes))

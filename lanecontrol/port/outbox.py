@@ -39,6 +39,10 @@ class Outbox(Protocol):
         """These need not be sent again."""
         ...
 
+    async def waiting_through(self, epoch: int, seq: int) -> Sequence[tuple[Position, int]]:
+        """Position and number of the undelivered rows of an epoch, up to a number."""
+        ...
+
     async def beyond(self, position: Position) -> None:
         """Wait until there is a row on disk after `position`."""
         ...

@@ -1,29 +1,28 @@
 """From the ledger's outbox to the broker: each recorded event until it is delivered, in order per class.
 
 The session calls `drain` for the life of one connection and gives it a fresh transport each time. A row leaves the
-outbox only on a good PUBACK, or for the dead letters when it was refused too often; nothing refused ever counts as
-delivered, and nothing refused holds up other classes. The bytes sent are the bytes recorded.
+outbox only on a good PUBACK, or on the port's receipt where one is asked for, or for the dead letters when it was
+refused too often; nothing refused ever counts as delivered, and nothing refused holds up other classes. The bytes sent
+are the bytes recorded.
 """
 
 from __future__ import annotations
 
 import asyncio
-from bisect import insort
-from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
-from functools import partial
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Never, TypeVar
 
 from lanecontrol import forms
 from lanecontrol.errors import StorageUnavailable
-from lanecontrol.ledger.records import START, Position, Row
+from lanecontrol.ledger.records import Position, Row
+from lanecontrol.port.drain import Drain
 from lanecontrol.port.mqtt_packets import PACKET_TOO_LARGE, TOPIC_INVALID, reason_text
 from lanecontrol.port.outbox import DEAD_LETTERS, DeadLetter, DeadLetters, Outbox
-from lanecontrol.port.payloads import CONTENT_TYPE
+from lanecontrol.port.receipts import Receipt, Receipts
 from lanecontrol.port.tasks import together
-from lanecontrol.port.topics import BACKLOG_PROPERTY, CLASSES, LaneAddress
-from lanecontrol.port.transport import NO_SUBSCRIBERS, REFUSED, Message, Transport
+from lanecontrol.port.topics import CLASSES, LaneAddress
+from lanecontrol.port.transport import Transport
 
 __all__ = ["DeadLetter", "DeadLetters", "Outbox", "Relay", "RelayCounts", "RelayPolicy"]
 
@@ -44,6 +43,14 @@ class RelayPolicy:
     """Keep what the broker acknowledged and threw away because nobody had subscribed, and send it again."""
     hold_s: float = 5.0
     """Before such a message is sent again."""
+    backlog_per_s: float = 0.0
+    """What was recorded before the connection is sent no faster than this; 0 for as fast as the broker takes it."""
+    receipts: bool = False
+    """The port's receipt frees an event, and not the broker's PUBACK."""
+    receipt_patience_s: float = 60.0
+    """What is acknowledged and not receipted for so long is sent again."""
+    receipt_window: int = 20_000
+    """So many may wait for their receipt; no more is sent until some have it."""
 
 
 @dataclass(slots=True)
@@ -58,35 +65,15 @@ class RelayCounts:
     dead: int = 0
     last_refusal: str = ""
     storage_retries: int = 0
+    resent: int = 0
+    """Rounds of sending again what the port had not received."""
 
 
-_BATCH = 500
-_PARKED_LIMIT = 2000
-"""Rows kept in memory while their classes wait; beyond it nothing more is fetched until some have been settled."""
 _HOPELESS = frozenset((PACKET_TOO_LARGE, TOPIC_INVALID))
 """Reasons that no further try can change."""
 _STREAK = 3
 """After so many dead letters in a row a class is tried once each: it must not crawl at the pace of the retries."""
 _STORAGE_RETRY_S = 1.0
-_TICK_S = 0.001
-"""Timers may fire this much early, by rounding."""
-
-
-@dataclass(slots=True)
-class _Stalled:
-    """A class that waits: refused rows and those that came after them, in order."""
-
-    until_s: float
-    waiting: list[Row] = field(default_factory=list)
-    timer: asyncio.TimerHandle | None = None
-
-
-@dataclass(slots=True)
-class _Feed:
-    """A place in the outbox, and whether there may be more after it."""
-
-    after: Position
-    more: bool = True
 
 
 class Relay:
@@ -99,13 +86,20 @@ class Relay:
         policy: RelayPolicy | None = None,
         *,
         on_dead: Callable[[DeadLetter], None] = lambda letter: None,
+        on_backlog: Callable[[int, float | None], None] = lambda waiting, took_s: None,
     ) -> None:
+        """`on_backlog` is told how much waits when a connection begins with a backlog worth mentioning, and, with the
+        seconds that it took, when that is through."""
         self.policy = policy or RelayPolicy()
         self.counts = RelayCounts()
         self._outbox = outbox
         self._address = address
         self._topics = {name: address.event(name) for name in CLASSES}
         self._on_dead = on_dead
+        self.on_backlog = on_backlog
+        self.receipts = Receipts(lambda: asyncio.get_running_loop().time(), self.policy.receipt_patience_s)
+        self._receipt: Receipt | None = None
+        self._receipt_came = asyncio.Event()
         self._tries: dict[Position, int] = {}
         self._streaks: dict[str, int] = {}
         self._dying: list[DeadLetter] = []
@@ -128,19 +122,23 @@ class Relay:
 
     async def drain(self, transport: Transport) -> None:
         """Send what there is and what comes, until the connection is lost: raises LinkLost, or a StorageError."""
-        drain = _Drain(self, transport, self._outbox.head.position)
+        drain = Drain(self, transport, self._outbox.head.position)
         try:
-            await together(self._keep_burying(), drain.pump(), self._follow(drain))
+            await together(self._keep_burying(), drain.pump(), self._follow(drain), self._mind_receipts(drain))
         finally:
             drain.end()
 
-    async def _follow(self, drain: _Drain) -> None:
+    async def _follow(self, drain: Drain) -> None:
         while True:
             seen = self._outbox.head.position
             drain.committed()
             await self._outbox.beyond(seen)
 
     # --- for the drain at work ---
+
+    @property
+    def waiting_to_be_sent(self) -> int:
+        return max(0, self._outbox.undelivered_count - len(self.receipts.waiting))
 
     def topic(self, topic_class: str) -> str:
         return self._topics.get(topic_class) or self._address.event(topic_class)
@@ -160,7 +158,14 @@ class Relay:
             self._tries.pop(row.position, None)
         if self._streaks:
             self._streaks.pop(row.topic_class, None)
-        self._outbox.mark_delivered((row.position,))
+        if self.policy.receipts:
+            self.receipts.acknowledged(row.position)
+        else:
+            self._settle((row.position,))
+
+    def _settle(self, positions: Sequence[Position]) -> None:
+        """These have arrived where they must."""
+        self._outbox.mark_delivered(positions)
         self._progress.set()
 
     def bad(self, row: Row, code: int) -> bool:
@@ -186,6 +191,39 @@ class Relay:
         self._dying.append(DeadLetter(row.position, row.epoch, row.seq, row.topic_class, code, why))
         self._dead_waits.set()
 
+    # --- receipts ---
+
+    def take_receipt(self, payload: bytes) -> None:
+        """The port says how far it has received. Never raises: whoever may publish there may publish anything."""
+        receipt = self.receipts.judge(payload, self._outbox.head)
+        if receipt is not None and self.policy.receipts:
+            self._receipt = receipt
+            self._receipt_came.set()
+
+    async def _mind_receipts(self, drain: Drain) -> Never:
+        """Free what the port has; send again what it misses, or says nothing about for too long."""
+        while True:
+            try:
+                async with asyncio.timeout(self.policy.receipt_patience_s / 4):
+                    await self._receipt_came.wait()
+            except TimeoutError:
+                pass
+            self._receipt_came.clear()
+            receipt, self._receipt = self._receipt, None
+            missed = receipt is not None and await self._free(receipt)
+            if self.receipts.overdue() or missed:
+                self.counts.resent += 1
+                drain.rewind()
+            drain.committed()
+
+    async def _free(self, receipt: Receipt) -> bool:
+        """Mark what a receipt covers; answers whether it misses anything."""
+        waiting = await self._patiently(lambda: self._outbox.waiting_through(receipt.epoch, receipt.seq))
+        arrived = [position for position, seq in waiting if receipt.covers(seq)]
+        self.receipts.settled(position for position, _ in waiting)
+        self._settle(arrived)
+        return len(arrived) < len(waiting)
+
     # --- dead letters ---
 
     async def _keep_burying(self) -> None:
@@ -204,8 +242,7 @@ class Relay:
         await self._patiently(lambda: self._outbox.put(DEAD_LETTERS, raw))
         self._dead = known
         del self._dying[: len(letters)]
-        self._outbox.mark_delivered([Position(letter.position) for letter in letters])
-        self._progress.set()
+        self._settle([Position(letter.position) for letter in letters])
         for letter in letters:
             self._on_dead(letter)
 
@@ -217,170 +254,3 @@ class Relay:
             except StorageUnavailable:
                 self.counts.storage_retries += 1
                 await asyncio.sleep(_STORAGE_RETRY_S)
-
-
-class _Drain:
-    """One connection's worth of relaying.
-
-    `backlog` follows the outbox from its beginning. While it is still behind what was recorded before this connection,
-    `live` looks ahead from there, for the classes whose live events may overtake.
-    """
-
-    def __init__(self, relay: Relay, transport: Transport, head: Position) -> None:
-        self._relay = relay
-        self._transport = transport
-        self._head = head
-        self._window = min(relay.policy.window, transport.greeting.receive_maximum)
-        self._loop = asyncio.get_running_loop()
-        self._wake = asyncio.Event()
-        self._backlog = _Feed(START)
-        self._live = _Feed(head)
-        self._queue: deque[Row] = deque()
-        self._express: deque[Row] = deque()
-        self._overtaken: set[Position] = set()
-        self._stalled: dict[str, _Stalled] = {}
-        self._flying = 0
-        self._lost: BaseException | None = None
-        self._ended = False
-
-    def committed(self) -> None:
-        self._backlog.more = self._live.more = True
-        self._wake.set()
-
-    def end(self) -> None:
-        self._ended = True
-        for stalled in self._stalled.values():
-            if stalled.timer is not None:
-                stalled.timer.cancel()
-
-    async def pump(self) -> None:
-        while True:
-            self._wake.clear()
-            self._fill()
-            if self._lost is not None:
-                raise self._lost
-            if await self._fetch():
-                continue
-            # Without a limit: a commit, a PUBACK, a retry's timer or the end of the connection wakes it.
-            await self._wake.wait()
-
-    # --- taking rows ---
-
-    async def _fetch(self) -> bool:
-        """Get more rows if there may be some and there is room for them; answers whether any came."""
-        got = False
-        if self._live.more and self._behind and len(self._express) < _BATCH:
-            got = await self._look_ahead()
-        parked = sum(len(stalled.waiting) for stalled in self._stalled.values())
-        if self._backlog.more and len(self._queue) < _BATCH // 2 and parked < _PARKED_LIMIT:
-            rows = await self._next_rows(self._backlog)
-            if len(rows) < _BATCH:  # all there was, so what was recorded before this connection is in hand
-                self._backlog.after = max(self._backlog.after, self._head)
-            self._queue.extend(row for row in rows if row.position not in self._overtaken)
-            self._overtaken.difference_update([row.position for row in rows])
-            got = got or bool(rows)
-        return got
-
-    @property
-    def _behind(self) -> bool:
-        """The backlog has not been taken in yet up to where the live events begin."""
-        return self._backlog.after < self._live.after
-
-    async def _look_ahead(self) -> bool:
-        rows = await self._next_rows(self._live)
-        hurried = [row for row in rows if _overtakes(row.topic_class)]
-        self._overtaken.update(row.position for row in hurried)
-        self._express.extend(hurried)
-        return bool(rows)
-
-    async def _next_rows(self, feed: _Feed) -> Sequence[Row]:
-        feed.more = False  # before asking, so that a commit during the answer is not missed
-        rows = await self._relay.fetch(feed.after, _BATCH)
-        if rows:
-            feed.after = rows[-1].position
-            feed.more = feed.more or len(rows) == _BATCH
-        return rows
-
-    # --- sending ---
-
-    def _fill(self) -> None:
-        while self._flying < self._window:
-            row = self._next()
-            if row is None:
-                return
-            self._send(row)
-
-    def _next(self) -> Row | None:
-        if self._stalled and (row := self._resumed()) is not None:
-            return row
-        for source in (self._express, self._queue):
-            while source:
-                row = source.popleft()
-                if row.topic_class not in self._stalled:
-                    return row
-                insort(self._stalled[row.topic_class].waiting, row, key=_position)
-        return None
-
-    def _resumed(self) -> Row | None:
-        """The next row of a class whose wait is over."""
-        now_s = self._loop.time()
-        for topic_class, stalled in list(self._stalled.items()):
-            if stalled.until_s <= now_s + _TICK_S:
-                if stalled.waiting:
-                    return stalled.waiting.pop(0)
-                del self._stalled[topic_class]
-        return None
-
-    def _send(self, row: Row) -> None:
-        if row.body is None:
-            self._relay.unreadable(row)
-            return
-        message = Message(
-            self._relay.topic(row.topic_class),
-            row.body,
-            content_type=CONTENT_TYPE,
-            user_properties=(BACKLOG_PROPERTY,) if row.position <= self._head else (),
-        )
-        self._flying += 1
-        self._relay.counts.sent += 1
-        self._transport.begin(message).add_done_callback(partial(self._answered, row))
-
-    def _answered(self, row: Row, future: asyncio.Future[int]) -> None:
-        self._flying -= 1
-        self._wake.set()
-        if future.cancelled():
-            return
-        lost = future.exception()
-        if lost is not None:
-            self._lost = self._lost or lost
-            return
-        code = future.result()
-        if code >= REFUSED:
-            if self._relay.bad(row, code):
-                self._stall(row, self._relay.policy.retry_s)
-        elif code == NO_SUBSCRIBERS and self._relay.policy.hold_without_subscribers:
-            self._relay.counts.unheard += 1
-            self._stall(row, self._relay.policy.hold_s)
-        else:
-            self._relay.good(row, code == NO_SUBSCRIBERS)
-
-    def _stall(self, row: Row, wait_s: float) -> None:
-        """Keep the class waiting behind this row, so that its order is kept from here on."""
-        if self._ended:
-            return
-        until_s = self._loop.time() + wait_s
-        stalled = self._stalled.setdefault(row.topic_class, _Stalled(until_s))
-        insort(stalled.waiting, row, key=_position)
-        stalled.until_s = until_s
-        if stalled.timer is not None:
-            stalled.timer.cancel()
-        stalled.timer = self._loop.call_at(until_s, self._wake.set)
-
-
-def _overtakes(topic_class: str) -> bool:
-    policy = CLASSES.get(topic_class)
-    return policy is not None and policy.overtake
-
-
-def _position(row: Row) -> Position:
-    return row.position

@@ -70,6 +70,10 @@ class FakeOutbox:
     def mark_delivered(self, positions: Iterable[Position]) -> None:
         self.delivered.extend(positions)
 
+    async def waiting_through(self, epoch: int, seq: int) -> Sequence[tuple[Position, int]]:
+        done = set(self.delivered)
+        return [(p, row.seq) for p, row in self.rows.items() if row.epoch == epoch and row.seq <= seq and p not in done]
+
     async def beyond(self, position: Position) -> None:
         while len(self.rows) <= position:
             self._grown.clear()

@@ -1,0 +1,91 @@
+"""How far the port itself has received. A receipt frees events; a PUBACK only says that a broker had them.
+
+Used by the relay when the lane file names a consumer. Between PUBACK and receipt an event is neither sent again nor
+given away; what a receipt calls missing, or what no receipt covers for too long, is sent again. Nothing here does I/O.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from pydantic import ValidationError
+
+from lanecontrol import forms
+from lanecontrol.ledger.records import Head, Position
+
+_MISSING_LIMIT = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The consumer has every event of `epoch` up to `seq`, but for the `missing` spans (first and last, included)."""
+
+    epoch: int
+    seq: int
+    missing: tuple[tuple[int, int], ...] = ()
+
+    def covers(self, seq: int) -> bool:
+        return seq <= self.seq and not any(first <= seq <= last for first, last in self.missing)
+
+
+@dataclass(slots=True)
+class Receipts:
+    """What the port has said so far, and what it still has to say something about."""
+
+    now_s: Callable[[], float]
+    patience_s: float
+    last: Receipt | None = None
+    waiting: dict[Position, float] = field(default_factory=dict)
+    """Acknowledged by the broker, not receipted: since when. In order of acknowledgement."""
+    refused: int = 0
+    last_refusal: str = ""
+
+    def judge(self, payload: bytes, head: Head) -> Receipt | None:
+        """The receipt, if it says anything that can be believed. A wrong one frees nothing and is counted."""
+        try:
+            receipt = forms.from_json(Receipt, payload)
+        except ValidationError:
+            self._refuse("it is no receipt")
+            return None
+        if why := _wrong(receipt, head):
+            self._refuse(why)
+            return None
+        if self.last is not None and (receipt.epoch, receipt.seq) < (self.last.epoch, self.last.seq):
+            return None  # an older one, repeated: nothing that it frees is not free already
+        self.last = receipt
+        return receipt
+
+    def _refuse(self, why: str) -> None:
+        self.refused += 1
+        self.last_refusal = why
+
+    def acknowledged(self, position: Position) -> None:
+        """The broker has it."""
+        self.waiting[position] = self.now_s()
+
+    def settled(self, positions: Iterable[Position]) -> None:
+        """These need not be waited for any more."""
+        for position in positions:
+            self.waiting.pop(position, None)
+
+    def overdue(self) -> bool:
+        """Whether any has waited for too long; those are not waited for any more, so that they are sent again."""
+        limit_s = self.now_s() - self.patience_s
+        late = []
+        for position, since_s in self.waiting.items():
+            if since_s > limit_s:
+                break
+            late.append(position)
+        self.settled(late)
+        return bool(late)
+
+
+def _wrong(receipt: Receipt, head: Head) -> str:
+    if receipt.epoch < 1 or receipt.seq < 0 or len(receipt.missing) > _MISSING_LIMIT:
+        return "its numbers are out of range"
+    if receipt.epoch > head.epoch:
+        return f"it speaks of epoch {receipt.epoch}, this store is in epoch {head.epoch}"
+    if receipt.epoch == head.epoch and receipt.seq > head.seq:
+        return f"it speaks of event {receipt.seq}, the last one is {head.seq}"
+    return ""
