@@ -14,6 +14,8 @@ from lanecontrol.events import (
     Level,
     NeutronCounts,
     OccupancyEnded,
+    PortalAlarm,
+    PortalSide,
 )
 from lanecontrol.lane import alarms, tracking
 from lanecontrol.lane.passages import attach, blame_portal
@@ -62,7 +64,7 @@ def gamma_counts(t: Turn, event: GammaCounts) -> None:
     if len(window) == portal.intervals and len(occupancy.background.gamma_cps) == len(event.counts):
         s, place = strongest(total, occupancy.expected, portal.intervals, portal.groups)
         if s is not None:
-            disagreements += (s > portal.n_sigma) is not event.alarm
+            disagreements += (s > portal.n_sigma) is not (event.alarm or portal.gamma_standing)
             if sigma is None or s > sigma:
                 sigma, group = s, GROUPS[place]
     first_alarm = event.alarm and not counting.gamma_alarm
@@ -93,6 +95,8 @@ def gamma_counts(t: Turn, event: GammaCounts) -> None:
             portal.tamper,
             portal.early_speed,
             portal.groups,
+            portal.gamma_standing,
+            portal.neutron_standing,
         ),
     )
     if first_alarm:
@@ -108,8 +112,8 @@ def neutron_counts(t: Turn, event: NeutronCounts) -> None:
     portal = t.radiation[index]
     past = portal.past
     if portal.occupancy is None and past is not None and t.now_s - past.ended_s <= TRAILING_S:
-        if event.alarm and not past.neutron_alarm:
-            _late_alarm(t, index, past)
+        if event.alarm:
+            _late_alarm(t, index, past, AlarmKind.NEUTRON)
         return
     portal = _occupied(t, index)
     counting = portal.counting
@@ -125,6 +129,53 @@ def neutron_counts(t: Turn, event: NeutronCounts) -> None:
     put(t, index, replace(portal, counting=counting))
     if first_alarm:
         _alarm(t, index, AlarmKind.NEUTRON)
+
+
+def portal_alarm(t: Turn, event: PortalAlarm) -> None:
+    """The controller tells its decision apart from counts: an alarm of the occupancy, or, without one, of its own."""
+    index = which(t)
+    if index < 0:
+        return
+    portal = t.radiation[index]
+    gamma = event.side is PortalSide.GAMMA
+    stood = portal.gamma_standing if gamma else portal.neutron_standing
+    put(
+        t,
+        index,
+        replace(portal, gamma_standing=event.active) if gamma else replace(portal, neutron_standing=event.active),
+    )
+    if not event.active:
+        return
+    kind, past = AlarmKind.GAMMA if gamma else AlarmKind.NEUTRON, portal.past
+    if portal.occupancy is not None:
+        _take_alarm(t, index, kind)
+    elif stood:
+        return
+    elif past is not None and t.now_s - past.ended_s <= TRAILING_S:
+        _late_alarm(t, index, past, kind)
+    else:
+        alarms.raise_alarm(t, kind, t.given.source, _bystanders(t, t.setup.portals[index]))
+
+
+def _take_alarm(t: Turn, index: int, kind: AlarmKind) -> None:
+    """The occupancy under way has this alarm from now on."""
+    portal = t.radiation[index]
+    counting = portal.counting
+    if counting is None:
+        return
+    gamma, neutron = kind is AlarmKind.GAMMA, kind is AlarmKind.NEUTRON
+    if (gamma and counting.gamma_alarm) or (neutron and counting.neutron_alarm):
+        return
+    counting = replace(
+        counting, gamma_alarm=counting.gamma_alarm or gamma, neutron_alarm=counting.neutron_alarm or neutron
+    )
+    put(t, index, replace(portal, counting=counting))
+    _alarm(t, index, kind)
+
+
+def _bystanders(t: Turn, site: Portal) -> tuple[str, ...]:
+    """Whoever is in the zone of a portal that measures nobody. An alarm alone is no vehicle."""
+    return tracking.in_zone(t, t.plan.stations.index(site.zone)) if site.zone in t.plan.stations else ()
 
 
 # --- occupancies -----------------------------------------------------------------------------------------------------
@@ -159,7 +210,10 @@ def _occupied(t: Turn, index: int) -> PortalState:
     put(t, index, portal)
     for passage in passages:
         attach(t, passage, name, gamma=False, neutron=False, ambiguous=len(passages) > 1)
-    return portal
+    for standing, kind in ((portal.gamma_standing, AlarmKind.GAMMA), (portal.neutron_standing, AlarmKind.NEUTRON)):
+        if standing:
+            _take_alarm(t, index, kind)
+    return t.radiation[index]
 
 
 def _candidates(t: Turn, site: Portal) -> tuple[str, ...]:
@@ -208,13 +262,17 @@ def _alarm(t: Turn, index: int, kind: AlarmKind) -> None:
         )
 
 
-def _late_alarm(t: Turn, index: int, past: PastOccupancy) -> None:
-    """A neutron alarm line that came behind the end of its occupancy."""
-    put(t, index, replace(t.radiation[index], past=replace(past, neutron_alarm=True)))
+def _late_alarm(t: Turn, index: int, past: PastOccupancy, kind: AlarmKind) -> None:
+    """An alarm that came behind the end of its occupancy."""
+    gamma = past.gamma_alarm or kind is AlarmKind.GAMMA
+    neutron = past.neutron_alarm or kind is AlarmKind.NEUTRON
+    if (gamma, neutron) == (past.gamma_alarm, past.neutron_alarm):
+        return
+    put(t, index, replace(t.radiation[index], past=replace(past, gamma_alarm=gamma, neutron_alarm=neutron)))
     names = tuple(p.id for p in t.tracking.passages if any(o.occupancy == past.id for o in p.occupancies))
-    alarms.raise_alarm(t, AlarmKind.NEUTRON, t.given.source, names, past.id)
+    alarms.raise_alarm(t, kind, t.given.source, names, past.id)
     for name in names:
-        attach(t, name, past.id, gamma=past.gamma_alarm, neutron=True, ambiguous=len(names) > 1)
+        attach(t, name, past.id, gamma=gamma, neutron=neutron, ambiguous=len(names) > 1)
     alarms.occupancy_over(t, past.id)
 
 

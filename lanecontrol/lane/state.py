@@ -117,6 +117,9 @@ class PortalState:
     """The last speed told while vacant, m/s, and when."""
     groups: tuple[int, ...] = ALL_GROUPS
     """Which groups of panels its gamma decision goes by: places in `Counting.total`."""
+    gamma_standing: bool = False
+    neutron_standing: bool = False
+    """Alarms that the controller told by themselves and has not cleared."""
 
 
 # --- tracking --------------------------------------------------------------------------------------------------------
