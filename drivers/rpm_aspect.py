@@ -41,6 +41,7 @@ from lanecontrol.events import (
     NeutronBackground,
     NeutronCounts,
     OccupancyEnded,
+    PortalAlarm,
     PortalExtra,
     PortalSpeed,
     PortalTamper,
@@ -60,6 +61,8 @@ class AspectConfig(DeviceConfig):
     """Modbus unit id."""
     signatures: tuple[Annotated[int, Field(ge=0, le=0xFFFF)], ...] = ()
     """Signatures (register 0) of portals that may stand here; without any, every signature is taken."""
+    words: Literal["low_first", "high_first"] = "low_first"
+    """Which half of a value of 32 bits, whole or float, comes first."""
     neutron: bool = True
     """Whether the portal has a neutron channel."""
     count_time_s: float = Field(default=1.0, ge=0.05, le=600)
@@ -101,6 +104,7 @@ class AspectPortal(Driver):
             NeutronBackground,
             GammaCounts,
             NeutronCounts,
+            PortalAlarm,
             PortalSpeed,
             OccupancyEnded,
             PortalTamper,
@@ -185,7 +189,7 @@ class _Session:
             asked_s = self._now_s()
             answer = await self._exchange(request)
             if isinstance(answer, Bits):
-                sample = read_monitor(answer.value)
+                sample = read_monitor(answer.value, high_first=self._config.words == "high_first")
                 if self._is_fresh(sample):
                     if not online:
                         online = True

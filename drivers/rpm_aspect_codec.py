@@ -98,7 +98,7 @@ MONITOR = (
     ("object_speed_mm_s", 19, "H"),
     ("outputs", 20, "H"),
 )
-"""Name, offset in registers, and form: unsigned with 16 (H) or 32 bits (I), or a float (f), the low word first."""
+"""Name, offset in registers, and form: unsigned with 16 (H) or 32 bits (I), or a float (f)."""
 
 MONITOR_REGISTERS = 21
 
@@ -146,10 +146,16 @@ class Monitor:
         return Inputs(self.inputs & _DIRECTION)
 
 
-def read_monitor(value: int) -> Monitor:
-    """The monitor block; `value` has its registers, 16 bits each, lowest first."""
+_SWAPPED = tuple(at for _, offset, form in MONITOR for at in ((offset,) if form == "H" else (offset + 1, offset)))
+"""The order of registers in which each value that has two has its low word first, where the portal has it last."""
+
+
+def read_monitor(value: int, *, high_first: bool = False) -> Monitor:
+    """The monitor block; `value` has its registers, 16 bits each, lowest first. `high_first`: the other word order."""
     # Each register is two bytes, low byte first, and so is each pair with its low word first.
     raw = (value & (1 << 16 * MONITOR_REGISTERS) - 1).to_bytes(2 * MONITOR_REGISTERS, "little")
+    if high_first:
+        raw = b"".join(raw[2 * at : 2 * at + 2] for at in _SWAPPED)
     found = dict(zip((name for name, _, _ in MONITOR), _BLOCK.unpack(raw), strict=True))
     return Monitor(
         elapsed=found["elapsed"],

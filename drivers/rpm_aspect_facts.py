@@ -1,7 +1,8 @@
 """What one reading of an Aspect portal after the other means: occupancies, counts, backgrounds, faults.
 
 Pure: called by the `rpm.aspect` session with each fresh sample and its moment. Must never be given a sample twice, and
-never decide on an alarm: the portal's own alarm bits are passed on.
+never decide on an alarm: the portal's own alarm bits are passed on as they come and go. One that stands when a vehicle
+comes is told again, for it is an alarm of that occupancy too.
 
 The lane speaks of gamma counts in intervals of 200 ms and neutron counts in seconds. The portal holds counts of some
 time of its own (a setting): they are scaled, and reported at the lane's pace however often the portal is asked.
@@ -21,7 +22,9 @@ from lanecontrol.events import (
     NeutronBackground,
     NeutronCounts,
     OccupancyEnded,
+    PortalAlarm,
     PortalExtra,
+    PortalSide,
     PortalSpeed,
     PortalTamper,
 )
@@ -31,6 +34,7 @@ PortalEvent = (
     | NeutronBackground
     | GammaCounts
     | NeutronCounts
+    | PortalAlarm
     | PortalSpeed
     | OccupancyEnded
     | PortalTamper
@@ -68,10 +72,11 @@ class Ways:
 
 
 class Memory:
-    """What outlives a session: the last reading, and the faults that the lane knows of."""
+    """What outlives a session: the last reading, and the alarms and faults that the lane knows of."""
 
     def __init__(self) -> None:
         self.last: Monitor | None = None
+        self.alarms: dict[PortalSide, bool] = {}
         self._told: dict[str, bool] = {}
 
     def settle(self, active: dict[str, str], known: tuple[str, ...]) -> list[PortalEvent]:
@@ -90,7 +95,6 @@ class Watch:
         self._before: Monitor | None = None
         self._history: deque[GammaCounts] = deque(maxlen=_HISTORY)
         self._occupancy: _Occupancy | None = None
-        self._lingering = [False, False]
         self._tamper: bool | None = None
         self._background_due_s = 0.0
         self._levels: tuple[Level, Level] | None = None
@@ -110,9 +114,16 @@ class Watch:
         restarted = before is None and memory.last is not None and has_restarted(memory.last.elapsed, sample.elapsed)
         memory.last = self._before = sample
         told = self._backgrounds(now_s, sample)
-        if sample.occupied or (before is not None and before.object_counter != sample.object_counter):
+        begins = sample.occupied or (before is not None and before.object_counter != sample.object_counter)
+        begins = begins and self._occupancy is None
+        if begins:
             told += self._begin(now_s, sample)
-        told += self._go_on(now_s, sample) if self._occupancy is not None else self._stay_vacant(sample)
+        if self._occupancy is not None:
+            told += self._occupancy.counts(now_s, sample)
+        else:
+            self._history.append(GammaCounts((scaled(sample.gamma, _GAMMA_S, self._ways),), alarm=False))
+        told += self._alarms(sample, again=begins)
+        told += self._end(now_s, sample)
         told += self._door(sample)
         told += memory.settle(self._faults(sample, restarted), self._codes)
         return told
@@ -125,29 +136,26 @@ class Watch:
     # --- occupancies -----------------------------------------------------------------------------------------------
 
     def _begin(self, now_s: float, sample: Monitor) -> list[PortalEvent]:
-        if self._occupancy is not None:
-            return []
+        """The intervals from just before the vehicle came."""
         self._occupancy = _Occupancy(self._ways, now_s, sample)
-        history = list(self._history)
+        history: list[PortalEvent] = list(self._history)
         self._history.clear()
-        return list(history)
+        return history
 
-    def _go_on(self, now_s: float, sample: Monitor) -> list[PortalEvent]:
-        assert self._occupancy is not None
-        told = self._occupancy.take(now_s, sample)
-        if not self._occupancy.ended:
-            return told
-        self._occupancy = None
-        # The portal holds its alarm for a while: what is left of this one is not a further alarm.
-        self._lingering = [sample.gamma.alarm, sample.neutron.alarm]
+    def _alarms(self, sample: Monitor, *, again: bool) -> list[PortalEvent]:
+        """Alarms that came or went; and, `again`, those that stand as a vehicle comes."""
+        told: list[PortalEvent] = []
+        for side, channel in _sides(sample, self._ways):
+            if self._memory.alarms.get(side) is not channel.alarm or (again and channel.alarm):
+                self._memory.alarms[side] = channel.alarm
+                told.append(PortalAlarm(side, channel.alarm))
         return told
 
-    def _stay_vacant(self, sample: Monitor) -> list[PortalEvent]:
-        for at, channel in enumerate((sample.gamma, sample.neutron)):
-            self._lingering[at] = self._lingering[at] and channel.alarm
-        alarm = sample.gamma.alarm and not self._lingering[0]
-        self._history.append(GammaCounts((scaled(sample.gamma, _GAMMA_S, self._ways),), alarm))
-        return []
+    def _end(self, now_s: float, sample: Monitor) -> list[PortalEvent]:
+        if self._occupancy is None or not self._occupancy.is_over(now_s, sample):
+            return []
+        told, self._occupancy = self._occupancy.end(sample), None
+        return told
 
     # --- backgrounds and faults ------------------------------------------------------------------------------------
 
@@ -178,15 +186,13 @@ class Watch:
         """What the portal complains of now, with the words for it."""
         words = dict(_conditions(self._ways.neutron))
         active = {code for bit, code, _ in _INPUT_FAULTS if sample.inputs & bit}
-        for at, (name, channel) in enumerate((("gamma", sample.gamma), ("neutron", sample.neutron))):
+        for name, channel in _sides(sample, self._ways):
             if channel.status & Status.OVERLOAD:
                 active.add(f"{name}_overload")
             if not channel.ready:
                 active.add(f"{name}_not_ready")
             if channel.background is None:
                 active.add(f"{name}_background")
-            if channel.alarm and not self.occupied and not self._lingering[at]:
-                active.add(f"{name}_alarm_vacant")
         if restarted:
             active.add(_RESTARTED)
         return {code: text for code, text in words.items() if code in active}
@@ -199,39 +205,27 @@ class _Occupancy:
         self._ways = ways
         self._clear_s: float | None = None
         self._gamma_due_s = self._neutron_due_s = now_s
-        self._gamma_alarm = self._neutron_alarm = False
         self._direction = Inputs(0)
         self._speed_mm_s = sample.object_speed_mm_s
-        self.ended = False
 
-    def take(self, now_s: float, sample: Monitor) -> list[PortalEvent]:
+    def counts(self, now_s: float, sample: Monitor) -> list[PortalEvent]:
+        """Counts at the lane's pace, and the speed."""
         self._direction |= sample.direction
-        told = [*self._gamma(now_s, sample.gamma), *self._neutron(now_s, sample.neutron), *self._speed(sample)]
+        told: list[PortalEvent] = []
+        if now_s >= self._gamma_due_s:
+            self._gamma_due_s = now_s + _GAMMA_S - _EARLY_S
+            told.append(GammaCounts((scaled(sample.gamma, _GAMMA_S, self._ways),), alarm=False))
+        if self._ways.neutron and now_s >= self._neutron_due_s:
+            self._neutron_due_s = now_s + _NEUTRON_S - _EARLY_S
+            told.append(NeutronCounts((scaled(sample.neutron, _NEUTRON_S, self._ways),), alarm=False))
+        return told + self._speed(sample)
+
+    def is_over(self, now_s: float, sample: Monitor) -> bool:
         if sample.occupied:
             self._clear_s = None
         elif self._clear_s is None:
             self._clear_s = now_s
-        elif now_s - self._clear_s >= self._ways.end_hold_s - _EARLY_S:
-            self.ended = True
-            told += self._end(sample)
-        return told
-
-    def _gamma(self, now_s: float, channel: Channel) -> list[PortalEvent]:
-        """At the lane's pace; an alarm at once."""
-        rises = channel.alarm and not self._gamma_alarm
-        self._gamma_alarm = channel.alarm
-        if not rises and now_s < self._gamma_due_s:
-            return []
-        self._gamma_due_s = now_s + _GAMMA_S - _EARLY_S
-        return [GammaCounts((scaled(channel, _GAMMA_S, self._ways),), channel.alarm)]
-
-    def _neutron(self, now_s: float, channel: Channel) -> list[PortalEvent]:
-        rises = channel.alarm and not self._neutron_alarm
-        self._neutron_alarm = channel.alarm
-        if not self._ways.neutron or (not rises and now_s < self._neutron_due_s):
-            return []
-        self._neutron_due_s = now_s + _NEUTRON_S - _EARLY_S
-        return [NeutronCounts((scaled(channel, _NEUTRON_S, self._ways),), channel.alarm)]
+        return self._clear_s is not None and now_s - self._clear_s >= self._ways.end_hold_s - _EARLY_S
 
     def _speed(self, sample: Monitor) -> list[PortalEvent]:
         """A speed that does not change is the one of the vehicle before, as far as anybody can tell."""
@@ -240,13 +234,19 @@ class _Occupancy:
         self._speed_mm_s = sample.object_speed_mm_s
         return [PortalSpeed(self._speed_mm_s / 1000 if self._speed_mm_s else None)]
 
-    def _end(self, sample: Monitor) -> list[PortalEvent]:
+    def end(self, sample: Monitor) -> list[PortalEvent]:
+        """What is told of a vehicle that has left."""
         facts = (sample.object_counter, sample.object_mark, sample.object_speed_mm_s, _way(self._direction))
         neutron_cps = _cps(sample.neutron, self._ways) if self._ways.neutron else None
         return [PortalExtra("OBJECT", tuple(map(str, facts))), OccupancyEnded(sample.object_counter, neutron_cps)]
 
 
 # --- single values ---------------------------------------------------------------------------------------------------
+
+
+def _sides(sample: Monitor, ways: Ways) -> tuple[tuple[PortalSide, Channel], ...]:
+    gamma = (PortalSide.GAMMA, sample.gamma)
+    return (gamma, (PortalSide.NEUTRON, sample.neutron)) if ways.neutron else (gamma,)
 
 
 def scaled(channel: Channel, time_s: float, ways: Ways) -> int:
@@ -285,6 +285,5 @@ def _conditions(neutron: bool) -> list[tuple[str, str]]:
             (f"{name}_overload", f"the {name} channel is overloaded"),
             (f"{name}_not_ready", f"the {name} channel is not ready"),
             (f"{name}_background", f"the {name} background is no usable number"),
-            (f"{name}_alarm_vacant", f"{name} alarm without a vehicle in the portal"),
         ]
     return [*found, (_RESTARTED, "the portal has restarted"), (STALE, "no fresh values")]

@@ -24,7 +24,9 @@ from lanecontrol.events import (
     NeutronBackground,
     NeutronCounts,
     OccupancyEnded,
+    PortalAlarm,
     PortalExtra,
+    PortalSide,
     PortalTamper,
 )
 from lanecontrol.links import Link, LinkOpener, MemoryNet
@@ -102,9 +104,11 @@ async def test_the_description_is_read_first_and_tells_where_the_monitor_block_i
     async with serving(portal) as (_, notebook):
         assert portal.requests[:3] == [(3, 0), (3, 700), (3, 700)]
         assert notebook.identities == [Identity("Aspect", "signature 4153")]
-        assert notebook.events[:3] == [
+        assert notebook.events[:5] == [
             NeutronBackground((2.5,), exact=True),
             GammaBackground((2000,)),
+            PortalAlarm(PortalSide.GAMMA, False),
+            PortalAlarm(PortalSide.NEUTRON, False),
             PortalTamper(False),
         ]
         assert notebook.doubts == []
@@ -197,7 +201,9 @@ async def test_a_vehicle_with_an_alarm_from_beginning_to_end() -> None:
         portal.vacate()
         await asyncio.sleep(1)
         gamma = notebook.of(GammaCounts)
-        assert [event.alarm for event in gamma[:6]] == [False] * 5 + [True], "five intervals from before"
+        first = [type(event) for event in notebook.of(GammaCounts, PortalAlarm)][:7]
+        assert first == [GammaCounts] * 6 + [PortalAlarm], "five intervals from before, and the alarm within"
+        assert notebook.of(PortalAlarm) == [PortalAlarm(PortalSide.GAMMA, active) for active in (True, False)]
         assert {event.counts for event in gamma} == {(530,)}
         assert 14 <= len(gamma) <= 18
         assert 2 <= len(notebook.of(NeutronCounts)) <= 3
@@ -209,7 +215,7 @@ async def test_counts_of_another_time_are_scaled_to_the_lanes() -> None:
     portal = Portal()
     portal.occupy()
     async with serving(portal, count_time_s=0.2) as (_, notebook):
-        assert notebook.of(GammaCounts)[0] == GammaCounts((2650,), alarm=True)
+        assert notebook.of(GammaCounts)[0] == GammaCounts((2650,), alarm=False)
         assert notebook.of(GammaBackground) == [GammaBackground((10_000,))]
 
 
@@ -353,7 +359,7 @@ async def _meet() -> None:
     try:
         async with session_of(driver, notebook):
             await _until(lambda: bool(notebook.of(GammaCounts)))
-            assert notebook.of(GammaCounts)[0] == GammaCounts((530,), alarm=True)
+            assert notebook.of(GammaCounts)[0] == GammaCounts((530,), alarm=False)
             assert notebook.of(GammaBackground) == [GammaBackground((2000,))]
             for elapsed in range(1, 9):
                 await server.async_setValues(1, 3, ELAPSED, [elapsed, 2, VACANT_INPUTS, READY])

@@ -34,7 +34,9 @@ from lanecontrol.events import (
     NeutronBackground,
     NeutronCounts,
     OccupancyEnded,
+    PortalAlarm,
     PortalExtra,
+    PortalSide,
     PortalSpeed,
     PortalTamper,
 )
@@ -82,6 +84,21 @@ def test_the_monitor_block_is_read_with_the_low_word_first() -> None:
         True,
         False,
     )
+
+
+def _value(words: list[int]) -> int:
+    """Registers as an answer gives them: the first one lowest."""
+    return sum(word << 16 * at for at, word in enumerate(words))
+
+
+def test_a_portal_with_the_other_word_order_is_read_alike() -> None:
+    low_first = list(struct.unpack(">21H", SAMPLE[9:]))
+    high_first = low_first.copy()
+    for at in (0, 4, 6, 8, 11, 13, 15):
+        high_first[at], high_first[at + 1] = low_first[at + 1], low_first[at]
+    assert read_monitor(_value(high_first), high_first=True) == read_monitor(_value(low_first))
+    assert read_monitor(_value(low_first)).gamma == Channel(0x0F81, 2650, 2000.0)
+    assert read_monitor(_value(high_first)).gamma.count != 2650
 
 
 def test_an_exception_is_a_refusal_and_no_values() -> None:
@@ -163,9 +180,15 @@ def _faults(told: list[Any]) -> list[tuple[str, bool]]:
 def test_the_first_sample_tells_background_door_and_every_fault_that_may_have_been_left_standing() -> None:
     story = Story()
     told = story.take(VACANT)
-    assert told[:3] == [NeutronBackground((2.5,), exact=True), GammaBackground((2000,)), PortalTamper(False)]
+    assert told[:5] == [
+        NeutronBackground((2.5,), exact=True),
+        GammaBackground((2000,)),
+        PortalAlarm(PortalSide.GAMMA, False),
+        PortalAlarm(PortalSide.NEUTRON, False),
+        PortalTamper(False),
+    ]
     assert all(not active for _, active in _faults(told))
-    assert len(_faults(told)) == len(told) - 3 == 13
+    assert len(_faults(told)) == len(told) - 5 == 11
     assert story.take(VACANT) == []
 
 
@@ -260,41 +283,85 @@ def test_a_speed_is_told_when_it_changes_and_never_that_of_the_vehicle_before() 
     assert _of(story.take(replace(VACANT, object_speed_mm_s=1800), 9), PortalSpeed) == []
 
 
+GAMMA_ON, GAMMA_OFF = PortalAlarm(PortalSide.GAMMA, True), PortalAlarm(PortalSide.GAMMA, False)
+HOT = Channel(Status.READY | Status.ALARM1, 9000, 2000.0)
+
+
+def _alarms(told: list[Any]) -> list[Any]:
+    return _of(told, PortalAlarm)
+
+
 @pytest.mark.parametrize("bit", [Status.ALARM1, Status.ALARM2])
-def test_the_portals_alarm_goes_with_the_counts_at_once(bit: Status) -> None:
+def test_the_portals_alarm_is_told_at_once_and_by_itself(bit: Status) -> None:
     story = Story()
     story.take(VACANT)
     story.take(IN)
     hot = replace(IN, gamma=Channel(Status.READY | bit, 9000, 2000.0), neutron=Channel(Status.READY | bit, 50, 2.5))
-    told = story.take(hot)
-    assert told == [GammaCounts((1800,), alarm=True), NeutronCounts((50,), alarm=True)]
-    assert _faults(story.take(IN, 3)) == []
+    assert story.take(hot) == [GAMMA_ON, PortalAlarm(PortalSide.NEUTRON, True)]
+    told = story.take(hot, 20)
+    assert _alarms(told) == []
+    assert {event.alarm for event in _of(told, GammaCounts, NeutronCounts)} == {False}
+    assert _alarms(story.take(IN, 3)) == [GAMMA_OFF, PortalAlarm(PortalSide.NEUTRON, False)]
 
 
-def test_an_alarm_without_a_vehicle_is_a_fact_of_its_own_and_opens_no_occupancy() -> None:
+def test_the_other_alarm_bit_is_the_same_alarm() -> None:
     story = Story()
     story.take(VACANT)
-    hot = replace(VACANT, gamma=Channel(Status.READY | Status.ALARM1, 9000, 2000.0))
-    assert _faults(story.take(hot, 5)) == [("gamma_alarm_vacant", True)]
+    told = [
+        event
+        for bits in (Status.ALARM1, Status.ALARM1 | Status.ALARM2, Status.ALARM2, Status(0))
+        for event in story.take(replace(IN, gamma=Channel(Status.READY | bits, 9000, 2000.0)))
+    ]
+    assert _alarms(told) == [GAMMA_ON, GAMMA_OFF]
+
+
+def test_an_alarm_comes_within_its_occupancy_also_in_its_first_and_its_last_sample() -> None:
+    story = Story()
+    story.take(VACANT)
+    told = story.take(replace(IN, gamma=HOT))
+    assert [type(event) for event in told][-3:] == [GammaCounts, NeutronCounts, PortalAlarm]
+    story.take(IN)
+    story.take(VACANT, 3)
+    told = story.take(replace(VACANT, gamma=HOT))
+    assert told[-3:] == [GAMMA_ON, PortalExtra("OBJECT", ("17", "4", "2250", "01")), OccupancyEnded(17, 2.5)]
+
+
+def test_an_alarm_without_a_vehicle_is_told_and_opens_no_occupancy() -> None:
+    story = Story()
+    story.take(VACANT)
+    told = story.take(replace(VACANT, gamma=HOT), 5)
+    assert told == [GAMMA_ON]
     assert not story.watch.occupied
-    assert _faults(story.take(VACANT)) == [("gamma_alarm_vacant", False)]
+    assert story.take(VACANT) == [GAMMA_OFF]
 
 
-def test_an_alarm_shortly_before_the_vehicle_belongs_to_its_occupancy() -> None:
+def test_an_alarm_that_stands_when_a_vehicle_comes_is_told_again_for_its_occupancy() -> None:
     story = Story()
     story.take(VACANT)
-    story.take(replace(VACANT, gamma=Channel(Status.READY | Status.ALARM1, 9000, 2000.0)))
-    assert [event.alarm for event in _of(story.take(IN), GammaCounts)] == [False, True, False]
+    assert _alarms(story.take(replace(VACANT, gamma=HOT), 3)) == [GAMMA_ON]
+    told = story.take(replace(IN, gamma=HOT), 5)
+    assert _alarms(told) == [GAMMA_ON]
+    assert told.index(GAMMA_ON) > told.index(GammaCounts((1800,), alarm=False))
 
 
 def test_an_alarm_that_outlasts_its_occupancy_is_not_a_further_one() -> None:
     story = Story()
     story.take(VACANT)
-    hot = Channel(Status.READY | Status.ALARM1, 9000, 2000.0)
-    story.take(replace(IN, gamma=hot), 5)
-    told = story.take(replace(VACANT, gamma=hot), 20) + story.take(VACANT)
-    assert _faults(told) == []
-    assert _faults(story.take(replace(VACANT, gamma=hot))) == [("gamma_alarm_vacant", True)]
+    assert _alarms(story.take(replace(IN, gamma=HOT), 5)) == [GAMMA_ON]
+    told = story.take(replace(VACANT, gamma=HOT), 20)
+    assert _alarms(told) == []
+    assert _of(told, OccupancyEnded) != []
+    assert _alarms(story.take(VACANT)) == [GAMMA_OFF]
+    assert _alarms(story.take(replace(VACANT, gamma=HOT))) == [GAMMA_ON]
+
+
+def test_the_next_session_tells_an_alarm_that_came_or_went_meanwhile_and_no_other() -> None:
+    story = Story()
+    story.take(replace(VACANT, gamma=HOT))
+    again = Story(memory=story.memory)
+    assert _alarms(again.take(replace(VACANT, elapsed=1001, gamma=HOT))) == []
+    again = Story(memory=story.memory)
+    assert _alarms(again.take(replace(VACANT, elapsed=1002))) == [GAMMA_OFF]
 
 
 @pytest.mark.parametrize(
@@ -332,6 +399,7 @@ def test_a_portal_without_neutrons_tells_nothing_of_them() -> None:
     )
     told += story.take(VACANT, 5)
     assert _of(told, NeutronBackground, NeutronCounts) == []
+    assert _alarms(told) == [GAMMA_OFF]
     assert not [code for code, _ in _faults(told) if code.startswith("neutron")]
     assert _of(told, OccupancyEnded) == [OccupancyEnded(17, None)]
 
