@@ -276,12 +276,15 @@ def errors_in(score: dict[str, Any]) -> list[str]:
 def _summary(score: dict[str, Any]) -> str:
     passages, readings, alarms, events = (score[key] for key in ("passages", "readings", "alarms", "events"))
     speed = score["lane_s"] / score["wall_s"] if score["wall_s"] else 0.0
+    plates = score["plates"]
+    cameras = f"plates: {plates['bound']} bound, {plates['misassigned']} misassigned, {plates['misread']} misread\n"
     return (
         f"\n{score['vehicles']} vehicles in {score['lane_s'] / 60:.1f} lane minutes (x{speed:.0f})\n"
         f"passages: {passages['complete']} complete, {passages['merged']} merged, {passages['split']} split, "
         f"{passages['missed']} missed\n"
         f"readings: {readings['bound']} bound, {readings['misassigned']} misassigned, "
         f"{readings['ambiguous']} ambiguous, {readings['orphan']} orphan\n"
+        f"{cameras if any(plates.values()) else ''}"
         f"alarms: {alarms['true']} true, {alarms['missed']} missed, {alarms['false']} false\n"
         f"events: {events['recorded']} recorded, {events['lost']} lost, {events['duplicated']} duplicated"
     )

@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 from itertools import pairwise
 from typing import Any
 
-from sim.score_file import Alarms, Departures, Events, Latency, Passages, Percentiles, Readings, Score
+from sim.score_file import Alarms, Departures, Events, Latency, Passages, Percentiles, Plates, Readings, Score
 from sim.world.truth import Fate, OccupancyTruth, Truth, VehicleTruth
 
 COVERS = 0.5
@@ -232,6 +232,7 @@ class _Lane:
         total.radiation.occupancies += len(_named(self._events, "occupancy_recorded"))
         _add(total.passages, self._score_passages())
         _add(total.readings, self._score_readings())
+        _add(total.plates, self._score_plates())
         _add(total.alarms, self._score_alarms())
         _add(total.departures, self._score_departures())
 
@@ -305,6 +306,23 @@ class _Lane:
             if one.event["data"]["what"] != "plate":
                 found.orphan += one.event["data"]["number"] in known
                 found.foreign += one.event["data"]["number"] not in known
+        return found
+
+    # --- plates ---
+
+    def _score_plates(self) -> Plates:
+        found = Plates()
+        known = {plate for vehicle in self._truth.vehicles for plate in vehicle.plates}
+        for passage in self._passages:
+            own = {plate for vehicle in passage.vehicles for plate in vehicle.plates}
+            for plate in passage.data["plates"]:
+                sure, text = not plate["ambiguous"], plate["text"]
+                found.ambiguous += not sure
+                found.bound += sure and text in own
+                found.misassigned += sure and text in known - own
+                found.misread += sure and text not in known
+        for one in _named(self._events, "reading_orphaned"):
+            found.orphan += one.event["data"]["what"] == "plate" and one.event["data"]["number"] in known
         return found
 
     # --- alarms ---

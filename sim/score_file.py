@@ -29,6 +29,15 @@ class Readings:
 
 
 @dataclass(slots=True)
+class Plates:
+    bound: int = 0
+    misread: int = 0
+    misassigned: int = 0
+    orphan: int = 0
+    ambiguous: int = 0
+
+
+@dataclass(slots=True)
 class Radiation:
     occupancies: int = 0
 
@@ -86,6 +95,7 @@ class Score:
     events: Events = field(default_factory=Events)
     latency_ms: Latency = field(default_factory=Latency)
     departures: Departures = field(default_factory=Departures)
+    plates: Plates = field(default_factory=Plates)
 
     def to_plain(self) -> dict[str, Any]:
         """The score file's JSON, as plain values."""

@@ -17,6 +17,7 @@ from lanecontrol.announcements import (
     AlarmRaised,
     Announcement,
     BoundOccupancy,
+    BoundPlate,
     BoundTag,
     LaneType,
     OccupancyRecorded,
@@ -188,6 +189,21 @@ TWO = truth(vehicle(1, 10, 20), vehicle(2, 21, 30))
 
 
 # --- passages --------------------------------------------------------------------------------------------------------
+
+
+def test_plates_are_bound_misread_or_another_vehicles() -> None:
+    def plate(text: str, *, ambiguous: bool = False) -> BoundPlate:
+        return BoundPlate(Identifier(text), 0.9, 1.0, "US-CA", ambiguous)
+
+    first = dataclasses.replace(
+        closed("07-000001", 10.0, 20.0), plates=(plate("FRONT1"), plate("REAR1"), plate("REAR7"), plate("FRONT2"))
+    )
+    second = dataclasses.replace(closed("07-000002", 30.0, 40.0), plates=(plate("FRONT2", ambiguous=True),))
+    lost = dataclasses.replace(orphan(1, "plate"), number=Identifier("REAR2"))
+    real = truth(vehicle(1, 10.0, 20.0, plates=("FRONT1", "REAR1")), vehicle(2, 30.0, 40.0, plates=("FRONT2", "REAR2")))
+    plates = scored(real, first, second, lost).plates
+    assert (plates.bound, plates.misread, plates.misassigned) == (2, 1, 1)
+    assert (plates.ambiguous, plates.orphan) == (1, 1)
 
 
 def test_a_faultless_run_has_no_errors() -> None:
