@@ -532,7 +532,38 @@ class StoreOverFull:
     at_utc_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class EventUndeliverable:
+    """The broker refused an event for good. Its row in the lane's ledger keeps what it said."""
+
+    topic_class: str
+    epoch: int
+    seq: int
+    code: int
+    """The broker's last reason code; 0 where it was never asked."""
+    why: str
+    at_utc_s: float
+
+
 # --- class `telemetry` -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class BacklogDraining:
+    """After an outage: so many events are on their way, at this rate at the most (0: as fast as they are taken)."""
+
+    waiting: int
+    per_s: float
+    at_utc_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class BacklogDrained:
+    """A backlog that was announced is through."""
+
+    count: int
+    took_s: float
+    at_utc_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -572,6 +603,9 @@ Announcement = (
     | ChainHead
     | EventsGivenUp
     | StoreOverFull
+    | EventUndeliverable
+    | BacklogDraining
+    | BacklogDrained
     | InputsDropped
 )
 
@@ -604,6 +638,9 @@ TOPIC_CLASS: dict[type[Announcement], str] = {
     ChainHead: "store",
     EventsGivenUp: "store",
     StoreOverFull: "store",
+    EventUndeliverable: "store",
+    BacklogDraining: "telemetry",
+    BacklogDrained: "telemetry",
     InputsDropped: "telemetry",
 }
 """The topic class (`event/<class>`) of each announcement."""

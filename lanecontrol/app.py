@@ -19,7 +19,13 @@ import structlog
 from pydantic import ValidationError
 
 from lanecontrol import __version__, driver, forms
-from lanecontrol.announcements import Announcement, EvidenceStored, OrderRejected
+from lanecontrol.announcements import (
+    TOPIC_CLASS,
+    Announcement,
+    BacklogDrained,
+    BacklogDraining,
+    EventUndeliverable,
+)
 from lanecontrol.backing import Backing, LaneBacking
 from lanecontrol.clock import Clock, RealWork
 from lanecontrol.commands import Command, Outcome, Result
@@ -269,7 +275,7 @@ class Lane:
             self.loaded.store.path / "evidence",
             self.loaded.evidence,
             clock=self._around.clock,
-            stored=self._picture_stored,
+            stored=self._tell_port,
             trouble=self._pictures_in_trouble,
             sealer=self._sealer,
             inline=self._around.inline_store,
@@ -288,9 +294,15 @@ class Lane:
 
     def _build(self, state: LaneState) -> None:
         around, loaded = self._around, self.loaded
-        self._relay = Relay(self._ledger, self.address, on_dead=self._dead_letter)
+        self._relay = Relay(
+            self._ledger,
+            self.address,
+            loaded.delivery.policy,
+            on_dead=self._dead_letter,
+            on_backlog=self._backlog,
+        )
         self.orders = Orders(
-            self.address, clock=around.clock, emit=self._emit, rejected=self._rejected, work=around.work
+            self.address, clock=around.clock, emit=self._emit, rejected=self._tell_port, work=around.work
         )
         self._session = PortSession(
             connect=around.connect or MqttConnector(LinkOpener(around.memory), around.work),
@@ -303,6 +315,7 @@ class Lane:
             rng=random.Random(around.rng.random()),
             emit=self._emit,
             devices=[device.id for device in loaded.devices],
+            consumer=loaded.delivery.consumer,
         )
         self._journal = LedgerJournal(self._ledger, self.address, self._session.device_changed, around.recorded)
         self._housekeeper = Housekeeper(
@@ -372,9 +385,6 @@ class Lane:
     async def _record_one(self, told: Announcement) -> None:
         await self._journal.write((told,), self._around.clock.now(), None)
 
-    def _picture_stored(self, stored: EvidenceStored) -> None:
-        self._journal.write((stored,), self._around.clock.now(), None)
-
     def _pictures_in_trouble(self, why: str) -> None:
         if why:
             self._log.error("pictures cannot be kept", reason=why)
@@ -393,9 +403,6 @@ class Lane:
     def _ledger_keeps_up(self) -> str:
         waiting_s = self._journal.waiting_s() / self._scale
         return f"a commit takes {waiting_s:.0f} s" if waiting_s > STORE_LIMIT_S else ""
-
-    def _rejected(self, rejection: OrderRejected) -> None:
-        self._journal.write((rejection,), self._around.clock.now(), None)
 
     def _store_changed(self, writable: bool, reason: str) -> None:
         self._log.log(20 if writable else 40, "store", writable=writable, reason=reason)
@@ -428,6 +435,24 @@ class Lane:
 
     def _dead_letter(self, letter: DeadLetter) -> None:
         self._log.error("event refused by the broker", id=f"{letter.epoch}-{letter.seq}", reason=letter.why)
+        if (
+            letter.topic_class != TOPIC_CLASS[EventUndeliverable]
+        ):  # or a broker that refuses these too would never be done
+            numbers = letter.topic_class, letter.epoch, letter.seq, letter.code
+            self._tell_port(EventUndeliverable(*numbers, letter.why, self._around.clock.now().utc_s))
+
+    def _backlog(self, waiting: int, took_s: float | None) -> None:
+        """What piled up during an outage is on its way, or through."""
+        at_utc_s = self._around.clock.now().utc_s
+        if took_s is None:
+            self._log.info("backlog", waiting=waiting)
+            self._tell_port(BacklogDraining(waiting, self.loaded.delivery.policy.backlog_per_s, at_utc_s))
+        else:
+            self._log.info("backlog delivered", count=waiting, took_s=round(took_s, 1))
+            self._tell_port(BacklogDrained(waiting, took_s, at_utc_s))
+
+    def _tell_port(self, told: Announcement) -> None:
+        self._journal.write((told,), self._around.clock.now(), None)
 
     @property
     def delivered(self) -> int:

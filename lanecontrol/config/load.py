@@ -19,7 +19,7 @@ from pydantic import BaseModel, ValidationError
 from lanecontrol import driver as drivers
 from lanecontrol.config.document import Items, Leaf, Table, Tree, find, leaves, plain, read
 from lanecontrol.config.lenient import as_far_as_right
-from lanecontrol.config.model import BrokerSection, EvidenceSection, LaneFile, StoreSection
+from lanecontrol.config.model import BrokerSection, DeliverySection, EvidenceSection, LaneFile, StoreSection
 from lanecontrol.config.overlay import read_layers
 from lanecontrol.config.references import Device, Finding, check_devices, check_file, check_place, check_url
 from lanecontrol.config.secrets import find_secret, variable
@@ -31,6 +31,7 @@ from lanecontrol.identifier import RotatingKey
 from lanecontrol.lane import setup as lane
 from lanecontrol.ledger.retention import Keep
 from lanecontrol.link_address import LinkAddress
+from lanecontrol.port.relay import RelayPolicy
 from lanecontrol.port.topics import CLASSES, Drop
 from lanecontrol.port.transport import Broker
 
@@ -50,6 +51,14 @@ class Store:
     keep: Keep
     keys: tuple[bytes, ...] = field(default=(), repr=False)
     """The first seals, all of them open."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """How events reach the port, and whose receipts free them (nobody's when it is empty)."""
+
+    consumer: str
+    policy: RelayPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +88,7 @@ class Loaded:
     brokers: tuple[Broker, ...]
     store: Store
     evidence: EvidenceLimits
+    delivery: Delivery
     log: Log
     clock: ClockSettings
     hash_key: bytes
@@ -222,6 +232,7 @@ class _Loading:
             brokers=tuple(_broker(file, section) for section in file.brokers),
             store=_store(self.path.parent, file.store),
             evidence=_evidence(file.evidence),
+            delivery=_delivery(file.delivery),
             log=Log(file.log.level, file.log.format),
             clock=ClockSettings(file.clock.scale, file.clock.anchor_utc_s),
             hash_key=_hash_key(file),
@@ -256,6 +267,16 @@ def _broker(file: LaneFile, section: BrokerSection) -> Broker:
         username=section.username,
         password=section.password.get_secret_value(),
     )
+
+
+def _delivery(section: DeliverySection) -> Delivery:
+    policy = RelayPolicy(
+        hold_without_subscribers=section.hold_without_subscribers,
+        backlog_per_s=section.backlog_per_s,
+        receipts=bool(section.consumer),
+        receipt_patience_s=section.receipt_patience_s,
+    )
+    return Delivery(section.consumer, policy)
 
 
 def _store(folder: Path, section: StoreSection) -> Store:

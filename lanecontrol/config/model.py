@@ -181,6 +181,21 @@ class BrokerSection(Section):
     """A connection without a sign of life for one and a half times this is lost."""
 
 
+class DeliverySection(Section):
+    """How events reach the port."""
+
+    consumer: str = Field(default="", pattern=r"^([A-Za-z0-9][A-Za-z0-9_.-]{0,63})?$")
+    """Who confirms events under `receipt/<consumer>`. An event then leaves the lane's store on that receipt; without a
+    consumer it does when the broker acknowledges it."""
+    receipt_patience_s: float = Field(default=60, ge=1, le=86_400)
+    """What the broker has acknowledged and no receipt covers for so long is sent again."""
+    backlog_per_s: float = Field(default=2000, ge=0, le=1_000_000)
+    """After an outage the backlog is sent no faster than this, so that all lanes of a port can come back at once; 0 is
+    as fast as the broker takes it. Live events are not slowed down."""
+    hold_without_subscribers: bool = False
+    """Keep what the broker acknowledged although nobody had subscribed, and send it again."""
+
+
 class StoreSection(Section):
     """Where the ledger and the flight recorder are kept."""
 
@@ -261,6 +276,7 @@ class LaneFile(Section):
     limits: LimitsSection = LimitsSection()
     """Times and bounds of the lane core. Change them only with a reason."""
     brokers: list[BrokerSection] = Field(min_length=1)
+    delivery: DeliverySection = DeliverySection()
     store: StoreSection
     evidence: EvidenceSection = EvidenceSection()
     log: LogSection = LogSection()

@@ -15,6 +15,8 @@ from lanecontrol.announcements import (
     AlarmKind,
     AlarmRaised,
     Announcement,
+    BacklogDrained,
+    BacklogDraining,
     BoundOccupancy,
     BoundPlate,
     BoundTag,
@@ -27,6 +29,7 @@ from lanecontrol.announcements import (
     DispositionRecorded,
     EquipmentFault,
     EventsGivenUp,
+    EventUndeliverable,
     EvidenceStored,
     Finding,
     GateMoved,
@@ -187,3 +190,6 @@ def _announcements() -> Iterator[Announcement]:
     yield ChainHead(7, 184_220, "5a" * 32, at + 900.0)
     yield EventsGivenUp("telemetry", 7, 90_001, 91_312, 300, at - 86_400.0, at - 80_000.0, at + 130.0)
     yield StoreOverFull(52_428_800, True, at + 131.0)
+    yield EventUndeliverable("reading", 7, 184_101, 0x87, "not authorized", at + 132.0)
+    yield BacklogDraining(120_000, 2000.0, at + 133.0)
+    yield BacklogDrained(120_000, 60.25, at + 194.0)

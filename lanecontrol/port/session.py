@@ -119,8 +119,10 @@ class PortSession:
         rng: random.Random,
         emit: Callable[[str, Event], None],
         devices: Iterable[str] = (),
+        consumer: str = "",
     ) -> None:
-        """`devices` are the ids of the lane file: what stands at the broker of any other is cleared away."""
+        """`devices` are the ids of the lane file: what stands at the broker of any other is cleared away. `consumer` is
+        whose receipts free events; none is asked for when it is empty."""
         self._connect = connect
         self._brokers = tuple(brokers)
         self._address = address
@@ -131,6 +133,7 @@ class PortSession:
         self._rng = rng
         self._emit = emit
         self._own_devices = frozenset(map(address.device, devices))
+        self._receipts = address.receipt(consumer) if consumer else ""
         self.retained = RetainedState()
         self._refused: dict[str, str] = {}
         self._status = PortStatus(False, "", "not connected yet", None, 0, 0)
@@ -177,7 +180,9 @@ class PortSession:
 
     async def _serve(self, broker: Broker, transport: Transport) -> None:
         await transport.subscribe([self._address.command("#")], retain_as_published=True)
-        await self._watch_devices(transport)
+        await self._watch(transport, self._address.device("+"))
+        if self._receipts:
+            await self._watch(transport, self._receipts)
         await self._publish_retained(transport, self._address.status, self._status_bytes(LaneStatus.ONLINE))
         self.retained.everything()
         self._up(broker)
@@ -225,12 +230,15 @@ class PortSession:
         else:
             self._refused.pop(topic, None)
 
-    async def _watch_devices(self, transport: Transport) -> None:
-        """See which device states stand there from an earlier run. A broker that forbids it loses only the tidying."""
+    async def _watch(self, transport: Transport, topics: str) -> None:
+        """Hear of device states that stand there from an earlier run, and of receipts.
+
+        A broker that forbids it is told of in the status: the lane then repeats what no receipt comes for.
+        """
         try:
-            await transport.subscribe([self._address.device("+")])
+            await transport.subscribe([topics])
         except ProtocolViolation as refused:
-            self._refused[self._address.device("+")] = refused.why
+            self._refused[topics] = refused.why
 
     async def _farewell(self, transport: Transport) -> None:
         """Say `stopped`; if that does not get through, leave so that the broker says `lost`."""
@@ -251,6 +259,8 @@ class PortSession:
             received = await transport.receive()
             if received.topic.startswith(commands):
                 self._orders.take(received)
+            elif received.topic == self._receipts:
+                self._relay.take_receipt(received.payload)
             elif received.topic.startswith(devices):
                 self._tidy(received)
 

@@ -28,7 +28,7 @@ from lanecontrol.port.central import PortClient
 from lanecontrol.port.mqtt_client import MqttConnector
 from lanecontrol.port.order_payloads import Refusal
 from lanecontrol.port.orders import Orders
-from lanecontrol.port.relay import Relay
+from lanecontrol.port.relay import Relay, RelayPolicy
 from lanecontrol.port.session import CAP_S, SLOW_S, Birth, PortSession
 from lanecontrol.port.topics import LaneAddress
 from lanecontrol.port.transport import Broker, Message
@@ -51,12 +51,13 @@ class Port:
     events: list[tuple[float, Event]] = field(default_factory=list)
     rejected: list[OrderRejected] = field(default_factory=list)
     brokers: tuple[str, ...] = ("mem://broker",)
+    consumer: str = ""
     links: list[Link] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.connect = MqttConnector(LinkOpener(self.net), self.work)
         self.orders = Orders(LANE, clock=self.clock, emit=self._take, rejected=self.rejected.append, work=self.work)
-        self.relay = Relay(self.outbox, LANE)
+        self.relay = Relay(self.outbox, LANE, RelayPolicy(receipts=bool(self.consumer)))
         self.session = PortSession(
             connect=self.connect,
             brokers=[Broker(url, "lane-07", keepalive_s=10) for url in self.brokers],
@@ -68,6 +69,7 @@ class Port:
             rng=random.Random(7),
             emit=self._take,
             devices=("portal", "reader"),
+            consumer=self.consumer,
         )
 
     def _take(self, source: str, event: Event) -> None:
@@ -135,6 +137,37 @@ class Port:
 @pytest.fixture
 def port() -> Port:
     return Port()
+
+
+# --- receipts --------------------------------------------------------------------------------------------------------
+
+
+async def say(port: Port, topic: str, payload: bytes) -> None:
+    async with port.connect(Broker("mem://broker", "consumer")) as transport:
+        await transport.publish(Message(topic, payload, retain=True))
+
+
+async def test_a_retained_receipt_frees_what_it_covers_at_once_when_the_lane_comes_back() -> None:
+    port = Port(consumer="archive")
+    port.serve()
+    port.outbox.commit("passage", "passage", "alarm")
+    await say(port, f"{ROOT}/receipt/archive", b'{"epoch": 1, "seq": 2}')
+    async with port.running():
+        await asyncio.sleep(1)
+        assert sorted(port.outbox.delivered) == [1, 2]
+        await say(port, f"{ROOT}/receipt/archive", b'{"epoch": 1, "seq": 3}')
+        await asyncio.sleep(1)
+    assert sorted(port.outbox.delivered) == [1, 2, 3]
+
+
+async def test_the_receipt_of_another_consumer_frees_nothing() -> None:
+    port = Port(consumer="archive")
+    port.serve()
+    port.outbox.commit("passage")
+    async with port.running():
+        await say(port, f"{ROOT}/receipt/somebody", b'{"epoch": 1, "seq": 1}')
+        await asyncio.sleep(1)
+    assert port.outbox.delivered == []
 
 
 # --- presence --------------------------------------------------------------------------------------------------------
