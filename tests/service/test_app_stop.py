@@ -72,7 +72,7 @@ async def test_a_stop_is_over_in_time_whatever_hangs(bench: Bench, hangs: tuple[
             bench.broker_hears.clear()
         if "disk" in hangs:
             bench.disk.hang()
-            bench.lane._rejected(_rejection())
+            bench.lane._tell_port(_rejection())
             await asyncio.sleep(0.05)
         if "device" in hangs:
             bench.module_answers.clear()
@@ -182,7 +182,7 @@ async def test_a_store_found_damaged_ends_the_process_so_that_the_next_start_sal
         await bench.at_work()
         await bench.green()
         bench.disk.fails = damaged_file()
-        bench.lane._rejected(_rejection())
+        bench.lane._tell_port(_rejection())
         await asyncio.wait({running}, timeout=10)
         error = running.exception()
         assert isinstance(error, ExceptionGroup)

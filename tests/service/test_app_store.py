@@ -66,7 +66,7 @@ async def test_a_full_disk_withdraws_refuses_what_grants_and_recovers(bench: Ben
         await bench.at_work()
         await bench.green()
         bench.disk.fails = full_disk()
-        bench.lane._rejected(rejection())
+        bench.lane._tell_port(rejection())
         await bench.until(lambda: not bench.outputs["signal_green"] and bench.outputs["signal_red"])
         assert not bench.lane.snapshot().state.desk.writable
         async with bench.port() as order:
@@ -108,7 +108,7 @@ async def test_what_the_ledger_refuses_takes_no_number_and_the_retained_state_is
         written = lane._journal.write((changed,), LoopClock().now(), None)
         assert written.done()
         assert written.exception() is not None
-        lane._rejected(rejection())
+        lane._tell_port(rejection())
         assert (lane._ledger.next_seq, lane.snapshot().recorded) == before
         assert told == [changed]
 
@@ -127,7 +127,7 @@ async def test_a_commit_that_hangs_spoils_the_health_verdict_until_it_ends(
         await bench.at_work()
         await bench.until(lambda: bench.lane.health.verdict().good)
         bench.disk.hang()
-        bench.lane._rejected(rejection())
+        bench.lane._tell_port(rejection())
         await bench.until(lambda: any("ledger: a commit takes" in r for r in bench.lane.health.verdict().reasons))
         bench.disk.go_on.set()
         await bench.until(lambda: bench.lane.health.verdict().good)
