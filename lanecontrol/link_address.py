@@ -17,6 +17,7 @@ _FORMS = {
     "mem": "mem://name",
     "listen": "listen://address:port",
     "tls-listen": "tls-listen://address:port?cert=FILE&key=FILE",
+    "local": "local:///path",
 }
 
 
@@ -84,7 +85,14 @@ class TlsListenAddress:
     ca: str = ""
 
 
-LinkAddress = TcpAddress | TlsAddress | SerialAddress | MemoryAddress | ListenAddress | TlsListenAddress
+@dataclass(frozen=True, slots=True)
+class LocalAddress:
+    """`local:///path`: a folder or a device node of this box that a driver looks at without any link."""
+
+    path: str
+
+
+LinkAddress = TcpAddress | TlsAddress | SerialAddress | MemoryAddress | ListenAddress | TlsListenAddress | LocalAddress
 """Where a device is, or where it finds us. `MemoryAddress` stands for both."""
 
 
@@ -118,7 +126,7 @@ def place(address: LinkAddress) -> str:
     match address:
         case MemoryAddress(name):
             return f"mem://{name}"
-        case SerialAddress(path):
+        case SerialAddress(path) | LocalAddress(path):
             return path
         case _:
             host = f"[{address.host}]" if ":" in address.host else address.host
@@ -208,6 +216,14 @@ def _serial(parts: SplitResult) -> SerialAddress:
     )
 
 
+def _local(parts: SplitResult) -> LocalAddress:
+    path = unquote(parts.path)
+    if parts.netloc or path in ("", "/"):
+        raise ValueError(f"a local url has three slashes and the path; write {_FORMS['local']}")
+    _query(parts, ())
+    return LocalAddress(path)
+
+
 def _whole(given: dict[str, str], name: str, default: int, low: int, high: int) -> int:
     text = given.get(name)
     if text is None:
@@ -245,4 +261,5 @@ _ADDRESS: dict[str, Callable[[SplitResult], LinkAddress]] = {
     "mem": _memory,
     "listen": _listen,
     "tls-listen": _tls_listen,
+    "local": _local,
 }

@@ -10,6 +10,7 @@ from typing import Literal, assert_never
 from lanecontrol.errors import LinkLost
 from lanecontrol.link_address import (
     ListenAddress,
+    LocalAddress,
     MemoryAddress,
     SerialAddress,
     TcpAddress,
@@ -77,6 +78,8 @@ class LinkOpener:
                 if self.memory is None:
                     raise LinkLost("connect", f"there are no memory links in this process, so no mem://{name}")
                 return self.memory.connect(name)
+            case LocalAddress():
+                raise ValueError(f"{url} is on this box; no link leads to it")
             case ListenAddress() | TlsListenAddress():
                 raise ValueError(f"{url} is where devices connect to us; it cannot be connected to")
             case _:

@@ -24,6 +24,7 @@ from lanecontrol.errors import DeviceError, Problem
 from lanecontrol.events import DeviceReport, Identity
 from lanecontrol.link_address import (
     ListenAddress,
+    LocalAddress,
     MemoryAddress,
     SerialAddress,
     TcpAddress,
@@ -163,6 +164,8 @@ class StagedTest:
                 self._done(self.resolve, wrong or path, good=not wrong)
             case MemoryAddress():
                 self._done(self.resolve, "in this process")
+            case LocalAddress(path):
+                self._done(self.resolve, path, good=Path(path).exists())
             case ListenAddress() | TlsListenAddress():
                 pass  # known when we listen
 

@@ -110,6 +110,8 @@ class CameraSection(Section):
     """Id of the camera."""
     zone: Name
     """The zone it looks at."""
+    trigger: bool = False
+    """Have it take pictures when a loop of the zone goes on; for cameras that read no plates by themselves."""
 
 
 class SignalSection(Section):

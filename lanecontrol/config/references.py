@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from lanecontrol.commands import WriteOutputs
+from lanecontrol.commands import TakePicture, WriteOutputs
 from lanecontrol.config.model import LaneFile, ZoneSection
 from lanecontrol.config.wording import close_to
 from lanecontrol.driver import DeviceConfig, Driver
@@ -109,6 +109,9 @@ def check_devices(lane: LaneFile, devices: Devices, broken: frozenset[str]) -> I
     for kind, must in _MUST_REPORT.items():
         for index, sensor in enumerate(getattr(lane, kind)):
             yield from look.reports((kind, index), sensor.device, *must)
+    for index, camera in enumerate(lane.cameras):
+        if camera.trigger:
+            yield from look.takes_pictures(("cameras", index), camera.device)
     if lane.signal is not None:
         yield from look.point(("signal",), lane.signal.device, "green", lane.signal.green, "outputs")
         yield from look.point(("signal",), lane.signal.device, "red", lane.signal.red, "outputs")
@@ -144,6 +147,12 @@ class _Look:
             yield Finding((*at, "device"), what, self._such(lambda driver: event in driver.reports))
         elif found is None and device not in self._broken:
             yield self._absent(at, device)
+
+    def takes_pictures(self, at: Location, device: str | None) -> Iterator[Finding]:
+        found = self._devices.get(device) if device is not None else None
+        if found is not None and TakePicture not in found.driver.performs:
+            what = f"device '{device}' ({found.config.kind}) takes no pictures when asked"
+            yield Finding((*at, "trigger"), what, "leave it out: the camera triggers itself")
 
     def point(self, at: Location, device: str | None, key: str, point: str | None, side: str) -> Iterator[Finding]:
         if device is None or point is None:

@@ -8,7 +8,7 @@ value. Called by `lane.step` for what I/O modules and the supervisor report.
 from __future__ import annotations
 
 from lanecontrol.announcements import CommandCompleted, DeviceFaultChanged, DeviceStateChanged, GateMoved, GateState
-from lanecontrol.commands import ClearWatchdog, Outcome, Result
+from lanecontrol.commands import ClearWatchdog, Outcome, Result, TakePicture
 from lanecontrol.events import (
     CommandEnded,
     DeviceChanged,
@@ -23,7 +23,7 @@ from lanecontrol.events import (
 )
 from lanecontrol.lane import interlock, orders, patience, tracking
 from lanecontrol.lane.record import replace
-from lanecontrol.lane.setup import Gate, Signal
+from lanecontrol.lane.setup import Gate, Loop, Signal
 from lanecontrol.lane.state import MAX_DEVICES, Contact, DeviceNote, Equipment
 from lanecontrol.lane.turn import Turn
 
@@ -76,8 +76,17 @@ def _loop_changed(t: Turn, index: int, old: Contact, on: bool) -> None:
         _chattering(t, index, active=True)
     _put(t, index, Contact(on, t.now_s, old.since_s, window_s, edges))
     after = t.level(station)
+    if on:
+        _take_pictures(t, t.setup.loops[index])
     if before is not after and station >= 0:
         tracking.station_changed(t, station, before, after)
+
+
+def _take_pictures(t: Turn, loop: Loop) -> None:
+    """A loop went on: the cameras that look at its zone and read nothing by themselves take pictures now."""
+    for camera in t.setup.cameras:
+        if camera.trigger and camera.zone == loop.zone and t.usable(camera.device):
+            t.ask(camera.device, TakePicture(f"{loop.name} is on"))
 
 
 def _chattering(t: Turn, index: int, *, active: bool) -> None:

@@ -40,10 +40,11 @@ class Antenna:
 
 @dataclass(frozen=True, slots=True)
 class Camera:
-    """A plate camera and the zone it looks at."""
+    """A plate camera and the zone it looks at. `trigger`: it takes a picture when a loop of its zone goes on."""
 
     device: str
     zone: str
+    trigger: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,8 @@ from lanecontrol.lane.state import (
 EARLY_S = 0.001
 """A timer may come this much early: clocks and sums of seconds are not exact."""
 _LATEST_S = 1e12
+_PICTURE_S = 2.0
+"""For a camera to take its first picture; nobody waits for it."""
 
 _MANUAL = frozenset({"booth_loop_lost", "inputs_lost"})
 """Doubts that leave nothing to go by: the officer says which vehicle is at the booth."""
@@ -85,6 +87,12 @@ class Turn:
         self.equipment = replace(self.equipment, pending=pending)
         self.effects.append(Drive(name, device, command, grants))
         return name
+
+    def ask(self, device: str, command: Command) -> None:
+        """Give a command on whose outcome nothing depends: it withdraws and grants nothing."""
+        number = self.counters.commands + 1
+        self.counters = replace(self.counters, commands=number)
+        self.effects.append(Drive(f"{self.setup.lane}-c{number:06d}", device, command, False, _PICTURE_S))
 
     # --- time ---
 
