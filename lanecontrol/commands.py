@@ -27,7 +27,14 @@ class ClearWatchdog:
     """Clear the module's tripped watchdog flag, so that outputs can be driven again."""
 
 
-Command = WriteOutputs | ClearWatchdog
+@dataclass(frozen=True, slots=True)
+class TakePicture:
+    """Take pictures now of what stands before the camera; `reason` in plain words."""
+
+    reason: str = ""
+
+
+Command = WriteOutputs | ClearWatchdog | TakePicture
 
 
 class Result(StrEnum):

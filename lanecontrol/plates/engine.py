@@ -135,6 +135,7 @@ class Engine:
             jurisdiction=jurisdiction.told(text, words, known),
             rejected=rejected,
             why="" if accepted else f"confidence {sure:.2f} is below {options.min_confidence:.2f}",
+            raw=Identifier(text),
             frame=frame,
         )
 

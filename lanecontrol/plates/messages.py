@@ -93,6 +93,7 @@ def _reading(told: dict[str, Any]) -> Reading:
         **{
             **told,
             "plate": Identifier(told["plate"]),
+            "raw": Identifier(told["raw"]),
             "box": _box(told["box"]),
             "candidates": tuple(PlateCandidate(Identifier(c["text"]), c["confidence"]) for c in told["candidates"]),
             "rejected": tuple(
