@@ -93,10 +93,12 @@ def jurisdiction(country: str, state: str, whole: str = "") -> str:
         return whole.upper()
     country = _COUNTRIES.get(country.upper(), country.upper())
     state = state.upper()
-    if not state or state.startswith(f"{country}-"):
+    if not state or _ISO_3166_2.fullmatch(state):
         return state or country
     return f"{country}-{state}" if country else state
 
+
+_ISO_3166_2 = re.compile(r"[A-Z]{2}-[A-Z0-9]{1,3}")
 
 _COUNTRIES = {"USA": "US", "MEX": "MX", "CAN": "CA"}
 """ISO 3166-1 alpha-3 to alpha-2 where ISO 3166-2 codes are common at a lane; other countries stay as they are told."""

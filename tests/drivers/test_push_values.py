@@ -104,6 +104,7 @@ def test_a_box_has_four_numbers_and_an_inside(told: list[Any], box: tuple[int, .
         ("", "us-ca", "", "US-CA"),
         ("US", "US-CA", "", "US-CA"),
         ("MEX", "BCN", "", "MX-BCN"),
+        ("US", "mx-bcn", "", "MX-BCN"),
         ("POL", "", "", "POL"),
         ("", "", "", ""),
     ],
