@@ -54,7 +54,7 @@ class Case:
     command: Command | None = None
     """A command that the driver can carry out; needed when it performs any."""
     deed: Deed | None = None
-    """What the fake tells the world when it got the command."""
+    """What the fake tells the world when it got the command; None where it only asks (for a picture, say)."""
     comparable: Callable[[Any], Any] = _same
     """An event without what differs between two runs."""
 

@@ -355,7 +355,8 @@ async def test_a_command_is_carried_out_once(performing_kind: Kind) -> None:
         await bench.online()
         assert await bench.supervisor.perform(command, 1.0) == Outcome(Result.DONE)
         await asyncio.sleep(5.0)
-        assert bench.deeds.count(performing_kind.case.deed) == 1  # type: ignore[arg-type]
+        deed = performing_kind.case.deed
+        assert deed is None or bench.deeds.count(deed) == 1, "a command that changes nothing in the world has no deed"
 
 
 async def test_a_command_to_a_device_that_is_away_is_refused_and_not_kept_for_later(performing_kind: Kind) -> None:
