@@ -21,8 +21,6 @@ LENGTH_LIMIT = 0xF8
 """Most data bytes of a frame."""
 FRAME_LIMIT = LENGTH_LIMIT + 7
 
-_MARK = 0xFF
-
 
 class Op(IntEnum):
     """The operations that this driver knows."""
@@ -114,19 +112,23 @@ class Frame:
     raw: bytes
 
 
-_MARKS = re.compile(rb"\xff*(?=\xff)")
-"""A wake-up run but for its last byte, which may begin a frame. Passed over in one go: it can be long."""
+_START = re.compile(rb"\xff(?=[\x00-\xf8][\x01-\x9f])")
+"""Where a frame may begin: FF, a length, an operation. An answer has its request's, and those lie in this range."""
+
+_WAKE_UP = re.compile(rb"\xff+(?=\xff)")
+"""A run of FF but for its last byte, which may begin a frame, or may be part of what is none."""
 
 
 class Frames:
     """Cuts the bytes from a module into frames. A bad checksum costs one byte, then the search goes on behind it.
 
     Runs of FF between frames are wake-up bytes and no error. Other bytes outside of frames come out as one doubt for
-    each run, told when the run ends or has become as long as a doubt may be.
+    each run, told when the run ends or has become as long as a doubt may be. One pass: each place where a frame may
+    begin is looked at once, when as many bytes are there as it says that it has.
     """
 
     def __init__(self) -> None:
-        self._pending = bytearray()
+        self._pending = b""
         self._junk = bytearray()
         self._junk_told = False
 
@@ -137,75 +139,75 @@ class Frames:
 
     def feed(self, data: bytes) -> list[Frame | Doubt]:
         """The frames and doubts that `data` completes."""
-        self._pending += data
         found: list[Frame | Doubt] = []
-        self._cut(found, last=False)
+        data = self._pending + data
+        noted, kept = self._cut(data, found, last=False)
+        self._note_junk(data[noted : kept + 1], found, more=kept < len(data))
+        self._pending = data[kept:]
         return found
 
     def expire(self) -> list[Frame | Doubt]:
         """Nothing came for too long: what is pending is no beginning of a frame, but may hold whole ones."""
         found: list[Frame | Doubt] = []
-        self._cut(found, last=True)
-        self._tell_junk(found)
-        self._junk_told = False
-        self._junk.clear()
+        data, self._pending = self._pending, b""
+        noted, _ = self._cut(data, found, last=True)
+        self._note_junk(data[noted:].rstrip(b"\xff"), found, more=False)
+        self._end_of_junk(found)
         return found
 
-    def _cut(self, found: list[Frame | Doubt], *, last: bool) -> None:
-        pending, at = self._pending, 0
-        while at < len(pending):
-            start = pending.find(_MARK, at)
-            if start < 0:
-                self._note_junk(at, len(pending), found)
-                at = len(pending)
-                break
-            self._note_junk(at, start, found)
-            at = start
-            if run := _MARKS.match(pending, at):
-                at = run.end()
-            size = self._size(at)
-            if size == 0:
-                at += 1  # FF before a byte that is no length: the rest of a wake-up run
-            elif len(pending) - at >= size:
-                at = self._whole(at, size, found)
-            elif not last:
-                break
-            else:
-                at = self._no_frame(at, found)
-        del pending[:at]
+    def _cut(self, data: bytes, found: list[Frame | Doubt], *, last: bool) -> tuple[int, int]:
+        """Where the last frame ends, and what from there on may still become one."""
+        at = behind = 0
+        while (start := _START.search(data, at)) is not None:
+            at = start.start()
+            stop = at + data[at + 1] + 7
+            if stop > len(data):
+                if not last:
+                    return behind, at
+            elif _is_frame(data, at, stop):
+                self._note_junk(data[behind : at + 1], found, more=True)
+                self._end_of_junk(found)
+                found.append(_frame(data[at:stop]))
+                at = behind = stop
+                continue
+            at += 1
+        return behind, max(_unsaid(data), at)
 
-    def _size(self, at: int) -> int:
-        """Size of the frame that begins at `at`, as far as it can be told; 0 where none does."""
-        if at + 1 >= len(self._pending):
-            return FRAME_LIMIT
-        length = self._pending[at + 1]
-        return length + 7 if length <= LENGTH_LIMIT else 0
+    def _note_junk(self, raw: bytes, found: list[Frame | Doubt], *, more: bool) -> None:
+        """Note bytes that are in no frame. With `more` the last of them only tells where a wake-up run ends."""
+        room = DOUBT_LIMIT - len(self._junk)
+        if room:
+            noise = _WAKE_UP.sub(b"", raw)
+            self._junk += noise[: min(room, len(noise) - more)]
+            if len(self._junk) == DOUBT_LIMIT:
+                self._tell_junk(found)
 
-    def _whole(self, at: int, size: int, found: list[Frame | Doubt]) -> int:
-        raw = bytes(self._pending[at : at + size])
-        if checksum(raw[1:-2]) != raw[-2] << 8 | raw[-1]:
-            return self._no_frame(at, found)
+    def _end_of_junk(self, found: list[Frame | Doubt]) -> None:
         self._tell_junk(found)
         self._junk.clear()
         self._junk_told = False
-        found.append(Frame(raw[2], raw[3] << 8 | raw[4], raw[5:-2], raw))
-        return at + size
-
-    def _no_frame(self, at: int, found: list[Frame | Doubt]) -> int:
-        """A lone FF at the very end may be of a wake-up run; any other that begins no frame is junk."""
-        if at + 1 < len(self._pending):
-            self._note_junk(at, at + 1, found)
-        return at + 1
-
-    def _note_junk(self, start: int, end: int, found: list[Frame | Doubt]) -> None:
-        self._junk += self._pending[start : min(end, start + DOUBT_LIMIT - len(self._junk))]
-        if len(self._junk) >= DOUBT_LIMIT:
-            self._tell_junk(found)
 
     def _tell_junk(self, found: list[Frame | Doubt]) -> None:
         if self._junk and not self._junk_told:
             found.append(Doubt(bytes(self._junk), "bytes outside of any frame, or a frame with a wrong checksum"))
             self._junk_told = True
+
+
+def _unsaid(data: bytes) -> int:
+    """Where a start begins that the next byte may make one or not: at the last byte, the one before, or nowhere."""
+    if data[-1:] == b"\xff":
+        return len(data) - 1
+    return len(data) - 2 if data[-2:-1] == b"\xff" and data[-1] <= LENGTH_LIMIT else len(data)
+
+
+def _is_frame(data: bytes, at: int, stop: int) -> bool:
+    """Whether the checksum is right: `checksum` without its copies, because noise has many places to try."""
+    last, found = data[stop - 4] << 8 | data[stop - 3], data[stop - 2] << 8 | data[stop - 1]
+    return binascii.crc_hqx(data[at + 1 : stop - 4], 0x1D0F) == last ^ found
+
+
+def _frame(raw: bytes) -> Frame:
+    return Frame(raw[2], raw[3] << 8 | raw[4], raw[5:-2], raw)
 
 
 # --- commands --------------------------------------------------------------------------------------------------------

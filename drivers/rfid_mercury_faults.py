@@ -5,6 +5,8 @@ Called by the `rfid.mercury` session. Holds no link and reports nothing itself: 
 
 from __future__ import annotations
 
+import math
+
 from lanecontrol.events import DeviceFault
 
 _PASSING = ("temperature", "return_loss", "module")
@@ -17,6 +19,7 @@ class Faults:
 
     def __init__(self) -> None:
         self._active: dict[str, float] = {}
+        """When a complaint was last heard; infinite while only a measurement can end it."""
         self._doubtful = set(_PASSING)
         self.connected: set[int] = set()
         """Antennas that were connected at some time: one that is missing now was lost."""
@@ -24,8 +27,14 @@ class Faults:
     def begin(self, code: str, detail: str, now_s: float) -> list[DeviceFault]:
         """The report, if it is news."""
         news = code not in self._active
-        self._active[code] = now_s
+        self._active[code] = max(now_s, self._active.get(code, now_s))
         return [DeviceFault(code, detail)] if news else []
+
+    def measured(self, code: str, detail: str, *, bad: bool) -> list[DeviceFault]:
+        """The report, if it is news. What was measured as bad lasts until it is measured as good."""
+        if bad:
+            return self.begin(code, detail, math.inf)
+        return self.end(code) if self._active.get(code) == math.inf else []
 
     def end(self, code: str) -> list[DeviceFault]:
         """The report that clears it, if it was there."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -15,7 +15,7 @@ from drivers.rfid_mercury import MercuryConfig, MercuryReader
 from lanecontrol.errors import LinkLost, ProtocolViolation
 from lanecontrol.events import DeviceFault, Identity, TagRead
 from lanecontrol.identifier import Identifier
-from lanecontrol.links import LinkOpener, MemoryNet, serve_pty
+from lanecontrol.links import MemoryNet
 
 READ = TagRead(1, Identifier(EPC), -51.0, 1)
 SET_UP = [0x2F, 0x03, 0x0C, 0x67, 0x93, 0x92, 0x9A, 0x61, 0x91]
@@ -264,6 +264,29 @@ async def test_a_module_that_gets_hot_is_a_fault_before_it_complains() -> None:
         assert _faults(notebook) == [("temperature", True)]
 
 
+async def test_a_module_that_was_measured_as_hot_is_so_until_it_is_measured_as_cool() -> None:
+    module = Module()
+    async with serving(module, check_s=60) as (_, notebook):
+        module.temperature_c = 90
+        await asyncio.sleep(110)
+        assert _faults(notebook) == [("temperature", True)]
+        module.temperature_c = 40
+        await asyncio.sleep(20)
+        assert _faults(notebook) == [("temperature", True), ("temperature", False)]
+
+
+async def test_noise_that_looks_like_frames_lets_others_have_their_turn() -> None:
+    module = Module()
+    async with serving(module) as (bench, notebook):
+        turns = 0
+        await module.send(b"\xff\xf8\x22" * 20_000 + streamed() + KEEP_ALIVE * 50)
+        while not bench.session.done() and not notebook.of(TagRead):
+            turns += 1
+            await asyncio.sleep(0)
+        assert turns >= 60_000 // 4096
+        assert notebook.of(TagRead) == [READ]
+
+
 async def test_an_antenna_that_fails_in_the_search_ends_the_session_and_the_next_one_names_it() -> None:
     module, net, notebook = Module(), MemoryNet(), Notebook()
     net.listen("device", module.serve)
@@ -358,30 +381,3 @@ async def test_a_session_cancelled_at_any_moment_ends_and_closes_its_link(moment
 def test_settings_that_make_no_sense_are_refused_with_the_reason(settings: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         MercuryConfig.model_validate({"id": "dev", "url": "mem://device", **settings})
-
-
-# --- a serial line ---------------------------------------------------------------------------------------------------
-
-
-def test_over_a_pty_the_module_is_set_up_read_and_stopped() -> None:
-    asyncio.run(_over_a_pty())
-
-
-async def _over_a_pty() -> None:
-    module, notebook = Module(), Notebook()
-    async with serve_pty(module.serve) as path:
-        config = MercuryConfig.model_validate({"id": "dev", "url": f"serial://{path}?baud=115200"})
-        driver = MercuryReader(config, LinkOpener().for_device("dev"))
-        async with session_of(driver, notebook):
-            await _until(lambda: module.reading and bool(notebook.identities))
-            await module.send(b"\xff" * 200 + streamed())
-            await _until(lambda: bool(notebook.of(TagRead)))
-        await _until(lambda: not module.reading)
-    assert notebook.of(TagRead) == [READ]
-    assert notebook.doubts == []
-
-
-async def _until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110 - what is waited for happens in the system
-            await asyncio.sleep(0.01)

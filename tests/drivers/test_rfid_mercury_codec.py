@@ -244,6 +244,29 @@ def test_a_flood_does_not_pile_up(filler: bytes) -> None:
     assert frames.pending < FRAME_LIMIT
 
 
+@pytest.mark.parametrize("size", [1, 100, 4096])
+def test_each_place_where_a_frame_may_begin_is_tried_once(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    tried = 0
+
+    def never(data: bytes, at: int, stop: int) -> bool:
+        nonlocal tried
+        tried += 1
+        return False
+
+    monkeypatch.setattr(codec, "_is_frame", never)
+    frames, noise = Frames(), b"\xff\xf8\x22" * 2000
+    for at in range(0, len(noise), size):
+        frames.feed(noise[at : at + size])
+    frames.expire()
+    assert tried <= 2000
+
+
+@pytest.mark.parametrize("op", [0x00, 0xA0, 0xFE])
+def test_bytes_that_name_no_operation_hold_nothing_up(op: int) -> None:
+    """No answer has such an operation, so no 255 bytes are waited for."""
+    assert _ops(Frames().feed(b"\xff\xf8" + bytes((op,)) + streamed())) == [Doubt, 0x22]
+
+
 # --- stored captures -------------------------------------------------------------------------------------------------
 
 
