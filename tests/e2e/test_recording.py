@@ -14,9 +14,12 @@ WITHOUT_SOURCE = "eyamamoto_S2-C0-NONE.csv"
 WITH_SOURCE = "eyamamoto_S2-C3-NORM2.csv"
 
 
-@pytest.mark.parametrize(("file", "lines", "alarms"), [(WITHOUT_SOURCE, 12_229, 0), (WITH_SOURCE, 13_857, 25)])
-def test_every_recorded_line_is_understood_and_twenty_five_occupancies_are_found(
-    file: str, lines: int, alarms: int, shared_data: Path
+@pytest.mark.parametrize(
+    ("file", "lines", "alarms", "gamma", "neutron"),
+    [(WITHOUT_SOURCE, 12_229, 0, (1410, 0), 295), (WITH_SOURCE, 13_857, 25, (1397, 2), 292)],
+)
+def test_every_recorded_line_is_understood_and_decided_as_the_controller_did(
+    file: str, lines: int, alarms: int, gamma: tuple[int, int], neutron: int, shared_data: Path
 ) -> None:
     done = lanecontrol("decode", "rpm.rapiscan", shared_data / "rpm" / file, "--summary", "--json")
     assert done.returncode == 0, done.stderr
@@ -26,6 +29,8 @@ def test_every_recorded_line_is_understood_and_twenty_five_occupancies_are_found
         "occupancies": 25,
         "gamma_alarms": alarms,
         "neutron_alarms": 0,
+        "gamma_decisions": {"agree": gamma[0], "disagree": gamma[1]},
+        "neutron_statistics": {"agree": neutron, "disagree": 0},
     }
 
 
