@@ -44,7 +44,9 @@ def command(name: str, script: str) -> tuple[list[str], dict[str, str]]:
         there = Path(program).exists() and (PEERS / name / "lane-installed").is_file()
     if program is None or not there:
         why = f"{name} is not installed: ./lane peers"
-        pytest.fail(why) if os.environ.get("CI") else pytest.skip(why)
+        if os.environ.get("CI"):
+            pytest.fail(why)
+        pytest.skip(why)
     environment = {key: os.environ[key] for key in ("PATH", "HOME", "LANG", "SYSTEMROOT") if key in os.environ}
     environment["NODE_PATH"] = str(PEERS / "node" / "node_modules")
     return [program, str(Path(__file__).parent / "peers" / script)], environment
@@ -62,8 +64,11 @@ class Peer:
 
     async def hear(self, wanted: str | Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         """The first thing it says, or said, that is wanted: by the name of what happened, or by any other rule."""
+        return await self.hear_next(wanted, 0)
+
+    async def hear_next(self, wanted: str | Callable[[dict[str, Any]], bool], seen: int) -> dict[str, Any]:
+        """The same, after the first `seen` things."""
         rule = wanted if callable(wanted) else lambda told: told["what"] == wanted
-        seen = 0
         with suppress(TimeoutError):
             async with asyncio.timeout(DEADLINE_S):
                 while True:

@@ -36,7 +36,6 @@ async def inventory(reader: Reader, **wishes: Any) -> None:
 
 async def windows(reader: Reader, port: int) -> None:
     """One bundle of tags for each time that somebody is on a loop that is wired to a GPI."""
-    say("armed")
     async for window in reader.windows(port, settle=0.05):
         say("window", tags=[tag.epc_hex for tag in window.tags])
 

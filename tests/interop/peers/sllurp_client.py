@@ -33,6 +33,11 @@ def plain(value: Any) -> Any:
             return value
 
 
+def told(_: Any, tags: list[dict[str, Any]]) -> None:
+    for tag in tags:
+        say("tag", **plain(tag))
+
+
 def main() -> None:
     settings = json.loads(sys.argv[1])
     logging.basicConfig(level=logging.WARNING)
@@ -50,7 +55,7 @@ def main() -> None:
         }
     )
     client = LLRPReaderClient("127.0.0.1", settings["port"], config, timeout=10)
-    client.add_tag_report_callback(lambda _, tags: [say("tag", **plain(tag)) for tag in tags])
+    client.add_tag_report_callback(told)
     client.add_message_callback("KEEPALIVE", lambda _, message: say("keepalive"))
     client.add_state_callback(LLRPReaderState.STATE_INVENTORYING, lambda _, state: say("inventorying"))
     client.add_disconnected_callback(lambda _: say("disconnected"))
