@@ -38,6 +38,9 @@ class Fake(ABC):
     """The device connects to its receiver by itself: it is run with `dial`, and `serve` is never called."""
     utc_at_zero_s: float = 1_767_254_400.0
     """UTC when the event loop's time is zero, for devices that tell the time. Set by whoever runs the fake."""
+    pace: float = 1.0
+    """The loop's seconds per real second, where that is more than one: the peer does not answer any faster, and limits
+    on its answers grow with it. Set by whoever runs the fake."""
 
     def __init__(self, config: Any, act: Callable[[Deed], None]) -> None:
         self.config = config

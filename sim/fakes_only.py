@@ -65,7 +65,7 @@ async def _serve(wanted: Elsewhere, tell: Tell) -> Score:
     world = World(wanted.simulation.scene, wanted.scenario, wanted.seed)
     zero_s = clock.now().utc_s - asyncio.get_running_loop().time()
     make_fake, devices = wanted.simulation.make_fake, wanted.simulation.devices
-    stage = Stage(world, make_fake, devices, seed=wanted.seed, utc_at_zero_s=zero_s)
+    stage = Stage(world, make_fake, devices, seed=wanted.seed, utc_at_zero_s=zero_s, pace=wanted.speed)
     async with AsyncExitStack() as stack:
         urls = await stack.enter_async_context(stage.serve(Wiring("tcp")))
         store = wanted.write_config.resolve().with_suffix(".store")

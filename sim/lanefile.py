@@ -27,17 +27,44 @@ class Replaced:
 
 
 def module_settings(devices: Mapping[str, str], scale: float) -> dict[str, dict[str, Any]]:
-    """Settings of the I/O modules among `devices` (id to kind) where lane time runs `scale` times as fast.
+    """Settings of the `devices` (id to kind) whose limits mean real time, where lane time runs `scale` times as fast.
 
     The wire and the machine do not run faster: an answer that takes 5 ms takes `scale` times that in lane time, and
     the limits that mean real milliseconds grow with it. A poll of 100 ms is what the world's own steps are worth.
     """
-    settings: dict[str, Any] = {"poll_ms": 100}
+    return {device: settings for device, kind in devices.items() if (settings := _settings(kind, scale))}
+
+
+def _settings(kind: str, scale: float) -> dict[str, Any]:
+    settings: dict[str, Any] = {"poll_ms": 100} if kind == "io.modbus" else {}
     if scale > 1:
-        limits_ms = {"request_timeout_ms": (70, 5000), "stale_limit_ms": (250, 10_000), "readback_ms": (500, 60_000)}
-        settings |= {name: min(round(value * scale), most) for name, (value, most) in limits_ms.items()}
-        settings["silence_timeout_s"] = min(60.0, 1.0 * scale)
-    return {device: settings for device, kind in devices.items() if kind == "io.modbus"}
+        settings |= {name: _grown(value, scale, most) for name, (value, most) in _LIMITS.get(kind, {}).items()}
+    return settings
+
+
+def _grown(value: float, scale: float, most: float) -> float:
+    grown = min(value * scale, most)
+    return round(grown) if isinstance(value, int) else grown
+
+
+_CAMERA = {"skew_limit_s": (2.0, 3600.0)}
+_LIMITS: dict[str, dict[str, tuple[float, float]]] = {
+    "io.modbus": {
+        "request_timeout_ms": (70, 5000),
+        "stale_limit_ms": (250, 10_000),
+        "readback_ms": (500, 60_000),
+        "silence_timeout_s": (1.0, 60.0),
+    },
+    "rpm.aspect": {
+        "request_timeout_ms": (150, 5000),
+        "stale_limit_s": (1.0, 60.0),
+        "silence_timeout_s": (3.0, 600.0),
+    },
+    "rfid.mercury": {"answer_timeout_s": (1.0, 30.0), "byte_gap_ms": (100, 2000), "cycle_ms": (250, 1000)},
+    "lpr.axis": _CAMERA,
+    "lpr.mapped": _CAMERA,
+}
+"""Of each kind, its limits on the wire and the machine: at the pace of the real world, and the most it may be told."""
 
 
 def lane_file(base: Path, own: Replaced) -> str:

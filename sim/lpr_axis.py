@@ -25,7 +25,7 @@ from lanecontrol.links import Link
 from sim.fake import Fake, FakeConfig
 from sim.lpr_axis_message import Camera, Sighting, Writing, heartbeat, plate_event
 from sim.lpr_http import Part, Target, multipart
-from sim.lpr_picture import Draw, camera_picture, drawn_ahead
+from sim.lpr_picture import Draw, camera_picture, drawn_ahead, warm_up
 from sim.lpr_push import Beat, Connect, HttpPush, Tally, Waiting
 from sim.outbox import discard, until_first
 from sim.readings import Deed, PlateGone, PlateView, Reading
@@ -101,6 +101,7 @@ class FakeAxisCamera(Fake):
         super().__init__(config, act)
         self.tally = Tally()
         self._draw = draw
+        warm_up(draw)
         self._camera = Camera(config.sensor, config.serial, config.model, config.mac, config.address)
         self._writing = Writing(config.numbers, config.escapes)
         self._waiting = Waiting(config.waiting_events, self.tally)
@@ -208,7 +209,7 @@ class FakeAxisCamera(Fake):
 
     async def dial(self, connect: Connect) -> None:
         if self.config.transport == "http":
-            push = HttpPush(self._waiting, self.tally, self.config.answer_limit_s, self.config.keep_alive)
+            push = HttpPush(self._waiting, self.tally, self.config.answer_limit_s * self.pace, self.config.keep_alive)
             beat = Beat(self.config.heartbeat_s, self.config.reconnect_s, self._post_beat)
             await until_first(self._keep_time(), push.run(connect, beat))
         else:
@@ -228,7 +229,7 @@ class FakeAxisCamera(Fake):
             message = await self._waiting.get()
             written = False
             try:
-                async with asyncio.timeout(self.config.answer_limit_s):
+                async with asyncio.timeout(self.config.answer_limit_s * self.pace):
                     await link.write(message)
                 written = True
             except TimeoutError:

@@ -26,7 +26,7 @@ from sim.lpr_mapped_message import (
     webhook,
     webhook_heartbeat,
 )
-from sim.lpr_picture import Draw, camera_picture, drawn_ahead
+from sim.lpr_picture import Draw, camera_picture, drawn_ahead, warm_up
 from sim.lpr_push import Beat, Connect, HttpPush, Tally, Waiting
 from sim.readings import Deed, PlateView, Reading
 
@@ -135,6 +135,7 @@ class FakeMappedCamera(Fake):
         super().__init__(config, act)
         self.tally = Tally()
         self._draw = draw
+        warm_up(draw)
         self._device = Device(config.address, config.mac, config.channel, config.device_uuid, config.utc_offset_min)
         self._dialect = Dialect(
             config.version,
@@ -215,7 +216,7 @@ class FakeMappedCamera(Fake):
     # --- the receiver's side -----------------------------------------------------------------------------------------
 
     async def dial(self, connect: Connect) -> None:
-        push = HttpPush(self._waiting, self.tally, self.config.answer_limit_s, self.config.keep_alive)
+        push = HttpPush(self._waiting, self.tally, self.config.answer_limit_s * self.pace, self.config.keep_alive)
         await push.run(connect, Beat(self.config.heartbeat_s, self.config.again_s, self._heartbeat))
 
     def _utc_s(self) -> float:

@@ -25,6 +25,12 @@ def camera_picture(view: PlateView, kind: str, least_bytes: int = 0) -> bytes:
     return padded(drawn, least_bytes)
 
 
+def warm_up(draw: Draw) -> None:
+    """Load what drawing needs, which takes a second or two, before there is a loop that it would keep from its work."""
+    if draw is camera_picture:
+        camera_picture(PlateView("WARMUP1", 0.0, "", ""), "vehicle")
+
+
 async def drawn_ahead(view: PlateView, *kinds: str) -> None:
     """Have the pictures of `view` drawn in a thread, so that `camera_picture` does not hold up a loop in real time."""
     for kind in kinds:

@@ -74,7 +74,8 @@ async def _serve(
 ) -> None:
     world = World(simulation.scene, scenario.model_copy(update={"vehicles": None, "duration_s": None}), options.seed)
     utc_at_zero_s = time.time() - asyncio.get_running_loop().time()
-    stage = Stage(world, simulation.make_fake, simulation.devices, seed=options.seed, utc_at_zero_s=utc_at_zero_s)
+    clock = {"utc_at_zero_s": utc_at_zero_s, "pace": options.speed}
+    stage = Stage(world, simulation.make_fake, simulation.devices, seed=options.seed, **clock)
     booth = Booth(world, SERVICE_S)
     # The outputs of the one module that is served are set by its client; of all others nobody sets any.
     async with _served(options.url, stage, device) as url:

@@ -231,7 +231,8 @@ class _Simulating:
         world = World(options.simulation.scene, options.scenario, seed)
         make_fake = options.simulation.make_fake if options.recording is None else self._make_recorded
         zero_s = self.clock.now().utc_s - self.loop.time()
-        stage = Stage(world, make_fake, options.simulation.devices, seed=seed, utc_at_zero_s=zero_s)
+        devices = options.simulation.devices
+        stage = Stage(world, make_fake, devices, seed=seed, utc_at_zero_s=zero_s, pace=self.pace)
         prefix = f"lane{number}-"
         urls = await stack.enter_async_context(stage.serve(Wiring(options.links, self.net, prefix)))
         recorded: dict[int, float] = {}

@@ -57,8 +57,12 @@ class Stage:
         *,
         seed: int = 0,
         utc_at_zero_s: float | None = None,
+        pace: float = 1.0,
     ) -> None:
-        """Faults of `devices` come from the world's scenario; `utc_at_zero_s` sets the fakes' clocks."""
+        """Faults of `devices` come from the world's scenario; `utc_at_zero_s` sets the fakes' clocks.
+
+        `pace` is how many of the loop's seconds go by in a real one.
+        """
         self.world = world
         self._faults = {
             device: Mischiefs(
@@ -70,8 +74,9 @@ class Stage:
         }
         self._bent = {device: Bent(faults) for device, faults in self._faults.items() if faults.planned}
         self.fakes = {device: make_fakes(device, self._acting(device)) for device in devices}
-        if utc_at_zero_s is not None:
-            for fake in self.fakes.values():
+        for fake in self.fakes.values():
+            fake.pace = max(1.0, pace)
+            if utc_at_zero_s is not None:
                 fake.utc_at_zero_s = utc_at_zero_s
         self._hand_over(0.0)  # a closed gate's limit switch is closed before the first client asks
 
