@@ -33,8 +33,9 @@ class AxisConfig(PushConfig):
     the first byte: garbage before an object would be taken for HTTP."""
     direction_in: Literal["forward", "backward"] = "forward"
     """Which way through the lane the camera's `in` is."""
-    track_timeout_s: float = Field(default=15.0, ge=1, le=600)
-    """A car of which nothing was heard for so long has gone. The camera says so itself after 10 s, if at all."""
+    track_timeout_s: float = Field(default=300.0, ge=1, le=3600)
+    """A car of which nothing was heard for so long has gone. The camera itself says so 10 s after it last saw the car,
+    if at all. While a car stands before it, it says nothing: this must be longer than any car stands there."""
 
     @model_validator(mode="after")
     def _credentials_need_http(self) -> AxisConfig:

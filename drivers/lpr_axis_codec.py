@@ -93,7 +93,7 @@ def _sighting(message: Mapping[str, Any], images: Sequence[bytes], inwards: Head
         pictures=pictures,
         unread="" if text else _why_unread(raw),
         gone=state == "lost",
-        at_once=state not in ("lost", "update"),
+        at_once=state in ("", "new"),
         identity=_identity(message),
         remarks=(*remark, *(["a picture that is none"] if len(pictures) < len(images) else [])),
     )

@@ -133,14 +133,19 @@ class _Reading:
     # --- single fields -----------------------------------------------------------------------------------------------
 
     def _value(self, source: Source) -> tuple[Any, str]:
-        """The value and where it was found; None where there is none, which is remarked on unless it may be so."""
+        """The value and where it was found; None where there is none, which is remarked on unless it may be so.
+
+        An empty text is no value either, and no mistake: cameras write a plate that they could not read so.
+        """
+        empty = source.optional
         for path in source.path:
             found = self._document.find(path_of(path))
             if found is not None and found != "":
                 return found, path
+            empty |= found == ""
         if source.constant:
             return source.constant, ""
-        if not source.optional:
+        if not empty:
             self._remarks.append(f"{source.path[0]} is missing")
         return None, ""
 
@@ -220,10 +225,11 @@ class _Reading:
 
     def _inside(self, image: Image) -> list[Picture]:
         told = self._first(image.path)
-        if not isinstance(told, str) or not told:
+        if told in (None, ""):
             return []
         try:
-            data = base64.b64decode(told[told.find(",") + 1 :] if told.startswith("data:") else told)
+            text = told if isinstance(told, str) else "?"
+            data = base64.b64decode(text[text.find(",") + 1 :] if text.startswith("data:") else text)
         except (binascii.Error, ValueError):
             data = b""
         if kind := values.picture_type(data):

@@ -93,9 +93,9 @@ async def test_new_update_and_lost_are_one_track_whose_last_text_wins() -> None:
 
 
 async def test_a_camera_that_never_says_lost_has_its_tracks_ended_by_our_timer() -> None:
-    async with receiving(AxisCamera, notebook(), silence_timeout_s=None) as camera:
+    async with receiving(AxisCamera, notebook(), silence_timeout_s=None, track_timeout_s=120.0) as camera:
         await camera.post(post(), BOUNDARY_TYPE)
-        await asyncio.sleep(14.5)
+        await asyncio.sleep(119.5)
         assert camera.notes.of(PlateTrackEnded) == []
         await asyncio.sleep(2.0)
         assert camera.notes.of(PlateTrackEnded) == [PlateTrackEnded("41")]

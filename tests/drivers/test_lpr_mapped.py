@@ -304,6 +304,11 @@ def test_a_missing_or_wrong_field_costs_only_itself_and_is_told_by_its_path(
     assert one.remarks == (remark,)
 
 
+def test_an_empty_plate_is_an_unread_car_and_no_mistake() -> None:
+    one = found(webhook(license_plate_number=""), "application/json", mappings.load("verkada"))
+    assert (one.text, one.unread, one.remarks) == ("", "the camera could not read the plate", ())
+
+
 def test_a_plate_of_the_wrong_type_is_an_unread_car() -> None:
     one = found(webhook(license_plate_number={"text": "x"}), "application/json", mappings.load("verkada"))
     assert (one.text, one.remarks) == ("", ("//license_plate_number is no text",))
