@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from lanecontrol.commands import Actor, Disposition, Result, Role
-from lanecontrol.events import DeviceState, Identity
+from lanecontrol.events import DeviceState, Heading, Identity, PlateCandidate
 from lanecontrol.identifier import Identifier
 
 # --- enumerations ----------------------------------------------------------------------------------------------------
@@ -124,12 +124,24 @@ class BoundTag:
 
 @dataclass(frozen=True, slots=True)
 class BoundPlate:
-    """A plate that the lane holds to be this vehicle's."""
+    """A plate that the lane holds to be this vehicle's; `corrected` is what its camera had read before."""
 
     text: Identifier
     confidence: float
     score: float
     jurisdiction: str = ""
+    ambiguous: bool = False
+    corrected: tuple[Identifier, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BoundPicture:
+    """A picture of this vehicle: its reference, what it shows in the camera's words, and what was read on its track."""
+
+    picture: str
+    view: str
+    device: str
+    plate: Identifier
     ambiguous: bool = False
 
 
@@ -200,6 +212,7 @@ class PassageAssessed:
     referral: Referral
     quality: Quality
     occupants: int | None = None
+    pictures: tuple[BoundPicture, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +236,7 @@ class PassageClosed:
     occupants: int | None
     quality: Quality
     rules_hash: str
+    pictures: tuple[BoundPicture, ...] = ()
 
 
 # --- class `reading` -------------------------------------------------------------------------------------------------
@@ -230,7 +244,10 @@ class PassageClosed:
 
 @dataclass(frozen=True, slots=True)
 class TagSighted:
-    """A tag was seen for the first time in some seconds; says nothing yet of whose it is."""
+    """A tag was seen for the first time in some seconds; says nothing yet of whose it is.
+
+    `late`: the reader had held it back, so that it is nobody's any more; `device_utc_s` is the reader's own clock.
+    """
 
     epc: Identifier
     kind: TagKind
@@ -239,11 +256,19 @@ class TagSighted:
     antenna: int
     at_utc_s: float
     rssi_dbm: float | None = None
+    late: bool = False
+    device_utc_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PlateSighted:
-    """A camera read a plate; says nothing yet of whose it is."""
+    """A camera read a plate; says nothing yet of whose it is.
+
+    `track` is the camera's own name of the car; a later one of the same track replaces the earlier, and then says which
+    number it `replaces`. `passage` is named when the vehicle of the track has left already. `box` is x, y, width and
+    height in the picture. `late`: the camera or its spool had held it back, so that it is nobody's any more;
+    `device_utc_s` is the camera's own clock.
+    """
 
     text: Identifier
     confidence: float
@@ -252,11 +277,47 @@ class PlateSighted:
     at_utc_s: float
     jurisdiction: str = ""
     picture: str = ""
+    track: str = ""
+    replaces: Identifier = Identifier()
+    passage: str = ""
+    raw: Identifier = Identifier()
+    candidates: tuple[PlateCandidate, ...] = ()
+    heading: Heading = Heading.UNKNOWN
+    box: tuple[int, int, int, int] | None = None
+    engine: str = ""
+    late: bool = False
+    device_utc_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlateNotRead:
+    """A camera saw a vehicle and could not read its plate, or what it read was rejected."""
+
+    why: str
+    device: str
+    zone: str
+    at_utc_s: float
+    track: str = ""
+    picture: str = ""
+    late: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class VehiclePictured:
+    """One more picture of the vehicle on a camera's track; `passage` when that vehicle has left the lane already."""
+
+    picture: str
+    view: str
+    device: str
+    zone: str
+    at_utc_s: float
+    track: str = ""
+    passage: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ReadingOrphaned:
-    """A tag or plate that no passage could claim; `late` when its passage had already closed."""
+    """A tag or plate that no passage could claim; `late` when its passage had closed, or the device held it back."""
 
     what: str
     number: Identifier
@@ -581,6 +642,8 @@ Announcement = (
     | PassageClosed
     | TagSighted
     | PlateSighted
+    | PlateNotRead
+    | VehiclePictured
     | ReadingOrphaned
     | EvidenceStored
     | OccupancyRecorded
@@ -616,6 +679,8 @@ TOPIC_CLASS: dict[type[Announcement], str] = {
     PassageClosed: "passage",
     TagSighted: "reading",
     PlateSighted: "reading",
+    PlateNotRead: "reading",
+    VehiclePictured: "reading",
     ReadingOrphaned: "reading",
     EvidenceStored: "evidence",
     OccupancyRecorded: "radiation",

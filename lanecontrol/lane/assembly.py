@@ -5,20 +5,21 @@ strength. A read at a moment when a passage was *not* within reach speaks agains
 the antenna without being read. So a card that goes on being read after the leader has left belongs to the follower,
 however strongly it was read before; and a card is decided only a few seconds after its vehicle has left.
 
-Called by the reader and camera events in `lane.step` and by `lane.passages` when a passage closes.
+Called by the reader events in `lane.step`, by `lane.plates` for what cameras say, and by `lane.passages` when a passage
+closes.
 """
 
 from __future__ import annotations
 
 from lanecontrol.announcements import (
+    BoundPicture,
     BoundPlate,
     BoundTag,
-    PlateSighted,
     ReadingOrphaned,
     TagKind,
     TagSighted,
 )
-from lanecontrol.events import PlateRead, TagRead
+from lanecontrol.events import TagRead
 from lanecontrol.identifier import Identifier
 from lanecontrol.lane.plan import NOWHERE
 from lanecontrol.lane.record import replace
@@ -32,6 +33,8 @@ ONE_VOTE_S = 0.9
 SWEEP_S = 5.0
 """A silent reading that an open passage may still claim is looked at again this often."""
 MAX_NUMBER = 128
+MAX_PICTURES = 16
+"""Of one vehicle, in the record of its passage."""
 
 
 # --- a read comes in -------------------------------------------------------------------------------------------------
@@ -43,7 +46,10 @@ def tag_read(t: Turn, read: TagRead) -> bool:
         return False
     place, zone = _antenna(t, read.antenna)
     rssi = read.rssi_dbm if read.rssi_dbm is not None and -200.0 < read.rssi_dbm < 100.0 else None
-    at = _find(t, What.TAG, read.epc)
+    if read.late:
+        _held_back(t, read, zone, rssi)
+        return False
+    at = find(t, What.TAG, read.epc)
     before = t.assembly.readings[at] if at >= 0 else None
     if before is None:
         kind = tag_kind(t.setup, read.epc)
@@ -54,7 +60,7 @@ def tag_read(t: Turn, read: TagRead) -> bool:
     seen = reading.seen
     if read.tid is not None and seen.tid is None:
         seen = replace(seen, tid=_short(read.tid))
-    sighted, announce = _sighted(t, reading.sighted, zone)
+    sighted, announce = sighted_now(t, reading.sighted, zone)
     if announce:
         t.tell(TagSighted(seen.number, seen.kind, t.given.source, zone, read.antenna, t.utc_s, rssi))
     counts = place != NOWHERE and (reading.counted == 0 or t.now_s - reading.counted_s >= ONE_VOTE_S - EARLY_S)
@@ -74,40 +80,43 @@ def tag_read(t: Turn, read: TagRead) -> bool:
         reading.late_reads + (1 if reading.owner else 0),
         reading.tids_differ or (read.tid is not None and seen.tid not in (None, read.tid)),
     )
-    _keep(t, at, after)
+    keep(t, at, after)
     return before is None or after.tids_differ is not reading.tids_differ or (counts and after.counted == 2)
 
 
-def plate_read(t: Turn, read: PlateRead) -> bool:
-    """Take in a plate. Answers whether it may change what is known about the vehicle at the booth."""
-    if not 0 < len(read.text) <= MAX_NUMBER:
-        return False
-    confidence = read.confidence if 0.0 <= read.confidence <= 1.0 else 0.0
-    place, zone = _camera(t)
-    jurisdiction, picture = read.jurisdiction[:16], read.picture[:256]
-    at = _find(t, What.PLATE, read.text)
-    before = t.assembly.readings[at] if at >= 0 else None
-    reading = before
-    if reading is None:
-        seen = Seen(What.PLATE, read.text, TagKind.UNKNOWN, t.given.source, zone, t.now_s, t.utc_s, None, jurisdiction)
+def _held_back(t: Turn, read: TagRead, zone: str, rssi: float | None) -> None:
+    kind = tag_kind(t.setup, read.epc)
+    if late_read(t, What.TAG, read.epc, kind, zone):
+        clock_s = read.reader_utc_s
+        t.tell(
+            TagSighted(
+                read.epc,
+                kind,
+                t.given.source,
+                zone,
+                read.antenna,
+                t.utc_s,
+                rssi,
+                late=True,
+                device_utc_s=clock_s if clock_s is not None and 0.0 <= clock_s < 1e12 else None,
+            )
+        )
+
+
+def late_read(t: Turn, what: What, number: Identifier, kind: TagKind, zone: str) -> bool:
+    """Count a read that its device had held back: it is nobody's, and is told as such in the end.
+
+    Answers whether it is to be announced now.
+    """
+    at = find(t, what, number, late=True)
+    if at >= 0:
+        reading = t.assembly.readings[at]
+    else:
+        seen = Seen(what, number, kind, t.given.source, zone, t.now_s, t.utc_s, late=True)
         reading = Reading(seen, 0, 0, t.now_s, t.utc_s, t.now_s)
-    sighted, announce = _sighted(t, reading.sighted, zone)
-    if announce:
-        t.tell(PlateSighted(read.text, confidence, t.given.source, zone, t.utc_s, jurisdiction, picture))
-    after = replace(
-        reading,
-        reads=reading.reads + 1,
-        counted=reading.counted + (place != NOWHERE),
-        last_s=t.now_s,
-        last_utc_s=t.utc_s,
-        counted_s=t.now_s,
-        votes=voted(t, reading, place, max(0.2, confidence)) if place != NOWHERE else reading.votes,
-        sighted=sighted,
-        confidence=max(reading.confidence, confidence),
-        late_reads=reading.late_reads + (1 if reading.owner else 0),
-    )
-    _keep(t, at, after)
-    return before is None
+    sighted, announce = sighted_now(t, reading.sighted, zone)
+    keep(t, at, replace(reading, reads=reading.reads + 1, last_s=t.now_s, last_utc_s=t.utc_s, sighted=sighted))
+    return announce
 
 
 def tag_kind(setup: LaneSetup, number: str) -> TagKind:
@@ -131,22 +140,18 @@ def _antenna(t: Turn, number: int) -> tuple[int, str]:
     return NOWHERE, ""
 
 
-def _camera(t: Turn) -> tuple[int, str]:
-    for index, camera in enumerate(t.setup.cameras):
-        if camera.device == t.given.source:
-            return t.plan.camera_place[index], camera.zone
-    return NOWHERE, ""
-
-
-def _find(t: Turn, what: What, number: Identifier) -> int:
-    """Where the reading of this number stands in the list; -1 when it is new."""
+def find(t: Turn, what: What, number: Identifier, *, late: bool = False) -> int:
+    """Where the reading of this number, on no track, stands in the list; -1 when it is new."""
     for at, reading in enumerate(t.assembly.readings):
-        if reading.seen.number == number and reading.seen.what is what:
+        seen = reading.seen
+        if seen.number == number and seen.what is what and seen.late is late and not seen.track:
             return at
     return -1
 
 
-def _sighted(t: Turn, sighted: tuple[tuple[str, float], ...], zone: str) -> tuple[tuple[tuple[str, float], ...], bool]:
+def sighted_now(
+    t: Turn, sighted: tuple[tuple[str, float], ...], zone: str
+) -> tuple[tuple[tuple[str, float], ...], bool]:
     """When this number was last announced from each zone, and whether it is to be announced now."""
     for name, last_s in sighted:
         if name == zone:
@@ -157,7 +162,8 @@ def _sighted(t: Turn, sighted: tuple[tuple[str, float], ...], zone: str) -> tupl
     return (*others, (zone, t.now_s))[-8:], True
 
 
-def _keep(t: Turn, at: int, after: Reading) -> None:
+def keep(t: Turn, at: int, after: Reading) -> None:
+    """Put a reading into its place in the list; -1 for a new one."""
     readings = t.assembly.readings
     if at >= 0:
         readings = (*readings[:at], after, *readings[at + 1 :])
@@ -172,8 +178,8 @@ def _keep(t: Turn, at: int, after: Reading) -> None:
 
 
 def _make_room(t: Turn, readings: tuple[Reading, ...]) -> tuple[Reading, ...]:
-    """Drop the reading that was silent longest; those already taken by a passage first."""
-    oldest = min(readings, key=lambda r: (not (r.owner or r.shared), r.last_s))
+    """Drop the reading that was silent longest; those that are nobody's, or taken by a passage, first."""
+    oldest = min(readings, key=lambda r: (not (r.owner or r.shared or r.seen.late), r.last_s))
     _let_go(t, oldest, "the list of readings is full")
     return tuple(r for r in readings if r is not oldest)
 
@@ -221,30 +227,64 @@ def bound(t: Turn, passage: Passage) -> tuple[tuple[BoundTag, ...], tuple[BoundP
             tags.append(
                 BoundTag(seen.number, seen.kind, worth, reading.reads, seen.first_utc_s, reading.last_utc_s, ambiguous)
             )
-        else:
-            plates.append(BoundPlate(seen.number, reading.confidence, worth, seen.jurisdiction, ambiguous))
+        elif seen.number:
+            plates.append(
+                BoundPlate(seen.number, reading.confidence, worth, seen.jurisdiction, ambiguous, reading.corrected)
+            )
     tags.sort(key=lambda tag: -tag.score)
-    plates.sort(key=lambda plate: -plate.score)
-    return tuple(tags), tuple(plates)
+    return tuple(tags), _merged(plates)
+
+
+def _merged(plates: list[BoundPlate]) -> tuple[BoundPlate, ...]:
+    """One of each number, the strongest first: several cameras, or one that lost the car and found it again."""
+    merged: dict[Identifier, BoundPlate] = {}
+    for plate in plates:
+        other = merged.get(plate.text)
+        merged[plate.text] = plate if other is None else _both(other, plate)
+    return tuple(sorted(merged.values(), key=lambda plate: -plate.score))
+
+
+def _both(one: BoundPlate, other: BoundPlate) -> BoundPlate:
+    return BoundPlate(
+        one.text,
+        max(one.confidence, other.confidence),
+        round(one.score + other.score, 4),
+        one.jurisdiction or other.jurisdiction,
+        one.ambiguous and other.ambiguous,
+        tuple(dict.fromkeys((*one.corrected, *other.corrected))),
+    )
+
+
+def pictured(t: Turn, passage: Passage) -> tuple[BoundPicture, ...]:
+    """The pictures on the tracks that `passage` may claim at this moment."""
+    found: list[BoundPicture] = []
+    for reading in t.assembly.readings:
+        if reading.pictures and reading.owner != passage.id:
+            claimed = claim(t, reading, passage.id)
+            if claimed is not None:
+                seen = reading.seen
+                found += [
+                    BoundPicture(picture.reference, picture.view, seen.device, seen.number, claimed[1])
+                    for picture in reading.pictures
+                ]
+    return tuple(found[:MAX_PICTURES])
 
 
 def decide(t: Turn, passage: Passage) -> tuple[tuple[BoundTag, ...], tuple[BoundPlate, ...]]:
     """The last word for a passage that closes: what it takes with it, and who is out of the running."""
     tags, plates = bound(t, passage)
-    sure = {tag.epc for tag in tags if not tag.ambiguous} | {plate.text for plate in plates if not plate.ambiguous}
-    unsure = {tag.epc for tag in tags if tag.ambiguous} | {plate.text for plate in plates if plate.ambiguous}
-    readings: list[Reading] = []
-    for reading in t.assembly.readings:
-        number = reading.seen.number
-        if number in sure and not reading.owner:
-            # Later reads start again from nothing: they are late ones, or another vehicle's.
-            readings.append(replace(reading, owner=passage.id, votes=(), counted=0))
-        elif number in unsure:
-            readings.append(replace(reading, shared=True, late_reads=0))
-        else:
-            readings.append(_settled(t, reading, passage))
-    t.assembly = replace(t.assembly, readings=tuple(readings))
+    t.assembly = replace(t.assembly, readings=tuple(_decided(t, r, passage) for r in t.assembly.readings))
     return tags, plates
+
+
+def _decided(t: Turn, reading: Reading, passage: Passage) -> Reading:
+    claimed = claim(t, reading, passage.id) if reading.owner != passage.id else None
+    if claimed is None:
+        return _settled(t, reading, passage)
+    if claimed[1]:
+        return replace(reading, shared=True, late_reads=0)
+    # Later reads start again from nothing: they are late ones, or another vehicle's.
+    return replace(reading, owner=passage.id, votes=(), counted=0)
 
 
 def _settled(t: Turn, reading: Reading, passage: Passage) -> Reading:
@@ -290,20 +330,28 @@ def _contested(t: Turn, reading: Reading) -> bool:
 
 
 def _let_go(t: Turn, reading: Reading, why: str) -> None:
-    late = bool(reading.owner)
-    if (late and not reading.late_reads) or (not late and reading.shared):
-        return
+    seen, late = reading.seen, bool(reading.owner)
+    if seen.late:
+        _orphaned(t, reading, reading.reads, late=True, why="the device had held it back")
+    elif late and reading.late_reads:
+        _orphaned(t, reading, reading.late_reads, late=True, why="read after its passage had closed")
+    elif not late and not reading.shared:
+        _orphaned(t, reading, reading.reads, late=False, why=why)
+
+
+def _orphaned(t: Turn, reading: Reading, reads: int, *, late: bool, why: str) -> None:
     seen = reading.seen
-    t.tell(
-        ReadingOrphaned(
-            what=seen.what.value,
-            number=seen.number,
-            device=seen.device,
-            zone=seen.zone,
-            reads=reading.late_reads if late else reading.reads,
-            first_read_utc_s=seen.first_utc_s,
-            last_read_utc_s=reading.last_utc_s,
-            late=late,
-            why="read after its passage had closed" if late else why,
+    if seen.number:  # what was never read has been told as that
+        t.tell(
+            ReadingOrphaned(
+                what=seen.what.value,
+                number=seen.number,
+                device=seen.device,
+                zone=seen.zone,
+                reads=reads,
+                first_read_utc_s=seen.first_utc_s,
+                last_read_utc_s=reading.last_utc_s,
+                late=late,
+                why=why,
+            )
         )
-    )

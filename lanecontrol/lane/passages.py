@@ -135,8 +135,9 @@ def judged(t: Turn, passage: Passage) -> tuple[tuple[Finding, ...], Referral]:
 def assess(t: Turn, passage: Passage) -> Passage:
     """Publish a recommendation for the vehicle at the booth, if it says anything new."""
     tags, plates = assembly.bound(t, passage)
+    pictures = assembly.pictured(t, passage)
     found, recommended = known(t, passage, tags, plates)
-    shown = _gist(passage, tags, plates, found)
+    shown = _gist(passage, tags, plates, found, pictured=bool(pictures))
     passage = t.put(replace(passage, assess_s=t.now_s + RECHECK_S))
     if shown == passage.shown or passage.booth_utc_s is None:
         return passage
@@ -154,20 +155,26 @@ def assess(t: Turn, passage: Passage) -> Passage:
             referral=recommended,
             quality=passage.quality,
             occupants=passage.occupants,
+            pictures=pictures,
         )
     )
     return passage
 
 
 def _gist(
-    passage: Passage, tags: tuple[BoundTag, ...], plates: tuple[BoundPlate, ...], found: tuple[Finding, ...]
+    passage: Passage,
+    tags: tuple[BoundTag, ...],
+    plates: tuple[BoundPlate, ...],
+    found: tuple[Finding, ...],
+    *,
+    pictured: bool,
 ) -> Identifier:
     """What of an assessment matters, as a text to compare."""
     parts = sorted([f"{tag.epc.clear}{'?' if tag.ambiguous else ''}" for tag in tags])
     parts += sorted([f"{plate.text.clear}{'?' if plate.ambiguous else ''}" for plate in plates])
     parts += [f"{o.occupancy},{o.gamma_alarm:d}{o.neutron_alarm:d}{o.ambiguous:d}" for o in passage.occupancies]
     parts += [finding.code for finding in found]
-    return Identifier(f"{passage.occupants} {' '.join(parts)}"[:500])
+    return Identifier(f"{passage.occupants} {pictured:d} {' '.join(parts)}"[:500])
 
 
 def ask_again(t: Turn, name: str) -> None:
@@ -272,6 +279,7 @@ def close(t: Turn, passage: Passage, end: PassageEnd, reason: str) -> None:
         return
     passage = replace(passage, quality=_worse(passage.quality, t.desk.quality))
     end_permission(t, passage.id, "the passage was closed")
+    pictures = assembly.pictured(t, passage)
     tags, plates = assembly.decide(t, passage)
     found, recommended = known(t, passage, tags, plates)
     t.tracking = replace(t.tracking, passages=tuple(p for p in t.tracking.passages if p.id != passage.id))
@@ -295,6 +303,7 @@ def close(t: Turn, passage: Passage, end: PassageEnd, reason: str) -> None:
             occupants=passage.occupants,
             quality=passage.quality,
             rules_hash=policy.rules_hash(t.setup),
+            pictures=pictures,
         )
     )
     alarms.settle(t)

@@ -194,8 +194,17 @@ class Vote:
 
 @quick
 @dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture of a vehicle, by its reference, and what it shows."""
+
+    reference: str
+    view: str = ""
+
+
+@quick
+@dataclass(frozen=True, slots=True)
 class Seen:
-    """What does not change about a reading."""
+    """What hardly changes about a reading. A plate's number does, by correction; it is empty while none was read."""
 
     what: What
     number: Identifier
@@ -206,6 +215,11 @@ class Seen:
     first_utc_s: float
     tid: Identifier | None = None
     jurisdiction: str = ""
+    track: str = ""
+    """The camera's own name of the car; empty for tags and for cameras that follow none."""
+    track_ended: bool = False
+    late: bool = False
+    """Held back by its device: it speaks for nobody."""
 
 
 @quick
@@ -227,6 +241,9 @@ class Reading:
     """A closed passage listed it as ambiguous."""
     late_reads: int = 0
     tids_differ: bool = False
+    pictures: tuple[Picture, ...] = ()
+    corrected: tuple[Identifier, ...] = ()
+    """What a camera had read on this track before it corrected itself."""
 
 
 @quick

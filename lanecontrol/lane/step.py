@@ -30,7 +30,10 @@ from lanecontrol.events import (
     OccupancyEnded,
     OrderGiven,
     OutputsRead,
+    PictureTaken,
     PlateRead,
+    PlateTrackEnded,
+    PlateUnread,
     PortalAlarm,
     PortalSetup,
     PortalSpeed,
@@ -40,7 +43,7 @@ from lanecontrol.events import (
     StoreChanged,
     TagRead,
 )
-from lanecontrol.lane import assembly, equipment, interlock, orders, portal, radiation, restart
+from lanecontrol.lane import assembly, equipment, interlock, orders, plates, portal, radiation, restart
 from lanecontrol.lane.effects import Drive, Effect, Publish
 from lanecontrol.lane.passages import ask_again, assess, reassess
 from lanecontrol.lane.patience import wake
@@ -162,7 +165,17 @@ def _tag_read(t: Turn, event: TagRead) -> None:
 
 
 def _plate_read(t: Turn, event: PlateRead) -> None:
-    if assembly.plate_read(t, event):
+    if plates.plate_read(t, event):
+        _look_again(t)
+
+
+def _plate_unread(t: Turn, event: PlateUnread) -> None:
+    if plates.plate_unread(t, event):
+        _look_again(t)
+
+
+def _picture_taken(t: Turn, event: PictureTaken) -> None:
+    if plates.picture_taken(t, event):
         _look_again(t)
 
 
@@ -209,6 +222,9 @@ def _started(t: Turn, event: Started) -> None:
 _HANDLERS: dict[type[Any], Callable[[Turn, Any], None]] = {
     TagRead: _tag_read,
     PlateRead: _plate_read,
+    PlateUnread: _plate_unread,
+    PictureTaken: _picture_taken,
+    PlateTrackEnded: plates.track_ended,
     InputChanged: equipment.input_changed,
     InputsStale: equipment.stale,
     InputsFresh: equipment.fresh,

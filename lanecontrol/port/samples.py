@@ -18,6 +18,7 @@ from lanecontrol.announcements import (
     BacklogDrained,
     BacklogDraining,
     BoundOccupancy,
+    BoundPicture,
     BoundPlate,
     BoundTag,
     CentralReach,
@@ -47,6 +48,7 @@ from lanecontrol.announcements import (
     PassageClosed,
     PassageEnd,
     PassageOpened,
+    PlateNotRead,
     PlateSighted,
     Quality,
     QualityChanged,
@@ -58,10 +60,11 @@ from lanecontrol.announcements import (
     StoreOverFull,
     TagKind,
     TagSighted,
+    VehiclePictured,
 )
 from lanecontrol.clock import Instant
 from lanecontrol.commands import Actor, Disposition, Result, Role
-from lanecontrol.events import DeviceState, Identity
+from lanecontrol.events import DeviceState, Heading, Identity, PlateCandidate
 from lanecontrol.identifier import Identifier
 from lanecontrol.port.payloads import event_bytes
 from lanecontrol.port.topics import LaneAddress
@@ -101,7 +104,8 @@ def _announcements() -> Iterator[Announcement]:
         BoundTag(card, TagKind.PERSON, 12.5, 31, at + 1.0, at + 9.5),
         BoundTag(Identifier("e2801160600002054f6b0a12"), TagKind.UNKNOWN, 2.5, 3, at + 2.0, at + 2.5, ambiguous=True),
     )
-    plates = (BoundPlate(plate, 0.93, 4.0, "US-AZ"),)
+    plates = (BoundPlate(plate, 0.93, 4.0, "US-AZ", corrected=(Identifier("ABC128"),)),)
+    pictures = (BoundPicture(PICTURE, "vehicle", "camera", plate),)
     occupancies = (BoundOccupancy("portal-000123", gamma_alarm=True, neutron_alarm=False),)
     findings = (
         Finding("rpm.gamma_alarm", Severity.HIGH, Referral.MANDATORY, "portal", "7.5 sigma"),
@@ -111,7 +115,18 @@ def _announcements() -> Iterator[Announcement]:
     yield PassageOpened("07-000451", "approach", at)
     yield PassageAtBooth("07-000451", at + 5.0)
     yield PassageAssessed(
-        "07-000451", 1, at + 7.0, at + 5.0, tags, plates, occupancies, findings, Referral.MANDATORY, Quality.GOOD, 2
+        "07-000451",
+        1,
+        at + 7.0,
+        at + 5.0,
+        tags,
+        plates,
+        occupancies,
+        findings,
+        Referral.MANDATORY,
+        Quality.GOOD,
+        2,
+        pictures,
     )
     yield PassageClosed(
         "07-000451",
@@ -131,9 +146,27 @@ def _announcements() -> Iterator[Announcement]:
         2,
         Quality.GOOD,
         "9f2c51d0a7b3e846",
+        pictures,
     )
     yield TagSighted(card, TagKind.PERSON, "reader", "approach", 1, at + 1.0, -54.5)
-    yield PlateSighted(plate, 0.93, "camera", "approach", at + 1.5, "US-AZ", "")
+    yield PlateSighted(
+        plate,
+        0.93,
+        "camera",
+        "approach",
+        at + 1.5,
+        "US-AZ",
+        PICTURE,
+        "4711",
+        Identifier("ABC128"),
+        "",
+        Identifier("ABC 123"),
+        (PlateCandidate(Identifier("ABC128"), 0.41),),
+        Heading.FORWARD,
+        (310, 220, 96, 40),
+        "lpr.axis 4.2",
+        device_utc_s=at + 1.25,
+    )
     yield ReadingOrphaned(
         "tag", card, "reader", "exit", 2, at + 60.0, at + 60.5, late=True, why="its passage is closed"
     )
@@ -193,3 +226,5 @@ def _announcements() -> Iterator[Announcement]:
     yield EventUndeliverable("reading", 7, 184_101, 0x87, "not authorized", at + 132.0)
     yield BacklogDraining(120_000, 2000.0, at + 133.0)
     yield BacklogDrained(120_000, 60.25, at + 194.0)
+    yield PlateNotRead("below the confidence asked for", "camera", "approach", at + 1.5, "4712", PICTURE)
+    yield VehiclePictured(PICTURE, "vehicle", "camera", "approach", at + 1.75, "4711")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from typing import Any
 
@@ -15,6 +16,7 @@ from lanecontrol.announcements import (
     AlarmRaised,
     PassageClosed,
     PassageOpened,
+    PlateSighted,
     ReadingOrphaned,
     SignalAspect,
     TagSighted,
@@ -58,7 +60,11 @@ from lanecontrol.events import (
     OccupancyEnded,
     OrderGiven,
     OutputsRead,
+    PictureTaken,
+    PlateCandidate,
     PlateRead,
+    PlateTrackEnded,
+    PlateUnread,
     PortalExtra,
     PortalSetup,
     PortalSpeed,
@@ -73,7 +79,7 @@ from lanecontrol.forms import from_json, to_json
 from lanecontrol.identifier import Identifier
 from lanecontrol.lane.effects import Answer, Drive, Effect, Publish
 from lanecontrol.lane.passages import GOING
-from lanecontrol.lane.setup import BoothButton, LaneSetup
+from lanecontrol.lane.setup import BoothButton, Camera, LaneSetup
 from lanecontrol.lane.state import LaneState
 from lanecontrol.lane.step import deadline, initial, step, still_granted
 
@@ -107,6 +113,26 @@ sound_orders = st.builds(
     | st.just(OpenLane()),
     st.just(UTC_S + 1e6),
 )
+tracks = st.sampled_from(["", "1", "2", "3"])
+pictures = st.sampled_from(["", "sha256:1", "sha256:2", "sha256:3"])
+plates = st.integers(0, 6).map(lambda number: Identifier(f"7ABC{number}")) | st.just(Identifier(""))
+candidates = st.lists(st.builds(PlateCandidate, plates, numbers), max_size=10).map(tuple)
+sights = (
+    st.builds(
+        PlateRead,
+        plates,
+        numbers,
+        track=tracks,
+        picture=pictures,
+        candidates=candidates,
+        box=st.none() | st.tuples(*[st.integers(-1, 10**6)] * 4),
+        camera_utc_s=st.none() | numbers,
+        late=st.sampled_from([False, False, False, True]),
+    )
+    | st.builds(PlateUnread, st.text(), tracks, pictures, st.booleans())
+    | st.builds(PictureTaken, pictures, tracks, st.text())
+    | st.builds(PlateTrackEnded, tracks)
+)
 traffic = (
     st.tuples(st.just("port"), st.builds(OrderGiven, sound_orders))
     | st.tuples(st.just("io1"), st.builds(InputChanged, st.sampled_from(POINTS), st.booleans()))
@@ -118,8 +144,10 @@ traffic = (
             st.integers(0, 3),
             st.integers(0, 9).map(lambda number: Identifier(card(number))) | st.just(Identifier("")),
             st.none() | numbers,
+            late=st.sampled_from([False, False, False, True]),
         ),
     )
+    | st.tuples(st.sampled_from(["cam1", "cam2"]), sights)
     | st.tuples(st.just("rpm1"), st.builds(GammaCounts, counts, st.booleans()))
     | st.tuples(st.just("rpm1"), st.builds(NeutronCounts, counts, st.booleans()))
     | st.tuples(st.just("rpm1"), st.builds(OccupancyEnded, st.none() | st.integers()))
@@ -161,7 +189,6 @@ trouble = (
         | st.builds(PortalSetup, st.just("SG1"), st.lists(st.text(max_size=6), max_size=7).map(tuple))
         | st.builds(PortalExtra, st.just("RW"), st.just(())),
     )
-    | st.tuples(st.just("cam1"), st.builds(PlateRead, st.just(Identifier("7ABC123")), numbers))
     | st.tuples(
         st.just("lane"),
         st.sampled_from(
@@ -183,7 +210,9 @@ pauses = st.sampled_from([0.0, 0.0, 0.1, 0.5, 1.0, 1.6, 3.0, 9.0, 31.0, 70.0])
 # Long enough for a vehicle to come, be decided about and go: left to themselves, lists are six events long.
 scenes = st.lists(st.tuples(pauses, traffic), min_size=25, max_size=70)
 wild_scenes = st.lists(st.tuples(pauses, st.one_of(traffic, traffic, trouble)), min_size=25, max_size=70)
-WITH_BUTTON = setup(button=BoothButton("io1", "booth_button", "officer-12"))
+WITH_BUTTON = dataclasses.replace(
+    setup(button=BoothButton("io1", "booth_button", "officer-12")), cameras=(Camera("cam1", "portal"),)
+)
 
 
 class Watched:
@@ -254,8 +283,12 @@ class Watched:
                 assert announcement.passage in self.opened
                 self.closed.append(announcement.passage)
                 self.ended |= {tag.epc.clear for tag in announcement.tags}
+                self.ended |= {plate.text.clear for plate in announcement.plates}
             case TagSighted():
                 self.sighted.add(announcement.epc.clear)
+            case PlateSighted():
+                self.sighted.add(announcement.text.clear)
+                self.ended.add(announcement.replaces.clear)
             case ReadingOrphaned():
                 self.ended.add(announcement.number.clear)
             case AlarmRaised():
@@ -281,7 +314,7 @@ class Watched:
         else:
             assert state.equipment.aspect is not SignalAspect.PROCEED
         in_hand = {reading.seen.number.clear for reading in state.assembly.readings}
-        assert self.sighted <= in_hand | self.ended, "a tag has vanished"
+        assert self.sighted <= in_hand | self.ended, "a number has vanished"
         for passage in state.tracking.passages:
             assert passage.tail <= passage.head
 
