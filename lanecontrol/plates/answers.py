@@ -30,7 +30,8 @@ class Reading:
     """What was read from one picture or from several of the same vehicle.
 
     `plate` is the best answer, empty where there is none; `confidence` is the estimated probability that it is right
-    (O counted as 0); `raw` is the text before known fixes. `accepted`: the confidence reaches the minimum that was asked for. `frame` is the number of the
+    (O counted as 0); `raw` is the text before known fixes.
+    `accepted`: the confidence reaches the minimum that was asked for. `frame` is the number of the
     picture that `box` belongs to. `ms` is the time spent, without decoding.
     """
 

@@ -6,7 +6,6 @@ Called by the engine. Pure: the same picture gives the same boxes. Never decides
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -37,7 +36,8 @@ _TEXT_PX = 24
 _SMALL_PICTURE_PX, _ENLARGED, _ENLARGED_CLOSE = 480, 1.5, 1.2
 """Enlarging blurs, and blurred text is not seen as text: only small pictures are enlarged, and little."""
 _NARROWEST, _WIDEST, _LOWEST_PX = 1.0, 12.0, 6.0
-_SAME = 0.85
+_PART = 0.58
+"""Side of a part: two of them overlap by a plate's width."""
 _MOST = 200
 """Regions looked at in one picture, the largest first: a wall of text must not take for ever."""
 
@@ -69,6 +69,17 @@ class TextBox:
         across = abs(self.width * np.cos(turn)) + abs(self.height * np.sin(turn))
         down = abs(self.width * np.sin(turn)) + abs(self.height * np.cos(turn))
         return (round(self.x - across / 2), round(self.y - down / 2), round(across), round(down))
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a picture in its pixels, and the scale at which it is looked at."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+    scale: float
 
 
 def coarse(model: Model, picture: Image, pixels: int) -> list[TextBox]:
@@ -132,13 +143,21 @@ def overlap(one: TextBox, other: TextBox) -> float:
     return common / max(1, aw * ah + bw * bh - common)
 
 
-def distinct(boxes: Sequence[TextBox]) -> list[TextBox]:
-    """Without those that nearly repeat an earlier one."""
-    kept: list[TextBox] = []
-    for box in boxes:
-        if all(overlap(box, other) < _SAME for other in kept):
-            kept.append(box)
-    return kept
+def parts(picture: Image, pixels: int) -> list[Part]:
+    """Two by two parts of a picture that overlap, each of about so many pixels; none for a small picture."""
+    height, width = picture.shape[:2]
+    if height * width <= pixels:
+        return []
+    scale = min(1.0, math.sqrt(pixels / (height * width)) / _PART)
+    wide, high = round(width * _PART), round(height * _PART)
+    return [Part(x, y, wide, high, scale) for y in (0, height - high) for x in (0, width - wide)]
+
+
+def part(model: Model, picture: Image, where: Part) -> list[TextBox]:
+    """The lines of text of one part."""
+    cut = picture[where.y : where.y + where.height, where.x : where.x + where.width]
+    found = regions(_map(model, _resized(cut, where.scale)), _BINARY, _KEPT)
+    return [_moved(box, where.scale, where.x, where.y) for box in found]
 
 
 def regions(probability: Floats, binary: float = 0.3, kept: float = 0.5) -> list[TextBox]:

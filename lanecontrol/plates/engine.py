@@ -24,6 +24,7 @@ from lanecontrol.plates import chooser, confidence, detector, grammar, jurisdict
 from lanecontrol.plates.answers import Box, Options, Reading, Rejected
 from lanecontrol.plates.detector import Image, Model, TextBox
 from lanecontrol.plates.grammar import Grammar
+from lanecontrol.plates.recogniser import Look
 
 VERSION = "1"
 COARSE_PX = 736 * 416
@@ -31,10 +32,14 @@ COARSE_PX = 736 * 416
 CANDIDATES = 8
 """Most that are told of one read."""
 _LINES = 6
-"""Most lines that are read in one picture."""
-_VOTED = 2
+"""Most lines that are read after one look for them."""
+_CLOSER = 2
+"""Lines around which is looked more closely."""
+_VOTED = 1
 """Lines that are looked at again with shifted crops."""
-_SURE = 0.97
+_SAME = 0.85
+_SURE, _LIKELY = 0.95, 0.4
+"""Probability of a first look that needs no closer one, and of one that makes looking elsewhere needless."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,34 +83,62 @@ class Engine:
         return self.mixes[key]
 
     def _look(self, picture: Image, known: Grammar) -> list[Seen]:
-        """The lines of one picture, read once each, and those that may be the plate several times."""
-        lines = [self._seen(picture, box, vote.OFFSETS[:1]) for box in self._boxes(picture)]
-        order = _by_score(lines, picture.shape[:2], known)
-        for place in order[:_VOTED]:
+        """The lines of one picture. The longer nothing is sure, the closer they are looked at."""
+        size = picture.shape[:2]
+        lines = self._read_once(picture, _ordered(detector.coarse(self.finder, picture, COARSE_PX)), [], known)
+        if not self._sure(lines, size, known):
+            doubtful = [lines[place].box for place in _by_score(lines, size, known)[:_CLOSER]] or [
+                line.box for line in lines[:_CLOSER]
+            ]
+            for box in doubtful:
+                lines = self._read_once(picture, detector.closer(self.finder, picture, box), lines, known)
+        if not self._likely(lines, size, known):
+            for part in detector.parts(picture, COARSE_PX):
+                found = _ordered(detector.part(self.finder, picture, part))
+                lines = self._read_once(picture, found, lines, known)
+        for place in _by_score(lines, size, known)[:_VOTED]:
             lines[place] = self._again(picture, lines[place], known)
         return lines
 
-    def _boxes(self, picture: Image) -> list[TextBox]:
-        found = detector.coarse(self.finder, picture, COARSE_PX)
-        found.sort(key=lambda box: -box.score * min(1.0, box.height / 8))
-        boxes: list[TextBox] = []
-        for box in found[:_LINES]:
-            if detector.may_be_read(box) and not any(detector.overlap(box, other) > 0.6 for other in boxes):
-                boxes += [box, *detector.closer(self.finder, picture, box)]
-        return detector.distinct([box for box in boxes if detector.may_be_read(box)])[: 2 * _LINES]
+    def _read_once(self, picture: Image, boxes: Sequence[TextBox], lines: Sequence[Seen], known: Grammar) -> list[Seen]:
+        """Those lines and the ones in `boxes` that are new; after a sure one only what competes or stands near it."""
+        made = list(lines)
+        sure: TextBox | None = None
+        for box in boxes:
+            if len(made) >= len(lines) + _LINES:
+                break
+            if not detector.may_be_read(box) or any(detector.overlap(box, seen.box) > _SAME for seen in made):
+                continue
+            if sure is not None and not _near(box, sure) and box.height < sure.height:
+                continue
+            seen = self._seen(picture, box, vote.LOOKS[:1])
+            made.append(seen)
+            if sure is None and _is_sure(seen, known):
+                sure = box
+        return made
+
+    def _sure(self, lines: Sequence[Seen], size: tuple[int, int], known: Grammar) -> bool:
+        best = _best(lines, size, known)
+        return best is not None and _is_sure(best, known)
+
+    def _likely(self, lines: Sequence[Seen], size: tuple[int, int], known: Grammar) -> bool:
+        best = _best(lines, size, known)
+        return best is not None and _certainty(best, known) > _LIKELY
 
     def _again(self, picture: Image, line: Seen, known: Grammar) -> Seen:
-        ranked = vote.ranked(line.votes, known)
-        if ranked and line.votes[ranked[0][0]] > _SURE and known.usual(ranked[0][0]):
-            return self._seen(picture, line.box, vote.OFFSETS[:2])
-        return self._seen(picture, line.box, vote.OFFSETS)
+        """The line looked at with shifted crops; one more is enough where it agrees with a sure one."""
+        if _is_sure(line, known):
+            both = _merged(line, self._seen(picture, line.box, vote.LOOKS[1:2]))
+            if both.looks[0] == both.looks[1]:
+                return both
+            return _merged(both, self._seen(picture, line.box, vote.LOOKS[2:]))
+        return _merged(line, self._seen(picture, line.box, vote.LOOKS[1:]))
 
-    def _seen(self, picture: Image, box: TextBox, offsets: Sequence[tuple[float, float]]) -> Seen:
-        crops = [recogniser.crop(picture, box, dx, dy) for dx, dy in offsets]
+    def _seen(self, picture: Image, box: TextBox, looks: Sequence[Look]) -> Seen:
+        crops = [recogniser.crop(picture, box, look) for look in looks]
         tables = recogniser.probabilities(self.reader, crops, self.fold)
         votes = vote.over_crops(tables, recogniser.ALPHABET)
-        looks = tuple(recogniser.greedy(table) for table in tables)
-        return Seen(box, votes, looks)
+        return Seen(box, votes, tuple(recogniser.greedy(table) for table in tables))
 
     def _together(
         self, frames: Sequence[Sequence[Seen]], sizes: Sequence[tuple[int, int]], options: Options, known: Grammar
@@ -161,6 +194,29 @@ def features(text: str, share: float, votes: vote.Votes, lines: Sequence[Seen], 
         "prior": known.log_prior(text),
         "agreement": sum(look == same for look in looks) / max(len(looks), 1),
     }
+
+
+def _merged(one: Seen, other: Seen) -> Seen:
+    """Two sets of looks at the same line."""
+    n, m = len(one.looks), len(other.looks)
+    texts = {**one.votes, **other.votes}
+    votes = {text: (n * one.votes.get(text, 0.0) + m * other.votes.get(text, 0.0)) / (n + m) for text in texts}
+    return Seen(one.box, votes, one.looks + other.looks)
+
+
+def _certainty(seen: Seen, known: Grammar) -> float:
+    line = _line(seen, known)
+    return 0.0 if line is None or chooser.refusal(line) else line.certainty
+
+
+def _is_sure(seen: Seen, known: Grammar) -> bool:
+    line = _line(seen, known)
+    return line is not None and not chooser.refusal(line) and line.certainty > _SURE and known.usual(line.text)
+
+
+def _ordered(boxes: list[TextBox]) -> list[TextBox]:
+    """The clearest and largest first."""
+    return sorted(boxes, key=lambda box: -box.score * min(1.0, box.height / 8))
 
 
 def _best(lines: Sequence[Seen], size: tuple[int, int], known: Grammar) -> Seen | None:

@@ -6,6 +6,7 @@ Called by the engine. Pure. Never corrects anything: what is likely is the gramm
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -20,6 +21,19 @@ HEIGHT_PX = 48
 """What these recognisers were trained with."""
 WIDEST_PX = 320
 WIDTH_STEP_PX = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How a crop differs from its box, all in heights of the line.
+
+    Moved along and across it; `trim` taken off top and bottom together, `widen` added to both ends together.
+    """
+
+    dx: float = 0.0
+    dy: float = 0.0
+    trim: float = 0.0
+    widen: float = 0.0
 
 
 def folding(characters: Sequence[str], classes: int) -> NDArray[np.int64]:
@@ -37,16 +51,15 @@ def greedy(table: Floats) -> str:
     )
 
 
-def crop(picture: Image, box: TextBox, dx: float = 0.0, dy: float = 0.0, trim: float = 0.0) -> Image:
-    """The line turned level, moved by shares of its height; `trim` takes that share off top and bottom together."""
+def crop(picture: Image, box: TextBox, look: Look = Look()) -> Image:
+    """The line turned level, as `look` says."""
     turn = np.deg2rad(box.tilt_deg)
     along = np.array((np.cos(turn), np.sin(turn)))
     across = np.array((-np.sin(turn), np.cos(turn)))
-    centre = np.array((box.x, box.y)) + (dx * along + dy * across) * box.height
-    height = box.height * (1 - trim)
-    scale = HEIGHT_PX / height
-    width_px = int(np.clip(round(box.width * scale), HEIGHT_PX // 2, WIDEST_PX))
-    step_x, step_y = along * box.width / width_px, across * height / HEIGHT_PX
+    centre = np.array((box.x, box.y)) + (look.dx * along + look.dy * across) * box.height
+    height, width = box.height * (1 - look.trim), box.width + look.widen * box.height
+    width_px = int(np.clip(round(width * HEIGHT_PX / height), HEIGHT_PX // 2, WIDEST_PX))
+    step_x, step_y = along * width / width_px, across * height / HEIGHT_PX
     corner = centre - step_x * (width_px - 1) / 2 - step_y * (HEIGHT_PX - 1) / 2
     matrix = np.array(((step_x[0], step_y[0], corner[0]), (step_x[1], step_y[1], corner[1])))
     flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP

@@ -12,12 +12,13 @@ from typing import Any
 
 from lanecontrol.plates import beam
 from lanecontrol.plates.grammar import Grammar
+from lanecontrol.plates.recogniser import Look
 
 Votes = Mapping[str, float]
 """Texts with their probability in the eyes of a recogniser."""
 
-OFFSETS = ((0.0, 0.0), (0.12, 0.0), (0.0, -0.06), (0.12, -0.06), (0.06, 0.05))
-"""How the crops of one line are shifted, in heights of the line, along and across it."""
+LOOKS = (Look(), Look(dx=0.12), Look(dy=-0.06), Look(dx=0.12, dy=-0.06), Look(dx=0.06, dy=0.05))
+"""How the crops of one line differ."""
 _UNSEEN = 1e-6
 _UNSEEN_IN_FRAME = 0.02
 """What a text counts for in a frame where it was not among the candidates: one bad frame must not outvote the rest."""
