@@ -115,3 +115,9 @@ def test_hostile_patterns_take_linear_time(pattern: bytes) -> None:
     for _ in range(20):
         scanner.feed(pattern * 4_000)
     scanner.finish()
+
+
+def test_objects_within_objects_that_all_turn_out_to_be_none_are_not_looked_at_again_and_again() -> None:
+    """Each of the 60,000 could be the one that is none; looking from each of them would take hours."""
+    found = run([b'{"a":' * 60_000 + b"x" + RAW])
+    assert found[-1] == EVENT

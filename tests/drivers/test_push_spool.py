@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,16 @@ async def test_a_place_that_cannot_be_a_folder_is_told_and_raises_nothing(tmp_pa
     with pytest.raises(SpoolError):
         await spool.put(PUSH)
     assert await spool.get(tmp_path / "file" / "x.push") is None
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="names of open files are asked of /proc")
+async def test_file_and_folder_are_synced_before_a_push_counts_as_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    monkeypatch.setattr(os, "fsync", lambda number: synced.append(Path(f"/proc/self/fd/{number}").readlink().name))
+    path = await (await opened(tmp_path)).put(PUSH)
+    assert synced == [path.with_suffix(".part").name, tmp_path.name]
 
 
 async def test_several_puts_at_once_are_all_there(tmp_path: Path) -> None:
