@@ -5,6 +5,7 @@ There is nothing here, and must never be anything, that writes to, locks or kill
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 from drivers.rfid_llrp_codec import Message, Parameter
@@ -125,5 +126,18 @@ def complaint(answer: Message) -> str:
         return "an answer without a status"
     if answer.type != ERROR_MESSAGE and status["code"] == 0:
         return ""
-    text = "".join(letter for letter in status["text"][:200] if letter.isprintable())
+    text = words(status["text"])
     return f"status {status['code']}" + (f": {text}" if text else "")
+
+
+_NUMBERS = re.compile(r"(?:[0-9a-f]{2}[ :_-]?){3,}[0-9a-f]{2}", re.IGNORECASE)
+
+
+def words(text: str) -> str:
+    """What a reader says in words, fit for logs: printable, short, and without what may be the number of a tag."""
+    return _NUMBERS.sub("<redacted>", printable(text[:200]))
+
+
+def printable(text: str) -> str:
+    """Text without what no log or screen can show, bytes that were no UTF-8 among it."""
+    return "".join(letter for letter in text if letter.isprintable())

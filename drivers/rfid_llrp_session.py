@@ -243,8 +243,7 @@ class Session:
             case 251:
                 self._complain("report_overflow", "report buffer overflow: reads were lost")
             case 252:
-                text = "".join(letter for letter in event["message"][:200] if letter.isprintable())
-                self._complain("reader_exception", text)
+                self._complain("reader_exception", ask.words(event["message"]))
             case 255:
                 self._antenna(event["antenna"], event["event"] == 1)
             case 257:
@@ -329,7 +328,7 @@ def _connection_attempt(item: Item) -> int | None:
 def _identity(capabilities: Message) -> Identity:
     """The maker is told as a number of the IANA list of private enterprises."""
     for general in capabilities.find(137):
-        return Identity(f"IANA {general['maker']}", str(general["model"]), "", general["firmware"][:100])
+        return Identity(f"IANA {general['maker']}", str(general["model"]), "", ask.printable(general["firmware"][:100]))
     return Identity()
 
 

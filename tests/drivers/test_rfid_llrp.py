@@ -217,6 +217,28 @@ async def test_a_reader_that_hangs_up_at_the_question_is_not_asked_again() -> No
     await net.unlisten_and_wait("device")
 
 
+async def test_a_reader_that_is_struck_dumb_by_the_question_is_served_at_the_next_connection() -> None:
+    reader, net, notebook = Reader(), MemoryNet(), Notebook()
+
+    async def confused(link: Link) -> None:
+        reader.mute_for = set()
+        await reader.serve(link)
+
+    def struck_dumb(kind: int, number: int) -> bytes | None:
+        reader.mute_for = set(range(100)) if kind == 46 else set()
+        return b"" if kind == 46 else None
+
+    reader.answer = struck_dumb
+    net.listen("device", confused)
+    driver = make(LlrpReader, net)
+    async with session_of(driver, notebook) as bench:
+        assert isinstance(await bench.failure(), LinkLost)
+    async with session_of(driver, notebook):
+        await asyncio.sleep(1)
+    assert len(notebook.identities) == 1
+    await net.unlisten_and_wait("device")
+
+
 async def test_where_1_0_1_is_configured_nobody_asks() -> None:
     reader = Reader()
     reader.supports = 2
@@ -482,6 +504,27 @@ async def test_a_complaint_without_an_end_is_over_when_it_is_not_repeated() -> N
         assert _told(notebook) == [DeviceFault("reader_exception", "PA hot")]
         await asyncio.sleep(20)
         assert _told(notebook)[1:] == [DeviceFault("reader_exception", "PA hot", active=False)]
+
+
+@pytest.mark.parametrize("said", [f"tag {EPC} went", f"tag {EPC.upper()} went", "tag f0 00 00 00 be ef went"])
+async def test_the_number_of_a_tag_in_the_words_of_a_reader_goes_nowhere(said: str) -> None:
+    reader = Reader()
+    text = said.encode()
+    reader.bodies[20] = bytes.fromhex(f"011f {8 + len(text):04x} 0064 {len(text):04x}") + text
+    failure, _ = await _failure_of(reader)
+    assert str(failure) == "ADD_ROSPEC: the reader answers status 100: tag <redacted> went"
+    reader = Reader()
+    async with serving(reader) as (_, notebook):
+        await reader.send(event(bytes.fromhex(f"00fc {6 + len(text):04x} {len(text):04x}") + text))
+        await asyncio.sleep(0.1)
+        assert notebook.of(DeviceFault)[-1].detail.startswith("tag <redacted>")
+
+
+async def test_bytes_that_are_no_text_do_not_get_into_the_identity() -> None:
+    reader = Reader()
+    reader.bodies[1] = reader.bodies[1].replace(b"5.12.10", b"5.1\xff\x07.1")
+    async with serving(reader) as (_, notebook):
+        assert notebook.identities[0].firmware == "5.1.1"
 
 
 async def test_a_contact_may_be_on_when_its_input_is_low() -> None:
