@@ -268,6 +268,7 @@ class Lane:
             limit_bytes=self.loaded.store.recorder_mib * 1024 * 1024,
             inline=self._around.inline_store,
             on_fault=lambda why: self._log.error("flight recorder", reason=why),
+            sealer=self._sealer,
         )
 
     def _make_evidence(self) -> EvidenceStore:

@@ -21,7 +21,8 @@ from lanecontrol.ledger.hands import Hands
 from lanecontrol.recorder import records
 from lanecontrol.recorder.effects import effects_digest
 from lanecontrol.recorder.records import Gap, Way
-from lanecontrol.recorder.segments import Ring
+from lanecontrol.recorder.segments import CONTEXT, Ring
+from lanecontrol.sealing import NO_KEY, Sealer
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,7 @@ class Recorder:
         inline: bool = False,
         work: RealWork | None = None,
         on_fault: Callable[[str], None] = lambda why: None,
+        sealer: Sealer = NO_KEY,
         limits: RecorderLimits | None = None,
     ) -> None:
         """Record into `folder`, at most about `limit_bytes` of it. `setup` is the lane's, for the replay.
@@ -75,10 +77,12 @@ class Recorder:
         self._limits = limits or RecorderLimits()
         self._setup = forms.to_json(setup)
         segment_bytes = min(self._limits.segment_bytes, max(limit_bytes // 4, 1))
-        self._segment_bytes = segment_bytes
+        # Sealed bytes are written in base64: a third more.
+        self._segment_bytes = max(1, segment_bytes * 3 // 4) if sealer.seals else segment_bytes
         self._ring = Ring(folder, limit_bytes, segment_bytes)
         self._hands = Hands("recorder", inline, work or RealWork())
         self._on_fault = on_fault
+        self._sealer = sealer
         self._chunk = _Chunk()
         self._flying: _Chunk | None = None
         self._queue: list[_Chunk] = []
@@ -193,7 +197,9 @@ class Recorder:
             self._ring.begin(number)
             head = records.encode_segment(number, self._continues)
             self._continues = True
-        self._ring.write(head + b"".join(chunk.lines))
+        lines = b"".join(chunk.lines)
+        sealed = records.encode_sealed(self._sealer.seal(lines, CONTEXT)) if self._sealer.seals else lines
+        self._ring.write(head + sealed)
 
     def _written(self, done: asyncio.Future[None]) -> None:
         chunk, self._flying = self._flying, None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -61,7 +62,14 @@ class Gap:
     why: str
 
 
-Record = Segment | Checkpoint | TakenIn | Wire | Gap
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """Some lines, encrypted: see `lanecontrol.sealing`."""
+
+    data: bytes = field(repr=False)
+
+
+Record = Segment | Checkpoint | TakenIn | Wire | Gap | Sealed
 
 
 _quoted = json.encoder.encode_basestring_ascii
@@ -98,6 +106,14 @@ def encode_gap(gap: Gap) -> bytes:
     return _line(k="gap", wire=gap.wire, inputs=gap.inputs, why=gap.why)
 
 
+SEALED = b'{"k":"sealed",'
+"""How a sealed line begins."""
+
+
+def encode_sealed(data: bytes) -> bytes:
+    return SEALED + b'"data":"%b"}\n' % base64.b64encode(data)
+
+
 def decode(line: bytes) -> Record | None:
     """The record in a line; None when it makes no sense. Never raises."""
     try:
@@ -121,6 +137,8 @@ def _decoded(plain: Any) -> Record | None:
             return Wire(str(plain["device"]), way, data, Instant(float(mono_s), float(utc_s), bool(synchronised)))
         case "gap":
             return Gap(int(plain["wire"]), int(plain["inputs"]), str(plain["why"]))
+        case "sealed":
+            return Sealed(base64.b64decode(plain["data"], validate=True))
         case _:
             return None
 

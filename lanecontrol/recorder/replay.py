@@ -16,8 +16,9 @@ from typing import Any
 from lanecontrol import forms
 from lanecontrol.events import Input
 from lanecontrol.recorder.effects import effects_bytes, effects_digest
-from lanecontrol.recorder.records import Checkpoint, Gap, Record, Segment, TakenIn, Wire
+from lanecontrol.recorder.records import Checkpoint, Gap, Record, Sealed, Segment, TakenIn, Wire
 from lanecontrol.recorder.segments import read
+from lanecontrol.sealing import NO_KEY, Sealer
 
 Step = Callable[[Any, Any, Input], tuple[Any, Sequence[Any]]]
 """`step(setup, state, input) -> (state, effects)`."""
@@ -60,11 +61,12 @@ def replay(
     setup_kind: type[Any] | None = None,
     state_kind: type[Any] | None = None,
     see: See = lambda taken, effects: None,
+    sealer: Sealer = NO_KEY,
 ) -> ReplayReport:
     """Replay a segment or a folder of them. Raises OSError, and pydantic.ValidationError for a state or setup that
     this version of the program cannot read."""
     player = _Player(step or _real_step(), *_kinds(setup_kind, state_kind), see)
-    for record in read(path):
+    for record in read(path, sealer):
         player.take(record)
     return player.report()
 
@@ -103,7 +105,7 @@ class _Player:
                 self._checkpoint(record)
             case TakenIn():
                 self._taken_in(record)
-            case Segment() | Gap() | Wire():
+            case Segment() | Gap() | Wire() | Sealed():
                 pass
 
     def _checkpoint(self, record: Checkpoint) -> None:

@@ -10,12 +10,16 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from lanecontrol.recorder.records import Gap, Record, Wire, decode
+from lanecontrol.recorder.records import SEALED, Gap, Record, Sealed, Wire, decode
+from lanecontrol.sealing import NO_KEY, Sealer
 
 _NAME = re.compile(r"segment-(\d{8})\.jsonl")
 
 UNREADABLE = Gap(0, 1, "unreadable line")
 """Stands for damage inside a file; what it was nobody knows, so a replay must not go on across it."""
+LOCKED = Gap(0, 1, "sealed with a key that is not here")
+CONTEXT = b"flight recorder"
+"""What sealed lines open together with."""
 
 
 def segment_files(folder: Path) -> list[Path]:
@@ -77,20 +81,33 @@ class Ring:
             os.close(handle)
 
 
-def read(path: Path) -> Iterator[Record]:
+def read(path: Path, sealer: Sealer = NO_KEY) -> Iterator[Record]:
     """The records of one segment, or of a folder of them, in order. Raises OSError.
 
-    A torn last line (the process died while writing it) is left out; anything else unreadable shows as a gap.
+    A torn last line (the process died while writing it) is left out; anything else unreadable shows as a gap, and so
+    does what is sealed with a key that `sealer` has not.
     """
     for file in segment_files(path) if path.is_dir() else [path]:
-        with file.open("rb") as lines:
-            for line in lines:
-                if line.endswith(b"\n"):
-                    yield decode(line) or UNREADABLE
+        for line in lines(file, sealer):
+            yield LOCKED if line is None else decode(line) or UNREADABLE
 
 
-def wire_only(path: Path, device: str = "") -> Iterator[Wire]:
+def lines(file: Path, sealer: Sealer) -> Iterator[bytes | None]:
+    """The whole lines of a segment, those that were sealed as they were before; None for what does not open."""
+    with file.open("rb") as stored:
+        for line in stored:
+            if not line.endswith(b"\n"):
+                return
+            sealed = decode(line) if line.startswith(SEALED) else None
+            if isinstance(sealed, Sealed):
+                opened = sealer.open(sealed.data, CONTEXT)
+                yield from [None] if opened is None else opened.splitlines(keepends=True)
+            else:
+                yield line
+
+
+def wire_only(path: Path, device: str = "", sealer: Sealer = NO_KEY) -> Iterator[Wire]:
     """The wire bytes of one device, or of all, for playing a recorded device as a fake one. Raises OSError."""
-    for record in read(path):
+    for record in read(path, sealer):
         if isinstance(record, Wire) and device in ("", record.device):
             yield record

@@ -38,6 +38,7 @@ from lanecontrol.recorder import (
 )
 from lanecontrol.recorder.records import decode, encode_wire
 from lanecontrol.recorder.segments import Ring
+from lanecontrol.sealing import Sealer
 
 BOTH = pytest.mark.parametrize("inline", [False, True], ids=["threads", "inline"])
 
@@ -364,3 +365,40 @@ async def test_wire_bytes_before_the_first_input_and_after_the_end_are_let_go(tm
     Lane(recorder).take(inputs(2))
     await recorder.close()
     assert kinds(list(read(tmp_path))) == ["Segment", "Checkpoint", "TakenIn", "TakenIn"]
+
+
+# --- sealed ----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_sealed_recording_shows_no_number_and_replays_with_its_key(tmp_path: Path) -> None:
+    async with recorder_in(tmp_path, sealer=Sealer([b"a key of the site"])) as recorder:
+        lane = Lane(recorder)
+        lane.take(inputs(30))
+        recorder.wire("reader", "rx", bytes.fromhex("e2801160"), Instant(9.0, 9.0))
+        await recorder.flush()
+        lane.take(inputs(30, 30))
+    stored = b"".join(file.read_bytes() for file in files_in(tmp_path))
+    assert b"e2801160" not in stored
+    assert stored.startswith(b'{"k":"segment"')
+    report = replayed(tmp_path, sealer=Sealer([b"a newer key", b"a key of the site"]))
+    assert report.identical
+    assert report.inputs == 60
+
+
+async def test_what_is_sealed_with_a_key_that_is_not_here_is_a_gap(tmp_path: Path) -> None:
+    async with recorder_in(tmp_path, sealer=Sealer([b"a key of the site"])) as recorder:
+        Lane(recorder).take(inputs(30))
+    for sealer in (Sealer(), Sealer([b"another key"])):
+        assert kinds(list(read(tmp_path, sealer))) == ["Segment", "Gap"]
+    assert replayed(tmp_path).inputs == 0
+
+
+async def test_a_damaged_seal_is_an_unreadable_line(tmp_path: Path) -> None:
+    sealer = Sealer([b"a key of the site"])
+    async with recorder_in(tmp_path, sealer=sealer) as recorder:
+        Lane(recorder).take(inputs(30))
+    file = files_in(tmp_path)[0]
+    content = bytearray(file.read_bytes())
+    content[-20] ^= 1
+    file.write_bytes(content)
+    assert kinds(list(read(file, sealer)))[:2] == ["Segment", "Gap"]
