@@ -18,7 +18,7 @@ from lanecontrol.link_address import ListenAddress, MemoryAddress, TlsListenAddr
 from lanecontrol.link_buffer import BufferedLink, plain_words
 from lanecontrol.link_contract import Handler, Link
 from lanecontrol.link_memory import MemoryNet
-from lanecontrol.link_stream import accept_stream, server_context
+from lanecontrol.link_stream import StreamLink, accept_stream, server_context
 
 MOST = 64
 """Connections at once."""
@@ -75,7 +75,8 @@ class Crowd:
         try:
             await self._handler(_Heeded(link, heard))
         except LinkLost:
-            pass  # the normal end of a connection
+            if isinstance(link, StreamLink) and link.distrusted:
+                self._refused("the device does not trust our certificate")
         finally:
             await link.close()
 

@@ -35,8 +35,14 @@ _REFUSALS = ("CERTIFICATE", "UNKNOWN_CA", "ACCESS_DENIED", "UNKNOWN_PSK_IDENTITY
 class StreamLink(BufferedLink, asyncio.BufferedProtocol):
     """One TCP or TLS connection. asyncio turns Nagle's algorithm off on every TCP transport it makes."""
 
-    def __init__(self, peer: str = "", on_connect: Callable[[StreamLink], None] | None = None) -> None:
+    def __init__(
+        self, peer: str = "", on_connect: Callable[[StreamLink], None] | None = None, *, called_us: bool = False
+    ) -> None:
+        """`called_us`: the peer connected to us; should it not trust us, that is its loss and no refusal."""
         super().__init__(peer)
+        self._called_us = called_us
+        self.distrusted = False
+        """The peer ended the connection because of our certificate."""
         self._on_connect = on_connect
         self._space = memoryview(bytearray(_SEGMENT))
         self._transport: Any = None
@@ -74,7 +80,8 @@ class StreamLink(BufferedLink, asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         if isinstance(exc, ssl.SSLError) and is_refusal(exc):
-            self._blame = CredentialsRefused
+            self.distrusted = True
+            self._blame = LinkLost if self._called_us else CredentialsRefused
         self._end(plain_words(exc) if exc else CLOSED_THERE)
         if not self._gone.done():
             self._gone.set_result(None)
@@ -173,12 +180,13 @@ async def accept_stream(taken: socket.socket, tls: ssl.SSLContext | None) -> Str
     handshake_s = None if tls is None else _HANDSHAKE_S
     try:
         _, link = await asyncio.get_running_loop().connect_accepted_socket(
-            StreamLink, taken, ssl=tls, ssl_handshake_timeout=handshake_s
+            lambda: StreamLink(called_us=True), taken, ssl=tls, ssl_handshake_timeout=handshake_s
         )
     except ssl.SSLError as error:
         raise LinkLost("accept", f"TLS: {_tls_words(error)}") from error
     except OSError as error:
-        raise LinkLost("accept", plain_words(error)) from error
+        why = plain_words(error) if error.errno or str(error) else "broken off during the TLS handshake"
+        raise LinkLost("accept", why) from error
     return link
 
 

@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lanecontrol.links import MemoryAddress, SerialAddress, TcpAddress, TlsAddress, parse_url
+from lanecontrol.link_address import place
+from lanecontrol.links import (
+    ListenAddress,
+    MemoryAddress,
+    SerialAddress,
+    TcpAddress,
+    TlsAddress,
+    TlsListenAddress,
+    parse_url,
+)
 
 
 @pytest.mark.parametrize(
@@ -22,6 +31,10 @@ from lanecontrol.links import MemoryAddress, SerialAddress, TcpAddress, TlsAddre
         ("serial:///dev/pts/3?baud=115200&parity=e", SerialAddress("/dev/pts/3", 115200, "E")),
         ("serial:///dev/t?bits=7&stop=1.5&rtscts=1", SerialAddress("/dev/t", 9600, "N", 7, 1.5, True)),
         ("mem://portal", MemoryAddress("portal")),
+        ("listen://0.0.0.0:8081", ListenAddress("0.0.0.0", 8081)),
+        ("listen://[::]:8081", ListenAddress("::", 8081)),
+        ("tls-listen://0.0.0.0:8443?cert=c.pem&key=k.pem", TlsListenAddress("0.0.0.0", 8443, "c.pem", "k.pem")),
+        ("tls-listen://lane:8443?cert=c.pem&ca=a.pem", TlsListenAddress("lane", 8443, "c.pem", "", "a.pem")),
     ],
 )
 def test_a_url_says_where_a_device_is(url: str, address: object) -> None:
@@ -52,6 +65,13 @@ def test_a_url_says_where_a_device_is(url: str, address: object) -> None:
         ("tcp://host:1#there", "#", "tcp://host:port"),
         ("tcp://ho st:1", "blank", "remove it"),
         ("tcp://host:1\n", "control character", "remove it"),
+        ("listen://0.0.0.0", "port is missing", "listen://address:port"),
+        ("listen://:8081", "host is missing", "listen://address:port"),
+        ("listen://0.0.0.0:0", "port is zero", "listen://address:port"),
+        ("listen://0.0.0.0:1?cert=c.pem", "'cert' is unknown", "a listen url has none"),
+        ("lisen://0.0.0.0:1", "'lisen' is unknown", "did you mean listen://address:port"),
+        ("tls-listen://0.0.0.0:1", "certificate of its own", "?cert=FILE&key=FILE"),
+        ("tls-listen://0.0.0.0:1?key=k.pem", "certificate of its own", "?cert=FILE&key=FILE"),
         ("tls://host:1?key=k.pem", "key without a certificate", "add cert=FILE"),
         ("tls://host:1?verify=no", "'verify' is unknown", "ca, cert, key"),
         ("tls://host:1?ca=", "'ca' is empty", "give it a value"),
@@ -90,3 +110,16 @@ def test_any_text_is_an_address_or_a_value_error(scheme: str, rest: str) -> None
         parse_url(scheme + rest)
     except ValueError as error:
         assert str(error)
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("listen://0.0.0.0:8081", "0.0.0.0:8081"),
+        ("tls-listen://[::1]:8443?cert=c", "[::1]:8443"),
+        ("mem://lpr1", "mem://lpr1"),
+        ("serial:///dev/ttyS0", "/dev/ttyS0"),
+    ],
+)
+def test_a_place_in_words(url: str, words: str) -> None:
+    assert place(parse_url(url)) == words

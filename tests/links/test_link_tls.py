@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import socket
 import ssl
 import subprocess
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
 
+from lanecontrol import link_stream
 from lanecontrol.errors import CredentialsRefused, LinkLost, ProtocolViolation
 from lanecontrol.link_stream import StreamLink, _tls_context
-from lanecontrol.links import LinkOpener, TlsAddress, serve_tcp
+from lanecontrol.links import DeviceLinks, Link, LinkOpener, TlsAddress, reserved_port, serve_tcp
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="makes its certificates with openssl")
 
@@ -165,3 +167,119 @@ async def test_files_that_cannot_be_used_are_named_as_the_cause(certificates: Pa
     ):
         with pytest.raises(LinkLost, match="ca, cert or key cannot be used"):
             await _say_hello(f"tls://localhost:1?{query}")
+
+
+# --- listening -------------------------------------------------------------------------------------------------------
+
+
+async def _echo(link: Link) -> None:
+    while True:
+        await link.write(await link.read())
+
+
+def _at(certificates: Path, port: int, ca: str = "") -> str:
+    files = f"cert={certificates}/server.pem&key={certificates}/server.key"
+    return f"tls-listen://127.0.0.1:{port}?{files}" + (f"&ca={certificates}/{ca}.pem" if ca else "")
+
+
+async def _until_turned_away(links: DeviceLinks) -> str:
+    async with asyncio.timeout(10):
+        while not links.traffic.turned_away:  # noqa: ASYNC110  a count tells of nothing
+            await asyncio.sleep(0.005)
+    return links.traffic.turned_away_why
+
+
+async def test_a_device_that_trusts_us_is_served_over_tls(certificates: Path) -> None:
+    with reserved_port() as port:
+        async with LinkOpener().listen(_at(certificates, port), _echo) as where:
+            assert where == f"127.0.0.1:{port}"
+            assert await _say_hello(f"tls://localhost:{port}?ca={certificates}/server.pem") == b"hello"
+
+
+async def test_where_certificates_are_demanded_only_devices_with_one_of_the_authority_are_let_in(
+    certificates: Path,
+) -> None:
+    url = f"?ca={certificates}/server.pem"
+    with reserved_port() as port:
+        links = LinkOpener().for_device("lpr1")
+        async with links.listen(_at(certificates, port, "client"), _echo):
+            known = f"&cert={certificates}/client.pem&key={certificates}/client.key"
+            assert await _say_hello(f"tls://localhost:{port}{url}{known}") == b"hello"
+            for stranger in ("", f"&cert={certificates}/server.pem&key={certificates}/server.key"):
+                with pytest.raises((LinkLost, CredentialsRefused)):
+                    await _say_hello(f"tls://localhost:{port}{url}{stranger}")
+            assert (await _until_turned_away(links)).startswith("TLS: ")
+            assert links.traffic.connections == 1
+
+
+async def test_a_device_that_does_not_trust_us_ends_only_its_own_connection_and_is_told_of(certificates: Path) -> None:
+    with reserved_port() as port:
+        links = LinkOpener().for_device("lpr1")
+        async with links.listen(_at(certificates, port), _echo):
+            with pytest.raises(ProtocolViolation):
+                await _say_hello(f"tls://localhost:{port}?ca={certificates}/client.pem")
+            assert await _until_turned_away(links) == "broken off during the TLS handshake"
+            assert await _say_hello(f"tls://localhost:{port}?ca={certificates}/server.pem") == b"hello"
+
+
+def _distrust(port: int, ca: Path, version: ssl.TLSVersion) -> None:
+    """Connect with plain sockets: unlike asyncio's, they send the alert that says why."""
+    context = ssl.create_default_context(cafile=ca)
+    context.minimum_version = context.maximum_version = version
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=5) as plain,
+        suppress(ssl.SSLError),
+        context.wrap_socket(plain, server_hostname="localhost") as tls,
+    ):
+        tls.sendall(b"never")
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=["1.2", "1.3"])
+async def test_a_device_that_says_why_it_does_not_trust_us_ends_only_its_own_connection(
+    certificates: Path, version: ssl.TLSVersion
+) -> None:
+    with reserved_port() as port:
+        links = LinkOpener().for_device("lpr1")
+        async with links.listen(_at(certificates, port), _echo):
+            await asyncio.to_thread(_distrust, port, certificates / "client.pem", version)
+            why = await _until_turned_away(links)
+            assert why == "the device does not trust our certificate" or why.startswith("TLS: ")
+            assert await _say_hello(f"tls://localhost:{port}?ca={certificates}/server.pem") == b"hello"
+
+
+async def test_a_device_that_speaks_no_tls_is_turned_away(certificates: Path) -> None:
+    with reserved_port() as port:
+        links = LinkOpener().for_device("lpr1")
+        async with links.listen(_at(certificates, port), _echo):
+            async with LinkOpener().open(f"tcp://127.0.0.1:{port}") as plain:
+                await plain.write(b"POST / HTTP/1.1\r\nHost: lane\r\n\r\n")
+                with pytest.raises(LinkLost):
+                    while True:
+                        await plain.read()
+            assert (await _until_turned_away(links)).startswith("TLS: ")
+
+
+async def test_connections_that_never_shake_hands_take_no_more_than_their_places(
+    certificates: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link_stream, "_HANDSHAKE_S", 0.2)
+    descriptors = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - counted only
+    with reserved_port() as port, ExitStack() as sockets:
+        links = LinkOpener().for_device("lpr1")
+        async with links.listen(_at(certificates, port), _echo):
+            for _ in range(90):
+                sock = sockets.enter_context(socket.create_connection(("127.0.0.1", port)))
+                sock.setblocking(False)
+                await asyncio.sleep(0)
+            async with asyncio.timeout(10):
+                while links.traffic.turned_away < 90:  # noqa: ASYNC110  a count tells of nothing
+                    await asyncio.sleep(0.01)
+            assert await _say_hello(f"tls://localhost:{port}?ca={certificates}/server.pem") == b"hello"
+    assert len(os.listdir("/proc/self/fd")) == descriptors  # noqa: PTH208 - counted only
+
+
+@pytest.mark.parametrize("files", ["cert=absent.pem", "cert={0}/client.pem&key={0}/locked.key", "cert={0}/server.key"])
+async def test_files_that_cannot_be_used_are_told(certificates: Path, files: str) -> None:
+    with reserved_port() as port, pytest.raises(LinkLost, match="cert, key or ca cannot be used"):
+        async with LinkOpener().listen(f"tls-listen://127.0.0.1:{port}?{files.format(certificates)}", _echo):
+            pass
