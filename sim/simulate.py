@@ -123,7 +123,7 @@ def _own_broker(options: Options) -> Iterator[str]:
 
 def _time(options: Options, work: RealWork) -> tuple[asyncio.AbstractEventLoop, Clock]:
     if options.speed is None:
-        return VirtualLoop(work), AnchoredClock(EPOCH_UTC_S)
+        return VirtualLoop(work, inline=options.links == "mem"), AnchoredClock(EPOCH_UTC_S)
     anchor_utc_s = time.time()
     return ScaledLoop(options.speed), LoopClock(scaled_utc(options.speed, anchor_utc_s))
 

@@ -74,10 +74,15 @@ class _JumpingSelector(selectors.BaseSelector):
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """The loop. `work` counts what is outstanding; `hold_while` adds conditions of the simulation's own."""
+    """The loop. `work` counts what is outstanding; `hold_while` adds conditions of the simulation's own.
 
-    def __init__(self, work: RealWork | None = None, start_s: float = 0.0) -> None:
+    `inline` carries out at once what is meant for the loop's own threads, which would end in any order: for runs that
+    must be the same every time.
+    """
+
+    def __init__(self, work: RealWork | None = None, start_s: float = 0.0, *, inline: bool = False) -> None:
         self.work = work or RealWork()
+        self._inline = inline
         self._now_s = start_s
         self._conditions: list[Callable[[], bool]] = []
         super().__init__(_JumpingSelector(self))
@@ -100,6 +105,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def run_in_executor(
         self, executor: Executor | None, func: Callable[[Unpack[Ts]], T], *args: *Ts
     ) -> asyncio.Future[T]:
+        if self._inline and executor is None:
+            return self.create_task(_carried_out(func, *args))
         future = super().run_in_executor(executor, func, *args)
         self.work.outstanding += 1
         future.add_done_callback(self._executor_done)
@@ -107,3 +114,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def _executor_done(self, _: asyncio.Future[Any]) -> None:
         self.work.outstanding -= 1
+
+
+async def _carried_out(func: Callable[[Unpack[Ts]], T], *args: *Ts) -> T:
+    return func(*args)

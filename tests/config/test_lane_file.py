@@ -407,7 +407,7 @@ def plain_file(path: Path) -> object:
     return plain(read(path.read_text(), str(path), []), lambda leaf: leaf.secret)
 
 
-@pytest.mark.parametrize("name", ["port.yaml", "sentri.yaml"])
+@pytest.mark.parametrize("name", ["port.yaml", "sentri.yaml", "fast.yaml"])
 def test_the_shipped_files_fit_the_schema(name: str) -> None:
     jsonschema.Draft202012Validator(lane_schema()).validate(plain_file(CONFIGS / name))
 

@@ -118,8 +118,10 @@ def test_the_shipped_simulation_is_right() -> None:
     assert simulation.officer.startswith("sim-")
 
 
-def test_every_fake_of_the_shipped_simulation_can_be_made() -> None:
-    simulation = load_simfile(ROOT / "configs" / "sim.yaml")
+@pytest.mark.parametrize("name", ["sim.yaml", "sim-fast.yaml"])
+def test_every_fake_of_the_shipped_simulations_can_be_made(name: str) -> None:
+    simulation = load_simfile(ROOT / "configs" / name)
+    assert set(devices_of(simulation.scene)) == set(simulation.devices)
     for device in simulation.devices:
         assert simulation.make_fake(device, lambda _: None).config is simulation.fakes[device]
 

@@ -55,6 +55,27 @@ def test_time_stands_still_while_a_thread_works() -> None:
     assert run(work(), VirtualLoop()) == 0
 
 
+def test_calls_for_threads_can_be_carried_out_in_the_order_in_which_they_were_made() -> None:
+    async def main() -> tuple[list[int], set[int]]:
+        done: list[int] = []
+        threads: set[int] = set()
+
+        def work(number: int) -> None:
+            done.append(number)
+            threads.add(threading.get_ident())
+
+        async with asyncio.TaskGroup() as tasks:
+            for number in range(50):
+                tasks.create_task(asyncio.to_thread(work, number))
+        with pytest.raises(ZeroDivisionError):
+            await asyncio.to_thread(lambda: 1 / 0)
+        return done, threads
+
+    done, threads = run(main(), VirtualLoop(inline=True))
+    assert done == list(range(50))
+    assert threads == {threading.get_ident()}
+
+
 def test_time_stands_still_while_a_condition_of_the_simulation_holds() -> None:
     loop = VirtualLoop()
     waiting = [True]
