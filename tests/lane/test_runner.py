@@ -14,6 +14,7 @@ from runner_bench import GREEN, RED, TOLD, RunnerBench, do, grant, withdrawal
 from lanecontrol.commands import DONE, Outcome, Result
 from lanecontrol.errors import StorageUnavailable
 from lanecontrol.events import InputsLost, Stopping, Tick
+from lanecontrol.lane import runner as runner_module
 from lanecontrol.lane.effects import Answer
 from lanecontrol.lane.runner import INBOX_LIMIT, SLICE, TICK_APART_S
 
@@ -255,3 +256,69 @@ async def test_a_failing_step_ends_the_run_and_lets_the_device_go(monkeypatch: p
         await running
     assert bench.device.log == ["green begins", "green is cut short"]
     assert await bench.runner.drives.carry_out(withdrawal("last")) == DONE
+
+
+# --- settling --------------------------------------------------------------------------------------------------------
+
+
+def settling(bench: RunnerBench) -> asyncio.Task[None]:
+    return asyncio.get_running_loop().create_task(bench.runner.settled())
+
+
+async def test_it_is_settled_when_what_was_taken_in_has_been_handled_and_is_on_disk(bench: RunnerBench) -> None:
+    bench.disk.at_once = False
+    for _ in range(SLICE + 10):
+        bench.runner.take("test", do("grant"))
+    settled = settling(bench)
+    await bench.settle()
+    assert len(bench.inputs) == SLICE + 10
+    assert not settled.done()
+    bench.disk.commit()
+    await bench.settle()
+    assert settled.done()
+
+
+async def test_it_does_not_wait_for_what_was_taken_in_later(bench: RunnerBench) -> None:
+    await bench.give(do("grant"))
+    settled = settling(bench)
+    await bench.settle()
+    assert settled.done()
+    bench.disk.at_once = False
+    await bench.give(do("grant"))
+    assert bench.disk.waiting
+
+
+async def test_what_nothing_came_of_is_settled_with_the_state_that_remembers_it(bench: RunnerBench) -> None:
+    bench.disk.at_once = False
+    await bench.give(Tick())
+    settled = settling(bench)
+    await bench.settle()
+    assert not settled.done()
+    assert len(bench.disk.waiting) == 1, "the state alone"
+    bench.disk.commit()
+    await bench.settle()
+    assert settled.done()
+
+
+async def test_settling_lasts_as_long_as_the_store_is_out_of_order(
+    bench: RunnerBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner_module, "SETTLE_RETRY_S", 0.01)
+    bench.disk.at_once = False
+    settled = settling(bench)
+    for _ in range(3):
+        await bench.until(lambda: bool(bench.disk.waiting))
+        bench.disk.fail(StorageUnavailable("append", "no space left"))
+        await bench.settle()
+        assert not settled.done()
+    bench.disk.at_once = True
+    await bench.until(settled.done)
+
+
+async def test_what_was_lost_shows(bench: RunnerBench) -> None:
+    assert bench.runner.losses == 0
+    for _ in range(INBOX_LIMIT + 3):
+        bench.runner.take("test", Tick())
+    bench.disk.lost = 2
+    assert bench.runner.losses == 5
+    await bench.runner.settled()
