@@ -299,17 +299,18 @@ def fake(argv: list[str]) -> int:
         required=True,
         help="tcp://127.0.0.1:PORT (0 takes a free one) or pty:; for a device that connects by itself, where to",
     )
-    parser.add_argument("--config", type=Path, help="the simulation (default: the shipped sim.yaml)")
+    parser.add_argument("--config", type=Path, help="the simulation (default: a shipped one with such a device)")
     parser.add_argument("--scenario", type=Path, help="what happens in the lane (default: the simulation's)")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--speed", type=_speed, default=1.0, metavar="X", help="lane seconds per second (1)")
     parser.add_argument("--seconds", type=_positive(float), help="end after so many real seconds")
     options = parser.parse_args(argv)
+    from sim.one_fake import home_of, serve_one
     from sim.simfile import load_scenario, load_simfile
 
-    simulation = load_simfile(options.config or _shipped("sim.yaml"))
+    shipped = (load_simfile(_shipped(name)) for name in ("sim.yaml", "sim-fast.yaml"))
+    simulation = load_simfile(options.config) if options.config else home_of(options.kind, shipped)
     scenario = load_scenario(options.scenario or simulation.scenario, simulation.devices)
-    from sim.one_fake import serve_one
 
     try:
         return serve_one(options, simulation, scenario, lambda url: print(url, flush=True))

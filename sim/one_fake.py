@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from urllib.parse import urlsplit
@@ -45,6 +45,18 @@ def serve_one(
     return 0
 
 
+def home_of(kind: str, simulations: Iterable[Simulation]) -> Simulation:
+    """The first of the simulations with a device of this kind or of its kin, the last one if there is none."""
+    for simulation in simulations:
+        if any(_family(config.kind) == _family(kind) for config in simulation.fakes.values()):
+            break
+    return simulation
+
+
+def _family(kind: str) -> str:
+    return kind.partition(".")[0]
+
+
 def _with_device(simulation: Simulation, kind: str) -> tuple[Simulation, str]:
     """The simulation with a device of this kind, and which that is.
 
@@ -59,7 +71,7 @@ def _with_device(simulation: Simulation, kind: str) -> tuple[Simulation, str]:
         if known == kind:
             return simulation, device
     for device, known in kinds.items():
-        if known.partition(".")[0] == kind.partition(".")[0]:
+        if _family(known) == _family(kind):
             config = made.Config.model_validate({"kind": kind})
             return replace(simulation, fakes={**simulation.fakes, device: config}), device
     raise ValueError(f"{simulation.path} has no device of kind {kind!r}; add one to its fakes")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +18,11 @@ from lanecontrol.links import Link
 from sim.fake import load
 from sim.lpr_axis import AxisConfig, FakeAxisCamera
 from sim.lpr_http import Answer
+from sim.one_fake import home_of
 from sim.readings import Contact, PlateGone, PlateView
+from sim.simfile import load_simfile
+
+CONFIGS = Path(__file__).parents[2] / "configs"
 
 VIEW = PlateView("9ABC123", 0.91, "US-CA", "car-7", "in", "9ABC123", 3)
 JPEG = b"\xff\xd8\xff\xe0 a picture\r\n--with\r\n\0 line ends \xff\xd9"
@@ -415,6 +420,14 @@ def test_it_dials_and_serves_nobody() -> None:
     assert FakeAxisCamera.dials
     with pytest.raises(NotImplementedError):
         asyncio.run(camera().serve(None))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("kind", "home"), [("lpr.axis", "sim-fast"), ("rfid.mercury", "sim"), ("none.such", "sim-fast")]
+)
+def test_every_kind_has_a_world_among_the_shipped_simulations(kind: str, home: str) -> None:
+    shipped = [load_simfile(CONFIGS / name) for name in ("sim.yaml", "sim-fast.yaml")]
+    assert home_of(kind, shipped).path.stem == home
 
 
 def test_the_installed_entry_point_is_this_class() -> None:
