@@ -16,6 +16,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final, Protocol
 
+from lanecontrol.sealing import NO_KEY, Sealer
+
 PICTURE_LIMIT: Final = 16 * 1024 * 1024
 """Bytes of one picture: more than any camera of the trade sends."""
 HASHED_AT_ONCE: Final = 1024 * 1024
@@ -43,6 +45,11 @@ class Backing(Protocol):
         """The device's own folder, made on first use."""
         ...
 
+    @property
+    def sealer(self) -> Sealer:
+        """As `Reporter.sealer`."""
+        ...
+
 
 async def reference(picture: bytes) -> str:
     """`sha256:` and 64 hex digits; empty for no bytes and for more than the limit."""
@@ -61,6 +68,7 @@ class Alone:
     """For a driver outside a lane, in `probe` or a test: pictures get their reference and are let go of."""
 
     losses = 0
+    sealer = NO_KEY
 
     async def keep(self, picture: bytes, media_type: str) -> str:
         return await reference(picture)
@@ -85,11 +93,13 @@ class LaneBacking:
         keep: Callable[[str, bytes, str], Awaitable[str]],
         settled: Callable[[], Awaitable[None]],
         losses: Callable[[], int],
+        sealer: Sealer = NO_KEY,
     ) -> None:
         self._folder = folder
         self._keep = keep
         self._settled = settled
         self._losses = losses
+        self._sealer = sealer
 
     def of(self, device: str) -> Backing:
         return _LaneDevice(self, device)
@@ -110,10 +120,15 @@ class _LaneDevice:
     def losses(self) -> int:
         return self._lane._losses()
 
+    @property
+    def sealer(self) -> Sealer:
+        return self._lane._sealer
+
     @cached_property
     def spool(self) -> Path:
         """Made on first use. Where that fails, so will writing into it, which its driver has to see to."""
         folder = self._lane._folder / self._device
         with suppress(OSError):
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            folder.mkdir(exist_ok=True, mode=0o700)
         return folder

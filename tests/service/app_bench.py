@@ -71,7 +71,7 @@ def damaged_file() -> Exception:
 class Bench:
     """One lane and what it is connected to. `outputs` is what the module shows, `deeds` how it came to that."""
 
-    def __init__(self, folder: Path, number: str = "07") -> None:
+    def __init__(self, folder: Path, number: str = "07", *, camera: bool = False) -> None:
         self.net = MemoryNet()
         self.disk = Disk()
         self.deeds: list[Deed] = []
@@ -86,7 +86,10 @@ class Bench:
         self.module = simulation.make_fake("io1", self._acted)
         path = folder / f"{number}.yaml"
         urls = {"io1": "mem://io1", "rpm1": "mem://nobody", "rfid1": "mem://nobody"}
-        own = Replaced(number, urls, "mem://broker", folder / f"store-{number}")
+        settings: dict[str, dict[str, Any]] = {}
+        if camera:
+            urls["lpr1"], settings["lpr1"] = "mem://lpr1", {"kind": "lpr.axis"}
+        own = Replaced(number, urls, "mem://broker", folder / f"store-{number}", settings=settings)
         text = lane_file(simulation.lane, own) + "limits: {assess_after_s: 0.1}\n"
         path.write_text(text, encoding="utf-8")
         self.loaded = load(path)
