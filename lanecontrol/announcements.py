@@ -505,6 +505,15 @@ class CentralReach:
     at_utc_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class CertificateEnds:
+    """The lane's own certificate for the port's broker ends soon, or has ended (`days_left` below 0). Told daily."""
+
+    file: str
+    days_left: float
+    at_utc_s: float
+
+
 # --- class `device` --------------------------------------------------------------------------------------------------
 
 
@@ -659,6 +668,7 @@ Announcement = (
     | LaneStarted
     | QualityChanged
     | CentralReach
+    | CertificateEnds
     | DeviceStateChanged
     | DeviceFaultChanged
     | OrderAnswered
@@ -696,6 +706,7 @@ TOPIC_CLASS: dict[type[Announcement], str] = {
     LaneStarted: "lane",
     QualityChanged: "lane",
     CentralReach: "lane",
+    CertificateEnds: "lane",
     DeviceStateChanged: "device",
     DeviceFaultChanged: "device",
     OrderAnswered: "audit",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -49,7 +49,7 @@ from lanecontrol.port.orders import Orders
 from lanecontrol.port.relay import DeadLetter, Relay
 from lanecontrol.port.session import Birth, PortSession, PortStatus
 from lanecontrol.port.topics import LaneAddress
-from lanecontrol.port.transport import Connect
+from lanecontrol.port.transport import Broker, Connect
 from lanecontrol.recorder import Recorder
 from lanecontrol.sealing import Sealer
 from lanecontrol.service.health import LAG_LIMIT_S, Health
@@ -214,6 +214,11 @@ class Lane:
             async with asyncio.timeout(max(self._within(STOP_LIMIT_S), LEAVE_LIMIT_S * self._scale)):
                 await close()
 
+    def renew_port(self, brokers: Sequence[Broker]) -> None:
+        """Reach the port anew, by these from now on. Call it only after `ready`."""
+        self._housekeeper.watch([broker.url for broker in brokers])
+        self._session.renew(brokers)
+
     # --- parts -------------------------------------------------------------------------------------------------------
 
     async def _open(self, stack: AsyncExitStack) -> bool:
@@ -322,6 +327,7 @@ class Lane:
         self._housekeeper = Housekeeper(
             self._ledger, loaded.store.keep, around.clock, self._record_one, self._log.bind(part="store")
         )
+        self._housekeeper.watch([broker.url for broker in loaded.brokers])
         self._supervisors = self._make_supervisors()
         self.runner = LaneRunner(
             self.setup,
@@ -338,7 +344,11 @@ class Lane:
     def _make_supervisors(self) -> dict[str, Supervisor]:
         around = self._around
         backing = LaneBacking(
-            self.loaded.store.path / "spool", self._evidence.keep, self._settled, lambda: self.runner.losses
+            self.loaded.store.path / "spool",
+            self._evidence.keep,
+            self._settled,
+            lambda: self.runner.losses,
+            self._sealer,
         )
         opener = LinkOpener(
             around.memory, lambda device, way, data: self._recorder.wire(device, way, data, around.clock.now())

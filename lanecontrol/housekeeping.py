@@ -1,4 +1,5 @@
-"""What a store needs done now and then: forget what it need not keep, and tell the port how far its chain has come.
+"""What a lane needs done now and then: forget what its store need not keep, tell the port how far its chain has come,
+and mind the dates of its certificates.
 
 The composition root runs one per lane, beside the lane's own work. A chain's head that the port has heard of cannot be
 cut off unseen. A disk that fails is the ledger's to tell of: a round that fails is simply tried again at its next time.
@@ -7,14 +8,17 @@ cut off unseen. A disk that fails is the ledger's to tell of: a round that fails
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, Never
 
-from lanecontrol.announcements import Announcement, ChainHead, EventsGivenUp, StoreOverFull
+from lanecontrol.announcements import Announcement, CertificateEnds, ChainHead, EventsGivenUp, StoreOverFull
 from lanecontrol.clock import Clock
 from lanecontrol.errors import StorageUnavailable
 from lanecontrol.ledger.ledger import Ledger
 from lanecontrol.ledger.retention import Forgotten, Gap, Keep, forget
+from lanecontrol.port.certificates import WARN_DAYS, days_left, own_certificate
 
 FORGET_EVERY_S = 600.0
 """A busy lane writes about a megabyte in this time."""
@@ -24,6 +28,7 @@ HEAD_EVERY_S = 900.0
 HEAD_EVERY_ROWS = 1000
 """The port hears of the chain's head this often, by time and by events, whichever comes first."""
 RETRY_S = 10.0
+CERTIFICATES_EVERY_S = 86_400.0
 
 Record = Callable[[Announcement], Awaitable[None]]
 """Puts an announcement into the ledger; returns when it is on disk, raises StorageError."""
@@ -36,13 +41,15 @@ class Housekeeper:
         self._ledger, self._keep, self._clock, self._record, self._log = ledger, keep, clock, record, log
         self._over = False
         self._told_seq = 0
+        self._certificates: list[str] = []
 
     async def run(self) -> Never:
         """Until cancelled. Raises StorageCorrupt, StorageFatal."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._forget_for_ever(), name="forget")
             tasks.create_task(self._tell_heads(), name="chain head")
-        raise AssertionError("both last for ever")
+            tasks.create_task(self._mind_certificates(), name="certificates")
+        raise AssertionError("all of them last for ever")
 
     # --- forgetting --------------------------------------------------------------------------------------------------
 
@@ -73,6 +80,27 @@ class Housekeeper:
         if (done.over_bytes > 0) is not self._over:
             await self._record(StoreOverFull(done.over_bytes, done.over_bytes > 0, self._clock.now().utc_s))
             self._over = done.over_bytes > 0
+
+    # --- certificates ------------------------------------------------------------------------------------------------
+
+    def watch(self, broker_urls: Iterable[str]) -> None:
+        """Whose certificates to mind."""
+        self._certificates = [file for file in map(own_certificate, broker_urls) if file]
+
+    async def _mind_certificates(self) -> Never:
+        while True:
+            await asyncio.sleep(FIRST_FORGET_S)
+            now = self._clock.now()
+            for file in self._certificates if now.synchronised else ():
+                left = await asyncio.to_thread(days_left, file, now.utc_s)
+                if left is not None and left < WARN_DAYS:
+                    await self._tell_of_certificate(file, left)
+            await asyncio.sleep(CERTIFICATES_EVERY_S - FIRST_FORGET_S)
+
+    async def _tell_of_certificate(self, file: str, left: float) -> None:
+        self._log.warning("our certificate ends soon", file=file, days_left=round(left, 1))
+        with suppress(StorageUnavailable):  # told again tomorrow
+            await self._record(CertificateEnds(Path(file).name, round(left, 1), self._clock.now().utc_s))
 
     # --- the chain's head --------------------------------------------------------------------------------------------
 

@@ -45,7 +45,7 @@ def main(argv: list[str]) -> int:
         with _stuck_threads_left_behind() as leave, asyncio.Runner(loop_factory=_loop(loaded)) as runner:
             code = FAILED
             try:
-                code = runner.run(serve(loaded))
+                code = runner.run(serve(loaded, lambda: load(options.config)))
             finally:
                 leave(code)
         return code

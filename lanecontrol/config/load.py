@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlencode
 
 from pydantic import BaseModel, ValidationError
 
@@ -229,7 +230,7 @@ class _Loading:
             setup=lane_setup(file, devices, _digest({name: named.get(name) for name in RULES})),
             direction=file.lane.direction,
             devices=devices,
-            brokers=tuple(_broker(file, section) for section in file.brokers),
+            brokers=tuple(_broker(file, section, self.path.parent) for section in file.brokers),
             store=_store(self.path.parent, file.store),
             evidence=_evidence(file.evidence),
             delivery=_delivery(file.delivery),
@@ -257,10 +258,12 @@ def _digest(values: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _broker(file: LaneFile, section: BrokerSection) -> Broker:
+def _broker(file: LaneFile, section: BrokerSection, folder: Path) -> Broker:
+    named = {"ca": section.ca, "cert": section.cert, "key": section.key}
+    files = {name: str((folder / path).absolute()) for name, path in named.items() if path}
     simulated = "sim-" if file.simulated else ""
     return Broker(
-        url=section.url,
+        url=f"{section.url}?{urlencode(files)}" if files else section.url,
         client_id=f"{simulated}lanecontrol-{file.port}-{file.lane.id}",
         protocol=section.protocol,
         keepalive_s=section.keepalive_s,

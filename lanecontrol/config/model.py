@@ -179,6 +179,13 @@ class BrokerSection(Section):
     """Write `!secret name`, not the password itself."""
     protocol: Literal[4, 5] = 5
     """MQTT 5; 4 stands for 3.1.1."""
+    ca: str = ""
+    """File of the authority that the broker's certificate must come from, instead of the system's."""
+    cert: str = ""
+    """File of this booth's own certificate, for brokers that ask for one. Replaced on disk, it is used from the next
+    connection on: `systemctl reload` makes one."""
+    key: str = ""
+    """File of the key to it, where that is not in the same file. Files are relative to the lane file."""
     keepalive_s: int = Field(default=15, ge=5, le=300)
     """A connection without a sign of life for one and a half times this is lost."""
 

@@ -22,6 +22,7 @@ from lanecontrol.announcements import (
     BoundPlate,
     BoundTag,
     CentralReach,
+    CertificateEnds,
     ChainHead,
     CommandCompleted,
     DeviceFaultChanged,
@@ -224,6 +225,7 @@ def _announcements() -> Iterator[Announcement]:
     yield EventsGivenUp("telemetry", 7, 90_001, 91_312, 300, at - 86_400.0, at - 80_000.0, at + 130.0)
     yield StoreOverFull(52_428_800, True, at + 131.0)
     yield EventUndeliverable("reading", 7, 184_101, 0x87, "not authorized", at + 132.0)
+    yield CertificateEnds("booth-07.pem", 29.5, at + 132.5)
     yield BacklogDraining(120_000, 2000.0, at + 133.0)
     yield BacklogDrained(120_000, 60.25, at + 194.0)
     yield PlateNotRead("below the confidence asked for", "camera", "approach", at + 1.5, "4712", PICTURE)

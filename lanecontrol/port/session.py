@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Never
 
 from lanecontrol import forms
 from lanecontrol.announcements import DeviceStateChanged
 from lanecontrol.clock import Clock, Instant
-from lanecontrol.errors import CredentialsRefused, DeviceError, ProtocolViolation
+from lanecontrol.errors import CredentialsRefused, DeviceError, LinkLost, ProtocolViolation
 from lanecontrol.events import CentralChanged, Event
 from lanecontrol.port.mqtt_packets import reason_text
 from lanecontrol.port.orders import Orders
@@ -103,6 +104,10 @@ class PortStatus:
     """Retained topics that the broker refused, with the reason."""
 
 
+class _Renewed(LinkLost):
+    """We left on purpose, to come back at once with new settings."""
+
+
 class PortSession:
     """The connection of one lane to the port's broker."""
 
@@ -137,6 +142,8 @@ class PortSession:
         self.retained = RetainedState()
         self._refused: dict[str, str] = {}
         self._status = PortStatus(False, "", "not connected yet", None, 0, 0)
+        self._reached: bool | None = None
+        self._renewal = asyncio.Event()
 
     def status(self) -> PortStatus:
         """The present condition."""
@@ -147,14 +154,27 @@ class PortSession:
         body = device_bytes(changed, epoch=self._birth.epoch, simulated=self._address.simulated)
         self.retained.put(self._address.device(changed.device), body)
 
+    def renew(self, brokers: Sequence[Broker]) -> None:
+        """Connect anew, to these from now on: with certificates as they are on disk now. The queue stays."""
+        self._brokers = tuple(brokers)
+        self._renewal.set()
+
     async def run(self) -> Never:
         """Connected for ever. Cancelling it says `stopped` and leaves, within half a second."""
         while True:
             for broker in self._brokers:
                 failure = await self._one_connection(broker)
-                if self._status.attempts == 0:
+                if isinstance(failure, _Renewed) or self._status.attempts == 0:
                     break  # it had worked: begin with the first again
-            await asyncio.sleep(self._wait_s(failure))
+            if not isinstance(failure, _Renewed):
+                await self._pause(self._wait_s(failure))
+            self._renewal.clear()
+
+    async def _pause(self, wait_s: float) -> None:
+        """Wait before the next attempt, or until there is a reason to try at once."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                await self._renewal.wait()
 
     def _wait_s(self, failure: DeviceError) -> float:
         if isinstance(failure, (CredentialsRefused, ProtocolViolation, TakenOver)):
@@ -169,6 +189,9 @@ class PortSession:
             async with self._connect(broker, will=self._will()) as transport:
                 try:
                     await self._serve(broker, transport)
+                except _Renewed:
+                    await transport.close()  # in good order, so that the broker does not publish the will
+                    raise
                 except asyncio.CancelledError:
                     await self._farewell(transport)
                     self._stopped(broker)
@@ -191,7 +214,13 @@ class PortSession:
             self._keep_retained(transport),
             self._orders.send_replies(transport),
             self._receive(transport),
+            self._leave_when_renewed(transport),
         )
+
+    async def _leave_when_renewed(self, transport: Transport) -> Never:
+        """Without a limit: most connections are never renewed."""
+        await self._renewal.wait()
+        raise _Renewed("session", "connecting anew with new settings")
 
     # --- what stands retained ---
 
@@ -274,18 +303,21 @@ class PortSession:
 
     def _up(self, broker: Broker) -> None:
         before = self._status
-        self._status = PortStatus(True, broker.url, "", self._clock.now(), 0, before.connections + 1)
-        self._emit(SOURCE, CentralChanged(True, f"connected to {broker.url}"))
+        self._status = PortStatus(True, broker.name, "", self._clock.now(), 0, before.connections + 1)
+        if not self._reached:
+            self._reached = True
+            self._emit(SOURCE, CentralChanged(True, f"connected to {broker.name}"))
 
     def _stopped(self, broker: Broker) -> None:
-        self._status = PortStatus(False, broker.url, "stopped", self._clock.now(), 0, self._status.connections)
+        self._status = PortStatus(False, broker.name, "stopped", self._clock.now(), 0, self._status.connections)
 
     def _down(self, broker: Broker, failure: DeviceError) -> None:
         before = self._status
-        reason = f"{broker.url}: {failure}"
-        if before.connected or before.since is None:
+        reason = f"{broker.name}: {failure}"
+        if self._reached is not False and not isinstance(failure, _Renewed):
+            self._reached = False
             self._emit(SOURCE, CentralChanged(False, reason))
         worked = before.connected
         since = self._clock.now() if worked or before.since is None else before.since
         attempts = 0 if worked else before.attempts + 1
-        self._status = PortStatus(False, broker.url, reason, since, attempts, before.connections)
+        self._status = PortStatus(False, broker.name, reason, since, attempts, before.connections)

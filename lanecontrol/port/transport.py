@@ -83,6 +83,11 @@ class Broker:
     answer_timeout_s: float = 10.0
     """A PUBACK or SUBACK later than this means that the connection is lost."""
 
+    @property
+    def name(self) -> str:
+        """Its url without the files behind the question mark, for messages."""
+        return self.url.partition("?")[0]
+
 
 class Transport(ABC):
     """One connection to a broker."""

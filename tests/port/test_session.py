@@ -513,3 +513,40 @@ async def test_a_broker_lost_while_an_order_is_out_is_told(port: Port) -> None:
                 await asking
             with pytest.raises(LinkLost):
                 await anext(central.events())
+
+
+# --- renewal ---------------------------------------------------------------------------------------------------------
+
+
+async def test_a_renewed_connection_is_made_at_once_and_the_lane_never_counts_as_cut_off(port: Port) -> None:
+    port.serve()
+    async with port.central() as central, port.running():
+        await central.subscribe([f"{ROOT}/status"])
+        events = central.events()
+        assert json.loads((await anext(events)).raw)["state"] == "online"
+        port.session.renew([Broker("mem://broker", "lane-07")])
+        async with asyncio.timeout(1):
+            assert json.loads((await anext(events)).raw)["state"] == "online"
+        assert port.session.status().connections == 2
+    assert port.reached == [True]
+
+
+async def test_a_renewal_that_finds_nobody_is_told_as_any_loss(port: Port) -> None:
+    port.serve()
+    async with port.running():
+        await asyncio.sleep(1)
+        port.session.renew([Broker("mem://elsewhere", "lane-07")])
+        await asyncio.sleep(5)
+        assert port.reached == [True, False]
+        port.session.renew([Broker("mem://broker", "lane-07")])
+        await asyncio.sleep(0.1)
+        assert port.reached == [True, False, True]
+
+
+async def test_a_renewal_does_not_wait_for_the_next_attempt(port: Port) -> None:
+    async with port.running():
+        await asyncio.sleep(120)
+        port.serve()
+        port.session.renew([Broker("mem://broker", "lane-07")])
+        await asyncio.sleep(0.1)
+        assert port.reached[-1] is True
