@@ -23,6 +23,8 @@ _UNFINISHED = "unfinished"
 """Where a picture is written before it is renamed into place; emptied at every start."""
 _LOOKED_AT_ONCE = 1024
 """Oldest pictures found in one look through all folders, so that the memory it takes is bounded."""
+_ONE_MORE = 64 * 1024
+"""What room for one more picture means: few are larger."""
 _DOWN_TO = 0.95
 """Over the quota, pictures go until this part of it is left: or there would be a look through all folders for each."""
 
@@ -98,10 +100,14 @@ class PictureFiles:
     # --- writing ---------------------------------------------------------------------------------------------------
 
     def tidy(self, now_utc_s: float) -> None:
-        """Throw away what a crash left unfinished and what is too old, and see how much there is."""
+        """Throw away what a crash left unfinished and what is too old, and see how much there is.
+
+        Raises EvidenceFull when there is no room for one more picture.
+        """
         with _Disk("tidy the pictures"):
             self._measured()
             self._expire(now_utc_s)
+            self._make_room(self._measured() + _ONE_MORE, now_utc_s)
 
     def write(self, digest: str, picture: bytes, now_utc_s: float) -> None:
         """Keep a picture. Returns when it is on disk for good; one that is there already is only made young again.

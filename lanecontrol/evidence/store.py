@@ -107,7 +107,7 @@ class EvidenceStore:
         self._tell(why)
 
     async def settled(self) -> None:
-        """Until every picture taken in so far is on disk; as long as the disk is out of order, this waits."""
+        """Until every picture taken in so far is on disk, or given up for want of room. A failing disk is waited for."""
         if self._waiting:
             await asyncio.wait({self._waiting[-1].done})
 
@@ -165,7 +165,18 @@ class EvidenceStore:
         self._resting = True
         self._full = isinstance(error, EvidenceFull)
         self._tell(error.why)
+        if self._full:
+            self._let_go()
         self._after(self._limits.full_retry_s if self._full else self._limits.retry_s)
+
+    def _let_go(self) -> None:
+        """There may be no room for hours, and nobody is to wait for that: what waits is given up."""
+        while self._waiting:
+            picture = self._waiting.popleft()
+            self._bytes -= len(picture.picture)
+            self.refused += 1
+            if not picture.done.done():
+                picture.done.set_result(None)
 
     def _tell(self, why: str) -> None:
         """Once of a trouble, until it is over, and once that it is."""
@@ -193,6 +204,9 @@ class EvidenceStore:
             raise error
         self._after(self._limits.tidy_every_s)
         self._resting = False
+        if self._full:
+            self._full = False
+            self._tell("")
         self._next()
 
     # --- the end -----------------------------------------------------------------------------------------------------
