@@ -21,6 +21,7 @@ from lanecontrol.clock import Clock
 from lanecontrol.commands import Command, Outcome, Result
 from lanecontrol.events import DeviceReport, Identity
 from lanecontrol.links import Links
+from lanecontrol.sealing import Sealer
 
 ENTRY_POINTS = "lanecontrol.drivers"
 
@@ -92,7 +93,15 @@ class Reporter(Protocol):
 
     @property
     def spool(self) -> Path:
-        """A directory for this device's own files, made on first use, kept across restarts; its driver bounds it."""
+        """A directory for this device's own files, made on first use, kept across restarts; its driver bounds it.
+
+        What may speak of a person goes through `sealer` on its way there and back.
+        """
+        ...
+
+    @property
+    def sealer(self) -> Sealer:
+        """The lane's keys for what lies on its disk. Without a key, what it seals stays as it is."""
         ...
 
 

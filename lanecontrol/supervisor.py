@@ -26,6 +26,7 @@ from lanecontrol.failures import Backoff, Bug, bug_text, cause, where
 from lanecontrol.identifier import HashKey, keyed_hash
 from lanecontrol.link_address import parse_url, place
 from lanecontrol.links import Traffic
+from lanecontrol.sealing import Sealer
 
 END_S: Final = 2.0
 """A cancelled session or command has this long to end: twice what closing a link may take."""
@@ -364,6 +365,10 @@ class _Session:
     @property
     def spool(self) -> Path:
         return self._supervisor._backing.spool
+
+    @property
+    def sealer(self) -> Sealer:
+        return self._supervisor._backing.sealer
 
 
 def _is_power_of_ten(count: int) -> bool:

@@ -24,7 +24,7 @@ from drivers.push.health import answers
 from drivers.push.http import Heard, HttpConnection, Posted, Rejected
 from drivers.push.jsonstream import ObjectScanner
 from drivers.push.sightings import Alive, Found, PlateReport, Sighting, Teller
-from drivers.push.spool import Push, Spool, SpoolError
+from drivers.push.spool import Push, Spool, SpoolError, SpoolLocked
 from lanecontrol.driver import Reporter
 from lanecontrol.errors import LinkLost
 from lanecontrol.events import Identity
@@ -50,6 +50,7 @@ RAW_KEPT, RAW_KEPT_IN_S = 20, 60.0
 """So many bodies that nobody understood are kept as evidence in that time, no more: they fill the store."""
 
 SPOOL_FAULT = "spool"
+SPOOL_KEY_FAULT = "spool_key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,7 +332,10 @@ class Reception:
         config, now = self._config, self._out.clock.now()
         self._standing.teller.forget_unsettled()  # it is still in the spool, and is told again
         spool = await Spool.open(
-            self._out.spool, limit_bytes=config.spool_mib << 20, oldest_utc_s=now.utc_s - config.spool_age_h * 3600
+            self._out.spool,
+            limit_bytes=config.spool_mib << 20,
+            oldest_utc_s=now.utc_s - config.spool_age_h * 3600,
+            sealer=self._out.sealer,
         )
         if spool.too_old:
             self._out.doubt(b"", f"{spool.too_old} pushes waited longer than {config.spool_age_h:g} h and were dropped")
@@ -346,13 +350,26 @@ class Reception:
     async def _tell_backlog(self) -> None:
         """What a session before was told, and may not have passed on. Beside the pushes of now, which go first."""
         await self._online.wait()  # no deadline: nothing is told before
+        locked = 0
         for path in self._spool.backlog:
-            push = await self._spool.get(path)
+            try:
+                push = await self._spool.get(path)
+            except SpoolLocked:
+                locked += 1
+                continue
             if push is None:
                 self._out.doubt(b"", "a file of the spool that cannot be read")
             else:
                 await self._tell(push, late=True)
             self._is_told(path)
+        if self._spool.backlog or self._spool.too_old:
+            self._tell_locked(locked)
+
+    def _tell_locked(self, count: int) -> None:
+        """What was sealed with a key that is gone stays in the spool until the key is back, or it is too old."""
+        why = f"{count} pushes are sealed with a key that is not among the lane's store keys" if count else ""
+        for fault in self._standing.teller.faults.settle(SPOOL_KEY_FAULT, why):
+            self._out.report(fault)
 
     def _is_told(self, path: Path) -> None:
         self._done.append(path)

@@ -1,7 +1,8 @@
 """The spool: what a camera was told is received lies on the disk until the ledger has it.
 
-Used by `reception`. One file for each push: a line that says when it came and what it is, then the body as it came.
-Every method works in a thread. Files hold plates in clear: they are for their owner only, and go when they are settled.
+Used by `reception`. One file for each push: a line that says when it came and what it is, then the body as it came, all
+of it sealed where the lane has a key. Every method works in a thread. Files are for their owner only, and go when they
+are settled.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from lanecontrol.sealing import NO_KEY, Sealer
 
 MAGIC = b"lanecontrol-push 1 "
 _SUFFIX = ".push"
@@ -32,14 +35,14 @@ class SpoolError(Exception):
     """The spool does not take a push: full, or its disk is."""
 
 
+class SpoolLocked(Exception):
+    """A push is sealed with a key that is not here. It stays where it is, until it is too old."""
+
+
 def pack(push: Push) -> bytes:
-    """A push as it lies in the spool."""
-    return head(push) + push.body
-
-
-def head(push: Push) -> bytes:
+    """A push as it lies in the spool, before it is sealed."""
     facts = {"arrived_utc_s": push.arrived_utc_s, "content_type": push.content_type[:1024]}
-    return MAGIC + json.dumps(facts).encode() + b"\n"
+    return MAGIC + json.dumps(facts).encode() + b"\n" + push.body
 
 
 def unpack(raw: bytes) -> Push | None:
@@ -57,8 +60,9 @@ def unpack(raw: bytes) -> Push | None:
 class Spool:
     """One device's spool. `backlog` are the files that a session before left, oldest first."""
 
-    def __init__(self, folder: Path, limit_bytes: int) -> None:
+    def __init__(self, folder: Path, limit_bytes: int, sealer: Sealer) -> None:
         self._folder = folder
+        self._sealer = sealer
         self._limit_bytes = limit_bytes
         self._sizes: dict[Path, int] = {}
         self._number = 0
@@ -69,9 +73,9 @@ class Spool:
         """Why the spool could not be read when it was opened."""
 
     @classmethod
-    async def open(cls, folder: Path, *, limit_bytes: int, oldest_utc_s: float) -> Spool:
+    async def open(cls, folder: Path, *, limit_bytes: int, oldest_utc_s: float, sealer: Sealer = NO_KEY) -> Spool:
         """Look through what is there. Pushes that arrived before `oldest_utc_s` are dropped."""
-        spool = cls(folder, limit_bytes)
+        spool = cls(folder, limit_bytes, sealer)
         try:
             await asyncio.to_thread(spool._look_through, oldest_utc_s)
         except OSError as error:
@@ -91,18 +95,15 @@ class Spool:
         path = self._folder / f"{round(push.arrived_utc_s * 1e6):017d}-{self._number:06d}{_SUFFIX}"
         self._sizes[path] = size
         try:
-            await asyncio.to_thread(_write, path, push)
+            await asyncio.to_thread(_write, path, push, self._sealer)
         except OSError as error:
             del self._sizes[path]
             raise SpoolError(_words(error)) from error
         return path
 
     async def get(self, path: Path) -> Push | None:
-        """The push in a file; None where there is none that can be read."""
-        try:
-            return unpack(await asyncio.to_thread(path.read_bytes))
-        except OSError:
-            return None
+        """The push in a file; None where there is none that can be read. Raises SpoolLocked."""
+        return await asyncio.to_thread(_read, path, self._sealer)
 
     async def drop(self, paths: Sequence[Path]) -> None:
         """These are settled."""
@@ -123,13 +124,13 @@ class Spool:
         self._number = len(found)
 
 
-def _write(path: Path, push: Push) -> None:
+def _write(path: Path, push: Push, sealer: Sealer) -> None:
     """Either the whole file is there under its name, and stays there when the power fails, or none."""
     part = path.with_suffix(".part")
+    stored = sealer.seal(pack(push), _context(path))
     try:
         with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(head(push))
-            file.write(push.body)
+            file.write(stored)
             file.flush()
             os.fsync(file.fileno())
         part.rename(path)
@@ -141,6 +142,22 @@ def _write(path: Path, push: Push) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def _read(path: Path, sealer: Sealer) -> Push | None:
+    try:
+        stored = path.read_bytes()
+    except OSError:
+        return None
+    packed = sealer.open(stored, _context(path))
+    if packed is None:
+        raise SpoolLocked
+    return unpack(packed)
+
+
+def _context(path: Path) -> bytes:
+    """A sealed push opens under its own name only."""
+    return f"push {path.name}".encode()
 
 
 def _remove(paths: Sequence[Path]) -> None:

@@ -34,6 +34,7 @@ from lanecontrol.link_address import (
     place,
 )
 from lanecontrol.links import Handler, Link, Links
+from lanecontrol.sealing import Sealer
 
 
 class BadSettings(Exception):
@@ -241,6 +242,10 @@ class _TestReporter:
     @property
     def spool(self) -> Path:
         return self.alone.spool
+
+    @property
+    def sealer(self) -> Sealer:
+        return self.alone.sealer
 
 
 def serial_port_problem(path: str) -> str:

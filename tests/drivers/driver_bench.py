@@ -14,6 +14,7 @@ from lanecontrol.clock import AnchoredClock
 from lanecontrol.driver import Driver
 from lanecontrol.events import Identity
 from lanecontrol.links import Link, LinkOpener, MemoryNet
+from lanecontrol.sealing import Sealer
 
 URL = "mem://device"
 
@@ -51,6 +52,10 @@ class Notebook:
     @property
     def spool(self) -> Path:
         return self.backing.spool
+
+    @property
+    def sealer(self) -> Sealer:
+        return self.backing.sealer
 
     def of(self, *kinds: type) -> list[Any]:
         return [event for event in self.events if isinstance(event, kinds)]

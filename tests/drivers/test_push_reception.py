@@ -22,6 +22,7 @@ from lanecontrol.clock import AnchoredClock
 from lanecontrol.errors import LinkLost
 from lanecontrol.events import DeviceFault, PlateRead
 from lanecontrol.links import Link, MemoryNet
+from lanecontrol.sealing import NO_KEY, Sealer
 
 JSON = "application/json"
 BEAT = json.dumps(HEARTBEAT).encode()
@@ -32,10 +33,14 @@ def notes(tmp_path: Path) -> PushNotebook:
     return notebook(tmp_path)
 
 
-def notebook(folder: Path) -> PushNotebook:
+def notebook(folder: Path, sealing: Sealer = NO_KEY) -> PushNotebook:
     """What a new run of the process has: the same folder, a clock that has gone on."""
 
     class Here(PushNotebook):
+        @property
+        def sealer(self) -> Sealer:
+            return sealing
+
         @property
         def spool(self) -> Path:
             return folder / "spool"
@@ -121,6 +126,30 @@ async def test_a_file_of_the_spool_that_makes_no_sense_is_doubted_and_removed(no
         await camera.quiet()
         assert notes.whys == ["a file of the spool that cannot be read"]
         assert spooled(notes) == []
+
+
+async def test_a_spool_sealed_with_a_key_that_is_gone_is_a_fault_and_waits_for_its_key(tmp_path: Path) -> None:
+    before = notebook(tmp_path, Sealer([b"the key of then"]))
+    before.stored.clear()
+    async with receiving(AxisCamera, before) as camera:
+        await camera.post(text(carID="1", plateASCII="CANARY7"), JSON)
+        await camera.quiet()
+    assert b"CANARY7" not in b"".join(path.read_bytes() for path in spooled(before))
+    without = notebook(tmp_path, Sealer([b"the key of now"]))
+    async with receiving(AxisCamera, without) as camera:
+        await camera.post(text(carID="2"), JSON)
+        await camera.quiet()
+        assert reads(without) == [("2", False)]
+        (fault,) = [event for event in without.of(DeviceFault) if event.active]
+        assert fault.code == "spool_key"
+        assert len(spooled(without)) == 1
+    both = notebook(tmp_path, Sealer([b"the key of now", b"the key of then"]))
+    async with receiving(AxisCamera, both) as camera:
+        await camera.post(text(carID="3"), JSON)
+        await camera.quiet()
+        assert reads(both) == [("3", False), ("1", True)]
+        assert DeviceFault("spool_key", "", active=False) in both.events
+        assert spooled(both) == []
 
 
 async def test_a_full_disk_is_a_fault_and_the_read_is_answered_200_when_the_ledger_has_it(notes: PushNotebook) -> None:

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from push_bench import JPEG
 
-from drivers.push.spool import Push, Spool, SpoolError, pack, unpack
+from drivers.push.spool import Push, Spool, SpoolError, SpoolLocked, pack, unpack
+from lanecontrol.sealing import NO_KEY, Sealer
 
 PUSH = Push(JPEG, "image/jpeg", 1_700_000_000.25)
 
@@ -20,8 +21,8 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-async def opened(folder: Path, limit_mib: int = 1, oldest_utc_s: float = 0.0) -> Spool:
-    return await Spool.open(folder, limit_bytes=limit_mib << 20, oldest_utc_s=oldest_utc_s)
+async def opened(folder: Path, limit_mib: int = 1, oldest_utc_s: float = 0.0, sealer: Sealer = NO_KEY) -> Spool:
+    return await Spool.open(folder, limit_bytes=limit_mib << 20, oldest_utc_s=oldest_utc_s, sealer=sealer)
 
 
 async def test_a_push_comes_back_from_the_disk_as_it_was(tmp_path: Path) -> None:
@@ -106,6 +107,38 @@ async def test_several_puts_at_once_are_all_there(tmp_path: Path) -> None:
     spool = await opened(tmp_path)
     paths = await asyncio.gather(*(spool.put(PUSH) for _ in range(8)))
     assert names(tmp_path) == sorted(path.name for path in paths)
+
+
+async def test_a_sealed_push_shows_nothing_and_opens_with_any_of_the_keys(tmp_path: Path) -> None:
+    push = Push(b'{"plate": "CANARY7"}', "application/json; plate=CANARY7", 1.7e9)
+    path = await (await opened(tmp_path, sealer=Sealer([b"a key of the site"]))).put(push)
+    assert b"CANARY" not in path.read_bytes()
+    assert b"json" not in path.read_bytes()
+    later = await opened(tmp_path, sealer=Sealer([b"a newer key", b"a key of the site"]))
+    assert await later.get(path) == push
+
+
+async def test_a_push_from_before_there_was_a_key_is_read_with_one_too(tmp_path: Path) -> None:
+    path = await (await opened(tmp_path)).put(PUSH)
+    assert await (await opened(tmp_path, sealer=Sealer([b"a key of the site"]))).get(path) == PUSH
+
+
+@pytest.mark.parametrize("sealer", [NO_KEY, Sealer([b"another key"])], ids=["no key", "wrong key"])
+async def test_a_push_whose_key_is_not_here_is_told_apart_from_damage_and_stays(tmp_path: Path, sealer: Sealer) -> None:
+    path = await (await opened(tmp_path, sealer=Sealer([b"a key of the site"]))).put(PUSH)
+    with pytest.raises(SpoolLocked):
+        await (await opened(tmp_path, sealer=sealer)).get(path)
+    assert path.exists()
+
+
+async def test_a_sealed_push_that_was_damaged_or_renamed_is_unreadable(tmp_path: Path) -> None:
+    sealer = Sealer([b"a key of the site"])
+    spool = await opened(tmp_path, sealer=sealer)
+    path = await spool.put(PUSH)
+    other = path.rename(path.with_stem("00000000000000001-000001"))
+    assert await spool.get(other) is None
+    other.write_bytes(other.read_bytes()[:-1] + b"x")
+    assert await spool.get(other.rename(path)) is None
 
 
 @given(st.binary(max_size=100), st.text(max_size=50), st.floats(0, 4e9))
