@@ -153,12 +153,11 @@ def test_parameters_nested_without_end_are_a_doubt() -> None:
 def _long_way(frame: bytes) -> list[Any]:
     """What the tables say of a whole frame; of a report, what comes before the place where it stops to fit."""
     message = decode(frame)
-    if not isinstance(message, Doubt) or frame[1:2] != b"\x3d" or len(frame) < 10:
-        return list(tag_reads(message)) if isinstance(message, Message) else []
-    whole = []
+    if isinstance(message, Message):
+        return list(tag_reads(message)) if message.type == 61 else []
+    whole: list[Any] = []
     for cut in range(10, len(frame)):
-        shorter = frame[:2] + cut.to_bytes(4, "big") + frame[6:cut]
-        message = decode(shorter)
+        message = decode(frame[:2] + cut.to_bytes(4, "big") + frame[6:cut])
         if isinstance(message, Message) and message.type == 61:
             whole = list(tag_reads(message))
     return whole
