@@ -44,6 +44,8 @@ class Reading:
     rejected: tuple[Rejected, ...] = ()
     why: str = ""
     raw: Identifier = Identifier()
+    features: tuple[tuple[str, float], ...] = ()
+    """What the confidence was made of, for the benchmark that fits it."""
     frame: int = 0
     ms: float = 0.0
     engine: str = ""

@@ -16,111 +16,8 @@ SHORTEST, LONGEST = 2, 8
 NARROWEST, WIDEST = 1.1, 7.5
 """Width to height of the numbers on a plate, from two characters to eight."""
 
+_LETTERS = 4
 _STAMP = re.compile(r"(19|20)\d{6,}|\d{8,}")
-_WORDS = frozenset(
-    # Makers and models, signs and services that are written in large letters where vehicles are.
-    [
-        "FORD",
-        "CHEVROLET",
-        "CHEVY",
-        "DODGE",
-        "CHRYSLER",
-        "JEEP",
-        "TOYOTA",
-        "HONDA",
-        "NISSAN",
-        "MAZDA",
-        "SUBARU",
-        "KIA",
-        "HYUNDAI",
-        "VOLVO",
-        "BUICK",
-        "PONTIAC",
-        "SATURN",
-        "CADILLAC",
-        "LINCOLN",
-        "MERCURY",
-        "GMC",
-        "RAM",
-        "AUDI",
-        "BMW",
-        "LEXUS",
-        "ACURA",
-        "INFINITI",
-        "TESLA",
-        "SUZUKI",
-        "FIAT",
-        "MINI",
-        "PORSCHE",
-        "VW",
-        "KENWORTH",
-        "MACK",
-        "PETERBILT",
-        "FREIGHTLINER",
-        "ISUZU",
-        "HINO",
-        "CAMRY",
-        "COROLLA",
-        "CIVIC",
-        "ACCORD",
-        "ALTIMA",
-        "SENTRA",
-        "MAXIMA",
-        "RANGER",
-        "TACOMA",
-        "TUNDRA",
-        "SIERRA",
-        "SILVERADO",
-        "TAHOE",
-        "IMPALA",
-        "MALIBU",
-        "EXPLORER",
-        "ESCAPE",
-        "ESCORT",
-        "FUSION",
-        "FOCUS",
-        "TAURUS",
-        "MUSTANG",
-        "CARAVAN",
-        "CHARGER",
-        "DURANGO",
-        "SPORT",
-        "HYBRID",
-        "TURBO",
-        "LIMITED",
-        "DIESEL",
-        "STOP",
-        "YIELD",
-        "EXIT",
-        "ENTER",
-        "SPEED",
-        "LIMIT",
-        "POLICE",
-        "TAXI",
-        "BUS",
-        "SHERIFF",
-        "CUSTOMS",
-        "AMBULANCE",
-        "SCHOOL",
-        "ROUTE",
-        "NORTH",
-        "SOUTH",
-        "EAST",
-        "WEST",
-        "ONLY",
-        "RESERVED",
-        "PARKING",
-        "VISITOR",
-        "RESIDENT",
-        "REFERRAL",
-        "SALE",
-        "OPEN",
-        "CLOSED",
-        "CAR",
-        "WASH",
-        "GAS",
-    ]
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +34,7 @@ class Line:
     height: float
 
 
-def refusal(line: Line) -> str:
+def refusal(line: Line, grammar: Grammar) -> str:
     """Why this line cannot be a plate; empty if it can."""
     aspect = line.width / max(line.height, 1e-6)
     if len(line.text) < SHORTEST:
@@ -148,8 +45,10 @@ def refusal(line: Line) -> str:
         return "longer than plates are"
     if not NARROWEST <= aspect <= WIDEST:
         return "not the shape of a plate"
-    if line.text in _WORDS:
+    if line.text in grammar.words:
         return "a word that is written on vehicles and signs"
+    if len(line.text) >= _LETTERS and line.text.isalpha() and grammar.motto(line.text):
+        return "a word that is written on plates beside the number"
     return ""
 
 
@@ -165,5 +64,5 @@ def score(line: Line, picture: tuple[int, int], grammar: Grammar) -> float:
         + 1.2 * math.log(max(line.height, 1.0))
         - 1.0 * off_centre
         + (1.0 if mixed else 0.0)
-        - (1.5 if letters == len(line.text) else 0.0)
+        - (2.0 if letters == len(line.text) else 0.0)
     )

@@ -36,6 +36,8 @@ _TEXT_PX = 24
 _SMALL_PICTURE_PX, _ENLARGED, _ENLARGED_CLOSE = 480, 1.5, 1.2
 """Enlarging blurs, and blurred text is not seen as text: only small pictures are enlarged, and little."""
 _NARROWEST, _WIDEST, _LOWEST_PX = 1.0, 12.0, 6.0
+_ALIKE, _PARALLEL_DEG, _LEVEL, _GAP = 0.7, 8.0, 0.25, 1.5
+"""When two boxes may be pieces of one line: heights alike, parallel, level, and not far apart (in heights)."""
 _PART = 0.58
 """Side of a part: two of them overlap by a plate's width."""
 _MOST = 200
@@ -69,6 +71,31 @@ class TextBox:
         across = abs(self.width * np.cos(turn)) + abs(self.height * np.sin(turn))
         down = abs(self.width * np.sin(turn)) + abs(self.height * np.cos(turn))
         return (round(self.x - across / 2), round(self.y - down / 2), round(across), round(down))
+
+
+def shared(one: TextBox, other: TextBox) -> float:
+    """How much of the smaller upright box lies in the other."""
+    (ax, ay, aw, ah), (bx, by, bw, bh) = one.upright(), other.upright()
+    across = max(0, min(ax + aw, bx + bw) - max(ax, bx))
+    down = max(0, min(ay + ah, by + bh) - max(ay, by))
+    return across * down / max(1, min(aw * ah, bw * bh))
+
+
+def joined(one: TextBox, other: TextBox) -> TextBox | None:
+    """The box around two pieces of one line, where they may be that: a gap in a number, a hyphen, a bolt."""
+    left, right = sorted((one, other), key=lambda box: box.x)
+    height = max(left.height, right.height)
+    turn = np.deg2rad((left.tilt_deg + right.tilt_deg) / 2)
+    along = (right.x - left.x) * np.cos(turn) + (right.y - left.y) * np.sin(turn)
+    across = (right.y - left.y) * np.cos(turn) - (right.x - left.x) * np.sin(turn)
+    gap = along - (left.width + right.width) / 2
+    alike = min(left.height, right.height) > _ALIKE * height and abs(left.tilt_deg - right.tilt_deg) < _PARALLEL_DEG
+    if not alike or abs(across) > _LEVEL * height or not -_LEVEL * height < gap < _GAP * height:
+        return None
+    width = along + (left.width + right.width) / 2
+    start = -left.width / 2 + width / 2
+    x, y = left.x + start * np.cos(turn) - across * 0.5 * np.sin(turn), left.y + start * np.sin(turn) + across * 0.5
+    return TextBox(float(x), float(y), float(width), height, float(np.rad2deg(turn)), min(left.score, right.score))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,10 @@ each line that may be a plate, and several shifted crops of each line for the re
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import combinations
 
 import cv2
 import numpy as np
@@ -35,9 +37,13 @@ _LINES = 6
 """Most lines that are read after one look for them."""
 _CLOSER = 2
 """Lines around which is looked more closely."""
-_VOTED = 1
-"""Lines that are looked at again with shifted crops."""
+_WHOLE = 6
+"""Shorter texts may be plates of which a piece is missing."""
+_OVERLAID = 0.5
+"""Share of the smaller of two boxes that lies in the other: both are drawn around the same text."""
 _SAME = 0.85
+_CHARACTER = 0.48
+"""Width of a character on most plates, with its share of the gaps, in heights of the line's box."""
 _SURE, _LIKELY = 0.95, 0.4
 """Probability of a first look that needs no closer one, and of one that makes looking elsewhere needless."""
 
@@ -96,9 +102,38 @@ class Engine:
             for part in detector.parts(picture, COARSE_PX):
                 found = _ordered(detector.part(self.finder, picture, part))
                 lines = self._read_once(picture, found, lines, known)
-        for place in _by_score(lines, size, known)[:_VOTED]:
+        lines = self._with_joined(picture, lines, known)
+        for place in self._to_vote(lines, size, known):
             lines[place] = self._again(picture, lines[place], known)
         return lines
+
+    def _to_vote(self, lines: Sequence[Seen], size: tuple[int, int], known: Grammar) -> list[int]:
+        """The best line; where it is not sure, also the next one if it is another box around the same text."""
+        order = _by_score(lines, size, known)[:2]
+        if len(order) == 2:
+            first, second = (lines[place] for place in order)
+            if _is_sure(first, known) or detector.shared(first.box, second.box) < _OVERLAID:
+                return order[:1]
+        return order
+
+    def _with_joined(self, picture: Image, lines: Sequence[Seen], known: Grammar) -> list[Seen]:
+        """Two lines that are pieces of one are read as one, and no longer on their own when that gives both texts."""
+        made = list(lines)
+        texts = {id(seen): line.text for seen in lines if (line := _line(seen, known)) is not None}
+        for one, other in combinations(lines, 2):
+            length = len(texts.get(id(one), "")) + len(texts.get(id(other), ""))
+            if not 4 <= length <= chooser.LONGEST or min(len(texts.get(id(s), "")) for s in (one, other)) < 1:
+                continue
+            box = detector.joined(one.box, other.box)
+            if box is None or not detector.may_be_read(box):
+                continue
+            whole = self._seen(picture, box, vote.LOOKS[:1])
+            left, right = sorted((one, other), key=lambda seen: seen.box.x)
+            line = _line(whole, known)
+            if line is not None and line.text == texts[id(left)] + texts[id(right)]:
+                made = [seen for seen in made if seen is not one and seen is not other]
+                made.append(whole)
+        return made
 
     def _read_once(self, picture: Image, boxes: Sequence[TextBox], lines: Sequence[Seen], known: Grammar) -> list[Seen]:
         """Those lines and the ones in `boxes` that are new; after a sure one only what competes or stands near it."""
@@ -132,7 +167,8 @@ class Engine:
             if both.looks[0] == both.looks[1]:
                 return both
             return _merged(both, self._seen(picture, line.box, vote.LOOKS[2:]))
-        return _merged(line, self._seen(picture, line.box, vote.LOOKS[1:]))
+        short = max(map(len, line.looks)) < _WHOLE
+        return _merged(line, self._seen(picture, line.box, vote.LOOKS[1:] + (vote.WIDER,) * short))
 
     def _seen(self, picture: Image, box: TextBox, looks: Sequence[Look]) -> Seen:
         crops = [recogniser.crop(picture, box, look) for look in looks]
@@ -155,7 +191,8 @@ class Engine:
             return Reading(rejected=rejected, why="no text that may be a plate")
         text, share = ranked[0]
         frame, line = max(chosen, key=lambda item: item[1].votes.get(text, 0.0))
-        sure = self.calibration.confidence(features(text, share, votes, [line for _, line in chosen], known))
+        measured = features(text, share, votes, [line for _, line in chosen], known)
+        sure = self.calibration.confidence(measured)
         plate = options.fixes.get(text, text)
         accepted = sure >= options.min_confidence
         words = [best for other in frames[frame] if _near(other.box, line.box) for best in other.looks[:1]]
@@ -169,6 +206,7 @@ class Engine:
             rejected=rejected,
             why="" if accepted else f"confidence {sure:.2f} is below {options.min_confidence:.2f}",
             raw=Identifier(text),
+            features=tuple(measured.items()),
             frame=frame,
         )
 
@@ -184,16 +222,30 @@ def _candidates(ranked: Sequence[tuple[str, float]], sure: float, options: Optio
 
 
 def features(text: str, share: float, votes: vote.Votes, lines: Sequence[Seen], known: Grammar) -> dict[str, float]:
-    """What the confidence is made of."""
-    same = text.replace("O", "0")
-    certainty = sum(p for other, p in votes.items() if other.replace("O", "0") == same)
-    looks = [look.replace("O", "0") for line in lines for look in line.looks]
+    """What the confidence is made of, each scaled to about one.
+
+    `certainty`: probability of the text before the prior (logarithm); `weakest`: the same in the least convinced
+    frame; `share`: its part of all candidates after it; `agreement`: part of the looks that say the same; `height` of
+    the text in pixels (logarithm); `tight`: how close the line's width is to what so many characters need.
+    """
+    same = _alike(text)
+    certainty = sum(p for other, p in votes.items() if _alike(other) == same)
+    each = [sum(p for other, p in line.votes.items() if _alike(other) == same) for line in lines]
+    looks = [_alike(look) for line in lines for look in line.looks]
+    box = lines[0].box
     return {
-        "certainty": min(certainty, 1.0),
+        "certainty": math.log10(max(min(certainty, 1.0), 1e-3)),
+        "weakest": math.log10(max(min(each), 1e-3)),
         "share": share,
-        "prior": known.log_prior(text),
+        "prior": known.log_prior(text) / 3,
         "agreement": sum(look == same for look in looks) / max(len(looks), 1),
+        "height": math.log10(max(box.height, 1.0) / 20),
+        "tight": -abs(math.log(max(box.aspect, 0.1) / (_CHARACTER * max(len(text), 1)))),
     }
+
+
+def _alike(text: str) -> str:
+    return text.replace("O", "0")
 
 
 def _merged(one: Seen, other: Seen) -> Seen:
@@ -206,12 +258,16 @@ def _merged(one: Seen, other: Seen) -> Seen:
 
 def _certainty(seen: Seen, known: Grammar) -> float:
     line = _line(seen, known)
-    return 0.0 if line is None or chooser.refusal(line) else line.certainty
+    return 0.0 if line is None or chooser.refusal(line, known) else line.certainty
 
 
 def _is_sure(seen: Seen, known: Grammar) -> bool:
     line = _line(seen, known)
-    return line is not None and not chooser.refusal(line) and line.certainty > _SURE and known.usual(line.text)
+    return (
+        line is not None
+        and not chooser.refusal(line, known)
+        and (line.certainty > _SURE and known.usual(line.text) and len(line.text) >= _WHOLE)
+    )
 
 
 def _ordered(boxes: list[TextBox]) -> list[TextBox]:
@@ -220,8 +276,18 @@ def _ordered(boxes: list[TextBox]) -> list[TextBox]:
 
 
 def _best(lines: Sequence[Seen], size: tuple[int, int], known: Grammar) -> Seen | None:
+    """The line that looks most like a plate, as the best of the boxes around the same text shows it."""
     order = _by_score(lines, size, known)
-    return lines[order[0]] if order else None
+    if not order:
+        return None
+    first = lines[order[0]]
+    same = [lines[place] for place in order if detector.shared(lines[place].box, first.box) >= _OVERLAID]
+    return max(same, key=lambda seen: _weight(seen, known))
+
+
+def _weight(seen: Seen, known: Grammar) -> float:
+    line = _line(seen, known)
+    return -1e9 if line is None else math.log(max(line.certainty, 1e-9)) + vote.PRIOR * known.log_prior(line.text)
 
 
 def _by_score(lines: Sequence[Seen], size: tuple[int, int], known: Grammar) -> list[int]:
@@ -229,7 +295,7 @@ def _by_score(lines: Sequence[Seen], size: tuple[int, int], known: Grammar) -> l
     scored = []
     for place, seen in enumerate(lines):
         line = _line(seen, known)
-        if line is not None and not chooser.refusal(line):
+        if line is not None and not chooser.refusal(line, known):
             scored.append((chooser.score(line, size, known), place))
     return [place for _, place in sorted(scored, key=lambda item: (-item[0], item[1]))]
 
@@ -248,7 +314,7 @@ def _refusals(frames: Sequence[Sequence[Seen]], known: Grammar) -> list[Rejected
     for lines in frames:
         for seen in lines:
             line = _line(seen, known)
-            if line is not None and (why := chooser.refusal(line)):
+            if line is not None and (why := chooser.refusal(line, known)):
                 made.append(Rejected(Identifier(line.text), why, seen.box.upright()))
     return made
 

@@ -40,6 +40,12 @@ class Grammar:
     shares: Mapping[str, float]
     other: float
     jurisdictions: tuple[Jurisdiction, ...]
+    words: frozenset[str] = frozenset()
+    """What else is written in large letters where vehicles are."""
+
+    def motto(self, text: str) -> bool:
+        """Whether this is a state's name, or a piece of what stands on its plates."""
+        return any(text in words for jurisdiction in self.jurisdictions for words in jurisdiction.words)
 
     def log_prior(self, text: str) -> float:
         """Logarithm of how usual the pattern of this text is."""
@@ -75,7 +81,7 @@ def made(data: Mapping[str, Any], mix: Mapping[str, float]) -> Grammar:
     for code, entry in table.items():
         for shape, share in entry["formats"].items():
             shares[shape] = shares.get(shape, 0.0) + weights[code] / total * float(share)
-    return Grammar(shares, float(data["other"]), tuple(_jurisdictions(table)))
+    return Grammar(shares, float(data["other"]), tuple(_jurisdictions(table)), frozenset(data.get("words", ())))
 
 
 def _jurisdictions(table: Mapping[str, Any]) -> Iterable[Jurisdiction]:

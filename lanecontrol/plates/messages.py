@@ -95,6 +95,7 @@ def _reading(told: dict[str, Any]) -> Reading:
             "plate": Identifier(told["plate"]),
             "raw": Identifier(told["raw"]),
             "box": _box(told["box"]),
+            "features": tuple((name, value) for name, value in told["features"]),
             "candidates": tuple(PlateCandidate(Identifier(c["text"]), c["confidence"]) for c in told["candidates"]),
             "rejected": tuple(
                 Rejected(Identifier(r["text"]), r["why"], _box(r["box"]), r["confidence"]) for r in told["rejected"]

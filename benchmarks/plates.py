@@ -1,0 +1,219 @@
+"""`./lane bench plates FOLDER CSV`: how well and how fast plates are read on pictures with a known truth.
+
+The CSV has the columns `file` and `plate` (others are ignored). Prints the exact rate, characters, precision and how
+many reads reach the default threshold, time per picture, memory and load; says which subset it was. Pictures, one
+thread, decoding excluded, three to warm up. `--cross-validate` fits the confidence on four fifths and judges it on the
+last, five times; `--calibrate` writes the coefficients fitted on everything given. `--frames N` reads N consecutive
+rows of the same plate together, as frames of one passage.
+
+Scoring: upper case, only A-Z and 0-9, O counted as 0 on both sides; no answer is wrong; a plate that is not accepted
+still counts for the exact rate, and does not count for precision.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+import random
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lanecontrol.plates import require
+from lanecontrol.plates.answers import Options
+
+WARM_UP = 3
+
+
+@dataclass(frozen=True)
+class Result:
+    """One picture, or one passage of several."""
+
+    truth: str
+    answer: str
+    confidence: float
+    accepted: bool
+    features: dict[str, float]
+    ms: float
+
+    @property
+    def right(self) -> bool:
+        return self.answer == self.truth
+
+
+def main() -> int:
+    options = _arguments()
+    require()
+    rows = _rows(options.csv)
+    results, engine = _measured(options.folder, rows, options)
+    _tell(results, options, engine)
+    if options.cross_validate or options.calibrate:
+        _fit(results, options)
+    return 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="./lane bench plates", description=__doc__.split("\n")[0] if __doc__ else "")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("csv", type=Path)
+    parser.add_argument("--subset", default="", help="name of the subset, for the heading (default: the folder's)")
+    parser.add_argument("--frames", type=int, default=1, metavar="N", help="read N rows of the same plate together")
+    parser.add_argument("--step", type=int, default=1, metavar="N", help="only every Nth row")
+    parser.add_argument("--window", type=int, nargs=4, metavar=("X", "Y", "W", "H"), help="look only there")
+    parser.add_argument("--wrong", action="store_true", help="list what was read wrong")
+    parser.add_argument("--cross-validate", action="store_true", help="judge the confidence by fivefold splitting")
+    parser.add_argument("--calibrate", type=Path, metavar="FILE", help="write coefficients of the confidence")
+    parser.add_argument("--results", type=Path, nargs="*", default=[], help="results of other runs, to fit on as well")
+    parser.add_argument("--save", type=Path, help="write what a fit needs as CSV, without any plate")
+    return parser.parse_args()
+
+
+def _rows(path: Path) -> list[tuple[str, str]]:
+    with path.open(encoding="utf-8", newline="") as lines:
+        return [(row["file"], normalised(row["plate"])) for row in csv.DictReader(lines)]
+
+
+def normalised(text: str) -> str:
+    """As plates are compared: upper case, A-Z and 0-9 only, O as 0."""
+    return "".join(c for c in text.upper() if c.isascii() and c.isalnum()).replace("O", "0")
+
+
+def _measured(folder: Path, rows: Sequence[tuple[str, str]], options: argparse.Namespace) -> tuple[list[Result], str]:
+    from rich.console import Console
+    from rich.progress import track
+
+    from lanecontrol.plates import engine, pictures
+
+    loaded = engine.load()
+    window = tuple(options.window) if options.window else None
+    passages = _passages(rows, options.frames)[:: options.step]
+    wanted = Options(window=window)
+    for names, _ in passages[:WARM_UP]:
+        loaded.read([pictures.decoded((folder / name).read_bytes())[0] for name in names], wanted)
+    results = []
+    shown = track(passages, description="reading", console=Console(stderr=True), disable=not sys.stderr.isatty())
+    for names, truth in shown:
+        frames = [pictures.decoded((folder / name).read_bytes())[0] for name in names]
+        reading = loaded.read(frames, wanted)
+        answer = normalised(reading.plate.clear)
+        measured = dict(reading.features)
+        results.append(Result(truth, answer, reading.confidence, reading.accepted, measured, reading.ms / len(names)))
+    return results, loaded.version
+
+
+def _passages(rows: Sequence[tuple[str, str]], count: int) -> list[tuple[list[str], str]]:
+    """Consecutive rows of the same plate, `count` at a time."""
+    made: list[tuple[list[str], str]] = []
+    for name, truth in rows:
+        if made and made[-1][1] == truth and len(made[-1][0]) < count:
+            made[-1][0].append(name)
+        else:
+            made.append(([name], truth))
+    return made
+
+
+# --- telling ----------------------------------------------------------------------------------------------------------
+
+
+def _tell(results: Sequence[Result], options: argparse.Namespace, engine: str) -> None:
+    plates = [r for r in results if r.truth]
+    empty = [r for r in results if not r.truth]
+    times = sorted(r.ms for r in results)
+    print(f"subset: {options.subset or options.folder.name}, {len(results)} rows; engine {engine}")
+    if plates:
+        exact = sum(r.right for r in plates) / len(plates)
+        length = sum(len(r.truth) for r in plates)
+        missed = sum(min(edits(r.answer, r.truth), len(r.truth)) for r in plates)
+        close = sum(edits(r.answer, r.truth) <= 1 for r in plates) / len(plates)
+        print(f"exact {exact:.1%}, characters {1 - missed / length:.1%}, within one {close:.1%}")
+        print(_precision(plates))
+    if empty:
+        given, accepted = sum(bool(r.answer) for r in empty), sum(r.accepted for r in empty)
+        print(f"without a plate: {len(empty)}, of which {given} were given one, {accepted} of them accepted")
+    p50, p95 = times[len(times) // 2], times[min(len(times) - 1, int(0.95 * len(times)))]
+    print(f"ms per picture, one thread: p50 {p50:.0f}, p95 {p95:.0f}; peak memory {_peak_mib():.0f} MiB; {_load()}")
+    if options.wrong:
+        for r in sorted(results, key=lambda r: -r.confidence):
+            if not r.right:
+                taken = "accepted" if r.accepted else ""
+                print(f"  {r.confidence:.3f} {taken:9}{r.truth or '-'} read as {r.answer or '-'}")
+
+
+def _precision(results: Sequence[Result]) -> str:
+    accepted = [r for r in results if r.accepted]
+    right = sum(r.right for r in accepted)
+    share = right / len(accepted) if accepted else 0.0
+    return (
+        f"at or above the default threshold: {len(accepted)} of {len(results)} ({len(accepted) / len(results):.1%}), "
+        f"{right} right: precision {share:.1%}"
+    )
+
+
+def edits(one: str, other: str) -> int:
+    """Insertions, deletions and replacements between two texts."""
+    row = list(range(len(other) + 1))
+    for place, character in enumerate(one, 1):
+        above, row = row, [place]
+        for column, wanted in enumerate(other, 1):
+            row.append(min(above[column] + 1, row[-1] + 1, above[column - 1] + (character != wanted)))
+    return row[-1]
+
+
+def _peak_mib() -> float:
+    try:
+        import resource
+    except ImportError:
+        return float("nan")
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def _load() -> str:
+    return f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors" if hasattr(os, "getloadavg") else ""
+
+
+# --- fitting the confidence -------------------------------------------------------------------------------------------
+
+
+def _fit(results: Sequence[Result], options: argparse.Namespace) -> None:
+    from lanecontrol.plates.confidence import FEATURES, fitted
+
+    samples = [(r.features, r.right) for r in results if r.features]
+    if options.save:
+        with options.save.open("w", encoding="utf-8", newline="") as out:
+            writer = csv.writer(out)
+            writer.writerow([*FEATURES, "right"])
+            writer.writerows([*(f.get(name, 0.0) for name in FEATURES), int(right)] for f, right in samples)
+    for path in options.results:
+        with path.open(encoding="utf-8", newline="") as lines:
+            samples += [
+                ({name: float(row[name]) for name in FEATURES}, row["right"] == "1") for row in csv.DictReader(lines)
+            ]
+    threshold = Options().min_confidence
+    random.Random(1).shuffle(samples)
+    accepted = right = 0
+    for fold in range(5):
+        judge = fitted([sample for place, sample in enumerate(samples) if place % 5 != fold])
+        for features, was_right in samples[fold::5]:
+            if judge.confidence(features) >= threshold:
+                accepted += 1
+                right += was_right
+    print(
+        f"confidence, fivefold cross-validation over {len(samples)} reads: {accepted} at or above {threshold:g}, "
+        f"precision {right / max(accepted, 1):.1%}"
+    )
+    if options.calibrate:
+        made = fitted(samples)
+        options.calibrate.write_text(
+            "# How sure a read is, as the probability that it is right: a logistic regression (see confidence.py).\n"
+            f"# Fitted by `./lane bench plates ... --calibrate` on {len(samples)} reads; in fivefold cross-validation\n"
+            f"# over them {accepted} were at or above {threshold:g}; {right / max(accepted, 1):.1%} of those were right.\n"
+            f"bias: {made.bias:.4f}\nweights:\n"
+            + "".join(f"  {name}: {weight:.4f}\n" for name, weight in made.weights.items()),
+            encoding="utf-8",
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
