@@ -107,7 +107,7 @@ class EvidenceStore:
         self._tell(why)
 
     async def settled(self) -> None:
-        """Until every picture taken in so far is on disk, or given up for want of room. A failing disk is waited for."""
+        """Until every picture taken in so far is on disk or was given up for want of room. Waits for a failing disk."""
         if self._waiting:
             await asyncio.wait({self._waiting[-1].done})
 
@@ -171,8 +171,8 @@ class EvidenceStore:
 
     def _let_go(self) -> None:
         """There may be no room for hours, and nobody is to wait for that: what waits is given up."""
-        while self._waiting:
-            picture = self._waiting.popleft()
+        while len(self._waiting) > self._flying:
+            picture = self._waiting.pop()  # not the first while it is being written
             self._bytes -= len(picture.picture)
             self.refused += 1
             if not picture.done.done():

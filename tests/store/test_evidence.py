@@ -229,6 +229,25 @@ async def test_young_pictures_stay_and_new_ones_are_refused_until_there_is_room(
     assert (await bench.store.read(reference(numbered(202)))) == numbered(202)
 
 
+async def test_a_picture_that_is_being_written_while_the_room_runs_out_is_not_given_up(
+    tmp_path: Path, disk: Failing
+) -> None:
+    bench = Bench(tmp_path / "evidence", replace(LIMITS, tidy_every_s=0.01))
+    await bench.keep(numbered(1))
+    await bench.on_disk()
+    disk.hang.clear()
+    await bench.keep(numbered(2))
+    await bench.keep(numbered(3))
+    bench.store._failed(EvidenceFull("tidy", "no room"))
+    disk.hang.set()
+    await bench.on_disk()
+    await asyncio.sleep(0.05)
+    assert pictures(bench.folder) == {b"01", b"02"}
+    assert bench.store.refused == 1
+    assert bench.store.waiting_bytes == 0
+    await bench.store.close()
+
+
 async def test_the_ledgers_room_on_the_disk_is_left_alone(opened: OpenBench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench = await opened(replace(LIMITS, spare_bytes=1000, least_s=DAY_S))
     await fill(bench, range(2))
