@@ -30,7 +30,7 @@ def lane(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     loader.exec_module(module)
     (tmp_path / "requirements").mkdir()
-    for name in ("requirements/demo.txt", "requirements/dev.txt", "pyproject.toml"):
+    for name in ("requirements/demo.txt", "requirements/dev.txt", "requirements/weights.txt", "pyproject.toml"):
         (tmp_path / name).write_text(name)
     bin_folder = tmp_path / ".venv" / "bin"
     for name, value in {
@@ -80,7 +80,20 @@ def test_the_tests_add_to_the_environment_of_the_demo(lane: ModuleType, deeds: l
     lane.prepare("demo")
     deeds.clear()
     lane.prepare("dev")
-    assert deeds == ["requirements/dev.txt", "this project"]
+    assert deeds == ["requirements/dev.txt", "requirements/weights.txt", "this project"]
+
+
+def test_other_weights_are_installed_again_and_without_what_they_require(
+    lane: ModuleType, deeds: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lane.prepare("dev")
+    (lane.ROOT / "requirements" / "weights.txt").write_text("changed")
+    asked: list[list[str]] = []
+    monkeypatch.setattr(lane, "install", lambda what, arguments: asked.append(arguments))
+    lane.prepare("dev")
+    assert [("--no-deps" in arguments, arguments[-1].endswith("weights.txt")) for arguments in asked[:-1]] == [
+        (True, True)
+    ]
 
 
 def test_a_changed_requirement_or_project_file_is_installed_again(lane: ModuleType, deeds: list[str]) -> None:
@@ -173,7 +186,7 @@ def test_no_committed_file_names_a_package_registry() -> None:
     assert named == []
 
 
-@pytest.mark.parametrize("name", ["run", "demo", "dev"])
+@pytest.mark.parametrize("name", ["run", "demo", "dev", "weights"])
 def test_every_requirement_is_pinned_with_hashes_and_without_an_address(name: str) -> None:
     text = (ROOT / "requirements" / f"{name}.txt").read_text()
     pins = [line for line in text.splitlines() if line and not line.startswith((" ", "#"))]
