@@ -20,6 +20,7 @@ from lanecontrol.cli import FAILED, GOOD, arguments, output
 
 if TYPE_CHECKING:
     from lanecontrol.config import Loaded
+    from lanecontrol.sealing import Sealer
 
 LEAST_FREE_GIB = 10
 """35 days of a busy lane."""
@@ -46,7 +47,7 @@ def main(argv: list[str]) -> int:
         loaded, config_findings = _config(options.config)
         findings += config_findings
     if loaded is not None:
-        findings += [*_store(loaded), *_pictures(loaded), *_serial_ports(loaded), *_places(loaded)]
+        findings += [*_store(loaded), *_keys(loaded), *_pictures(loaded), *_serial_ports(loaded), *_places(loaded)]
         findings += asyncio.run(_brokers(loaded))
     _show(findings, as_json=options.json)
     if options.bundle is not None:
@@ -100,6 +101,43 @@ def _store(loaded: Loaded) -> Iterator[Finding]:
         yield Finding("store writable", True, str(loaded.store.path))
     free_gib = shutil.disk_usage(folder).free / 1024**3
     yield Finding("store room", free_gib >= LEAST_FREE_GIB, f"{free_gib:.1f} GiB free, {LEAST_FREE_GIB} wanted")
+
+
+def _keys(loaded: Loaded) -> Iterator[Finding]:
+    """Whether what lies in the store is sealed, and opens with the keys that are known here."""
+    from lanecontrol.errors import StorageError
+    from lanecontrol.sealing import Sealer
+
+    sealer = Sealer(loaded.store.keys)
+    if not sealer.seals:
+        yield Finding("store sealed", None, "no keys: card numbers and plates lie on this disk in clear")
+        return
+    try:
+        locked = _locked(loaded.store.path, sealer)
+    except (OSError, StorageError) as error:
+        yield Finding("store sealed", False, str(error))
+        return
+    with_key = f"with key {sealer.key_id}"
+    what = f"{' and '.join(locked)} cannot be opened {with_key}, nor with another of the store's keys"
+    yield Finding("store sealed", not locked, what if locked else f"{with_key}; opens with {len(loaded.store.keys)}")
+
+
+def _locked(store: Path, sealer: Sealer) -> list[str]:
+    """The parts of a store whose newest content is sealed with a key that is not here."""
+    from lanecontrol.ledger.reader import Reader
+    from lanecontrol.ledger.records import Position
+    from lanecontrol.recorder.segments import lines, segment_files
+
+    found = []
+    if (path := store / "ledger.db").is_file():
+        with Reader.open(path, sealer=sealer) as reader:
+            if any(row.is_sealed for row in reader.rows(Position(reader.last_position() - 1), 1)):
+                found.append("the ledger")
+    folder = store / "recorder"
+    newest = segment_files(folder)[-1:] if folder.is_dir() else []
+    if any(line is None for segment in newest for line in lines(segment, sealer)):
+        found.append("the flight recorder")
+    return found
 
 
 def _pictures(loaded: Loaded) -> Iterator[Finding]:

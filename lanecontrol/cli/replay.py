@@ -7,13 +7,18 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lanecontrol.cli import FAILED, GOOD, arguments, output
+
+if TYPE_CHECKING:
+    from lanecontrol.sealing import Sealer
 
 
 def main(argv: list[str]) -> int:
     parser = arguments.parser("replay", "Feed a recording back and compare the decisions with those recorded.")
     parser.add_argument("file", type=Path, help="what `record` wrote, or a recorder's folder")
+    parser.add_argument("--config", metavar="F", help="the lane file whose store keys open a folder that is sealed")
     arguments.add_json(parser)
     options = parser.parse_args(argv)
 
@@ -22,7 +27,7 @@ def main(argv: list[str]) -> int:
     from lanecontrol.recorder.replay import replay
 
     try:
-        report = replay(options.file)
+        report = replay(options.file, sealer=_keys(options.config))
     except ValidationError as error:
         output.note(f"lanecontrol replay: recorded by a version with another state ({error.error_count()} differences)")
         return FAILED
@@ -34,6 +39,17 @@ def main(argv: list[str]) -> int:
         output.pairs(facts)
         for difference in differences:
             print(f"  input {difference['number']} at {difference['at']}: {difference['what']}")
+    if report.locked:
+        output.note(f"lanecontrol replay: {report.locked} parts are sealed; --config names the lane file with the key")
     if report.inputs == 0:
         output.note("lanecontrol replay: the recording holds no input that could be replayed")
     return GOOD if report.identical and report.inputs else FAILED
+
+
+def _keys(lane_file: str | None) -> Sealer:
+    """The store keys of a lane. Raises ConfigError, also when they are not known here."""
+    from lanecontrol.config import load
+    from lanecontrol.config.secrets import find_secret
+    from lanecontrol.sealing import NO_KEY, Sealer
+
+    return NO_KEY if lane_file is None else Sealer(load(lane_file, secret=find_secret).store.keys)

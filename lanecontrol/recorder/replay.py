@@ -17,7 +17,7 @@ from lanecontrol import forms
 from lanecontrol.events import Input
 from lanecontrol.recorder.effects import effects_bytes, effects_digest
 from lanecontrol.recorder.records import Checkpoint, Gap, Record, Sealed, Segment, TakenIn, Wire
-from lanecontrol.recorder.segments import read
+from lanecontrol.recorder.segments import LOCKED, read
 from lanecontrol.sealing import NO_KEY, Sealer
 
 Step = Callable[[Any, Any, Input], tuple[Any, Sequence[Any]]]
@@ -40,7 +40,8 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class ReplayReport:
-    """What a replay gave. `skipped` inputs had no state to start from. `digest` covers all effects, in order."""
+    """What a replay gave. `skipped` inputs had no state to start from. `digest` covers all effects, in order. `locked`
+    parts of the recording are sealed with a key that is not here."""
 
     inputs: int
     effects: int
@@ -48,6 +49,7 @@ class ReplayReport:
     checkpoints: int
     digest: str
     differences: tuple[Difference, ...]
+    locked: int = 0
 
     @property
     def identical(self) -> bool:
@@ -91,7 +93,7 @@ class _Player:
         self._state: Any = None
         self._in_step = False
         self._at = ""
-        self._inputs = self._effects = self._skipped = self._checkpoints = 0
+        self._inputs = self._effects = self._skipped = self._checkpoints = self._locked = 0
         self._digest = hashlib.sha256()
         self._differences: list[Difference] = []
 
@@ -101,6 +103,7 @@ class _Player:
                 self._in_step = False
             case Gap(inputs=lost) if lost:
                 self._in_step = False
+                self._locked += record.why == LOCKED.why  # also where `record` put it into a file of its own
             case Checkpoint():
                 self._checkpoint(record)
             case TakenIn():
@@ -143,4 +146,5 @@ class _Player:
             checkpoints=self._checkpoints,
             digest=self._digest.hexdigest(),
             differences=tuple(self._differences),
+            locked=self._locked,
         )

@@ -19,6 +19,7 @@ from lanecontrol.config import load
 from lanecontrol.links import MemoryNet
 
 ROOT = Path(__file__).parents[2]
+KEY = "a secret of more than sixteen"
 Captured = pytest.CaptureFixture[str]
 
 
@@ -40,7 +41,7 @@ def lane_file(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 async def _run_shortly(file: Path) -> None:
     around = Surroundings(clock=LoopClock(), rng=random.Random(1), boot="b00t", memory=MemoryNet())
-    lane, stop = Lane(load(file, secret=lambda name: "a-password"), around), asyncio.Event()
+    lane, stop = Lane(load(file, secret=lambda name: KEY), around), asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(lane.run(stop))
         await lane.ready.wait()
@@ -122,6 +123,48 @@ def test_without_a_store_the_commands_say_so(tmp_path: Path, capsys: Captured) -
     told = capsys.readouterr().err
     assert "there is no ledger at" in told
     assert "there is no recording in" in told
+
+
+# --- sealed stores ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def sealed_lane(lane_file: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The same lane with a key for what lies on its disk."""
+    file = tmp_path_factory.mktemp("sealed") / "lane.yaml"
+    file.write_text(f"extends: {lane_file}\nstore: {{path: store, keys: [!secret at-rest]}}\n")
+    asyncio.run(_run_shortly(file))
+    return str(file)
+
+
+def test_a_sealed_recording_replays_with_the_lane_files_keys_and_says_so_without(
+    sealed_lane: str, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LANECONTROL_SECRET_AT_REST", KEY)
+    monkeypatch.setenv("LANECONTROL_SECRET_BROKER_PASSWORD", "a-password")
+    folder = str(Path(sealed_lane).parent / "store" / "recorder")
+    assert main(["replay", folder, "--config", sealed_lane]) == 0
+    assert "locked: 0" in capsys.readouterr().out
+    assert main(["replay", folder]) == 1
+    assert "parts are sealed" in capsys.readouterr().err
+    assert main(["record", sealed_lane, "--out", str(tmp_path / "open")]) == 0
+    assert main(["replay", str(tmp_path / "open")]) == 0
+
+
+def test_doctor_tells_whether_the_store_opens_with_its_keys(
+    sealed_lane: str, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LANECONTROL_SECRET_BROKER_PASSWORD", "a-password")
+    found = {}
+    for key in (KEY, "another key of sixteen"):
+        monkeypatch.setenv("LANECONTROL_SECRET_AT_REST", key)
+        main(["doctor", sealed_lane, "--json"])
+        told = {each["what"]: each for each in map(json.loads, capsys.readouterr().out.splitlines())}
+        found[key] = told["store sealed"]["good"], told["store sealed"]["detail"]
+    assert found[KEY][0] is True
+    good, detail = found["another key of sixteen"]
+    assert good is False
+    assert detail.startswith("the ledger and the flight recorder cannot be opened with key ")
 
 
 # --- doctor ----------------------------------------------------------------------------------------------------------

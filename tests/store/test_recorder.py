@@ -390,7 +390,25 @@ async def test_what_is_sealed_with_a_key_that_is_not_here_is_a_gap(tmp_path: Pat
         Lane(recorder).take(inputs(30))
     for sealer in (Sealer(), Sealer([b"another key"])):
         assert kinds(list(read(tmp_path, sealer))) == ["Segment", "Gap"]
-    assert replayed(tmp_path).inputs == 0
+    report = replayed(tmp_path)
+    assert (report.inputs, report.locked) == (0, 1)
+
+
+async def test_a_sealed_part_that_a_crash_tore_takes_nothing_before_it_along(tmp_path: Path) -> None:
+    sealer = Sealer([b"a key of the site"])
+    async with recorder_in(tmp_path, sealer=sealer) as recorder:
+        lane = Lane(recorder)
+        lane.take(inputs(30))
+        await recorder.flush()
+        whole = files_in(tmp_path)[0].stat().st_size
+        lane.take(inputs(30, 30))
+    file = files_in(tmp_path)[0]
+    content = file.read_bytes()
+    for end in range(whole, len(content), 97):
+        file.write_bytes(content[:end])
+        report = replayed(tmp_path, sealer=sealer)
+        assert report.identical
+        assert report.inputs == 30
 
 
 async def test_a_damaged_seal_is_an_unreadable_line(tmp_path: Path) -> None:
