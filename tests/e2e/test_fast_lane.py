@@ -97,13 +97,13 @@ def test_the_same_seed_publishes_the_same_events_twice() -> None:
 
 
 @pytest.mark.slow
-def test_fifty_trucks_over_tcp_make_no_mistake(tmp_path: Path) -> None:
+def test_trucks_over_tcp_make_no_mistake(tmp_path: Path) -> None:
     report, state = tmp_path / "r.json", tmp_path / "state"
-    command = ("sim", "--config", SIMFILE, "--vehicles", "50", "--seed", "7", "--speed", "max")
+    command = ("sim", "--config", SIMFILE, "--vehicles", "30", "--seed", "7", "--speed", "max")
     done = lanecontrol(*command, "--report", report, "--state", state)
     assert done.returncode == 0, done.stderr
     score = json.loads(report.read_text(encoding="utf-8"))
-    assert score["passages"]["complete"] == 50
+    assert score["passages"]["complete"] == 30
     assert mistakes(score) == {}
     assert plates_are_bound(score), score["plates"]
     events = [json.loads(line) for line in done.stdout.splitlines()]
