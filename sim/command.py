@@ -297,7 +297,8 @@ def fake(argv: list[str]) -> int:
     parser.add_argument(
         "--url",
         required=True,
-        help="tcp://127.0.0.1:PORT (0 takes a free one) or pty:; for a device that connects by itself, where to",
+        help="tcp://127.0.0.1:PORT (0 takes a free one), tls://127.0.0.1:PORT?cert=FILE&key=FILE or pty:; "
+        "for a device that connects by itself, where to",
     )
     parser.add_argument("--config", type=Path, help="the simulation (default: a shipped one with such a device)")
     parser.add_argument("--scenario", type=Path, help="what happens in the lane (default: the simulation's)")

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
-from lanecontrol.links import TcpAddress, TlsAddress, parse_url, serve_pty, serve_tcp
+from lanecontrol.errors import LinkLost
+from lanecontrol.link_address import TlsListenAddress
+from lanecontrol.link_stream import server_context
+from lanecontrol.links import parse_url, serve_pty, serve_tcp
 from lanecontrol.scaled_loop import ScaledLoop
 from sim.fake import load
 from sim.simfile import Simulation
@@ -19,6 +23,7 @@ from sim.world.rehearsal import Booth
 from sim.world.scenario import Scenario
 from sim.world.world import World
 
+TLS_FORM = "tls://127.0.0.1:PORT?cert=FILE&key=FILE"
 SERVICE_S = 6.0
 """The booth of this world lets a vehicle go after so long."""
 
@@ -34,14 +39,16 @@ def serve_one(
     simulation, device = _with_device(simulation, options.kind)
     scheme = urlsplit(options.url).scheme
     if load(options.kind).dials:
-        if not isinstance(parse_url(options.url), TcpAddress | TlsAddress):
+        if scheme not in ("tcp", "tls"):
             raise ValueError(f"{options.url!r}: {options.kind} connects by itself; give tcp://HOST:PORT or tls://")
-    elif scheme not in ("tcp", "pty"):
-        raise ValueError(f"{options.url!r}: serve at tcp://127.0.0.1:PORT or pty:")
+        parse_url(options.url)
+    elif scheme not in ("tcp", "tls", "pty"):
+        raise ValueError(f"{options.url!r}: serve at tcp://127.0.0.1:PORT or pty:, or at {TLS_FORM}")
+    tls = None if load(options.kind).dials else _tls(options.url)
     if options.speed is None:
         raise ValueError("a client outside has real time: give a --speed that is a number")
     with asyncio.Runner(loop_factory=lambda: ScaledLoop(options.speed)) as runner, suppress(KeyboardInterrupt):
-        runner.run(_serve(options, simulation, scenario, device, announce))
+        runner.run(_serve(options, simulation, scenario, device, tls, announce))
     return 0
 
 
@@ -82,6 +89,7 @@ async def _serve(
     simulation: Simulation,
     scenario: Scenario,
     device: str,
+    tls: ssl.SSLContext | None,
     announce: Callable[[str], None],
 ) -> None:
     world = World(simulation.scene, scenario.model_copy(update={"vehicles": None, "duration_s": None}), options.seed)
@@ -90,7 +98,7 @@ async def _serve(
     stage = Stage(world, simulation.make_fake, simulation.devices, seed=options.seed, **clock)
     booth = Booth(world, SERVICE_S)
     # The outputs of the one module that is served are set by its client; of all others nobody sets any.
-    async with _served(options.url, stage, device) as url:
+    async with _served(options.url, tls, stage, device) as url:
         announce(url)
         limit_s = None if options.seconds is None else options.seconds * options.speed
         with suppress(TimeoutError):
@@ -99,8 +107,9 @@ async def _serve(
 
 
 @asynccontextmanager
-async def _served(url: str, stage: Stage, device: str) -> AsyncIterator[str]:
+async def _served(url: str, tls: ssl.SSLContext | None, stage: Stage, device: str) -> AsyncIterator[str]:
     parts = urlsplit(url)
+    host = parts.hostname or "127.0.0.1"
     if stage.fakes[device].dials:
         async with stage.dialling(device, url):
             yield url
@@ -108,5 +117,19 @@ async def _served(url: str, stage: Stage, device: str) -> AsyncIterator[str]:
         async with serve_pty(stage.handler(device)) as path:
             yield f"serial://{path}"
     else:
-        async with serve_tcp(parts.hostname or "127.0.0.1", parts.port or 0, stage.handler(device)) as port:
-            yield f"tcp://{parts.hostname or '127.0.0.1'}:{port}"
+        async with serve_tcp(host, parts.port or 0, stage.handler(device), tls=tls) as port:
+            yield f"{parts.scheme}://{host}:{port}"
+
+
+def _tls(url: str) -> ssl.SSLContext | None:
+    """What to serve a `tls:` URL with. Raises ValueError."""
+    parts = urlsplit(url)
+    if parts.scheme != "tls":
+        return None
+    files = dict(parse_qsl(parts.query))
+    if "cert" not in files or files.keys() - {"cert", "key", "ca"}:
+        raise ValueError(f"{url!r}: give {TLS_FORM}, and ca=FILE where clients need a certificate of that authority")
+    try:
+        return server_context(TlsListenAddress(parts.hostname or "127.0.0.1", parts.port or 0, **files))
+    except LinkLost as error:
+        raise ValueError(f"{url!r}: {error}") from None
