@@ -211,10 +211,15 @@ class FrameCamera(Driver):
             wanted = await self._next(source)
             if wanted is None:
                 continue
-            pictures = [picture async for picture in self._taken(out, source, wanted)]
+            track = f"{out.clock.now().utc_s * 1000:.0f}"
+            pictures: list[bytes] = []
+            async for picture in self._taken(out, source, wanted):
+                if not pictures:
+                    # Told before it is read: by then the vehicle may be elsewhere, and another one here.
+                    out.report(PictureTaken(await _kept(out, picture), track, "frame"))
+                pictures.append(picture)
             if not wanted.taken.done():
                 wanted.taken.set_result(None)
-            track = f"{out.clock.now().utc_s * 1000:.0f}"
             if not pictures:
                 out.report(PlateUnread("no picture has come", track))
             elif to_read.full():
@@ -252,7 +257,7 @@ class FrameCamera(Driver):
         if not self.config.read:
             while True:
                 burst = await to_read.get()
-                for picture in burst.pictures:
+                for picture in burst.pictures[1:]:
                     out.report(PictureTaken(await _kept(out, picture), burst.track, "frame"))
         config, fault = self.config, _Fault(out)
         own = {name: Weights(Path(file.path), file.sha256) for name, file in config.models.items()}
@@ -288,7 +293,7 @@ class FrameCamera(Driver):
     async def _report(self, out: Reporter, burst: _Burst, reading: Reading) -> None:
         picture = await _kept(out, burst.pictures[min(reading.frame, len(burst.pictures) - 1)])
         if not reading.accepted:
-            out.report(PlateUnread(_why(reading), burst.track, picture))
+            out.report(PlateUnread(_why(reading), burst.track, picture, afterwards=True))
             return
         out.report(
             PlateRead(
@@ -301,11 +306,12 @@ class FrameCamera(Driver):
                 candidates=reading.candidates,
                 box=reading.box,
                 engine=reading.engine,
+                afterwards=True,
             )
         )
 
     async def _unread(self, out: Reporter, burst: _Burst, why: str) -> None:
-        out.report(PlateUnread(why, burst.track, await _kept(out, burst.pictures[0])))
+        out.report(PlateUnread(why, burst.track, await _kept(out, burst.pictures[0]), afterwards=True))
 
 
 def _why(reading: Reading) -> str:

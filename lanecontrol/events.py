@@ -61,7 +61,8 @@ class PlateRead:
     A later read of the same `track` replaces the earlier one. `picture` is the reference that `Reporter.keep` gave.
     `raw` is the text as the camera wrote it; `box` is x, y, width, height in pixels of the picture; `engine` says
     which reader of plates it was, with its version; `camera_utc_s` is the camera's clock: data, never used for
-    ordering. `late`: the camera or the spool had held it back.
+    ordering. `late`: the camera or the spool had held it back. `afterwards`: read from pictures that were told before
+    on this track, so that it says who the car is, but not where it is by now.
     """
 
     text: Identifier
@@ -76,16 +77,21 @@ class PlateRead:
     engine: str = ""
     camera_utc_s: float | None = None
     late: bool = False
+    afterwards: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class PlateUnread:
-    """A camera saw a car and could not read its plate, or what it read was rejected; `why` in plain words."""
+    """A camera saw a car and could not read its plate, or what it read was rejected; `why` in plain words.
+
+    `late` and `afterwards` are those of `PlateRead`.
+    """
 
     why: str
     track: str = ""
     picture: str = ""
     late: bool = False
+    afterwards: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,8 +47,9 @@ def plate_read(t: Turn, read: PlateRead) -> bool:
     if announce or corrects or before is None:
         _tell_plate(t, read, confidence, zone, replaces=was if corrects else _NOBODY, passage=reading.owner)
     seen = replace(reading.seen, number=read.text, jurisdiction=read.jurisdiction[:16] or reading.seen.jurisdiction)
+    told_before = read.afterwards and before is not None
     after = replace(
-        _counted(t, reading, place, max(0.2, confidence)),
+        reading if told_before else _counted(t, reading, place, max(0.2, confidence)),
         seen=seen,
         sighted=sighted,
         confidence=confidence if corrects else max(reading.confidence, confidence),
@@ -71,7 +72,7 @@ def plate_unread(t: Turn, event: PlateUnread) -> bool:
     sighted, announce = sighted_now(t, reading.sighted, zone)
     if announce or not _has(reading, picture):
         t.tell(PlateNotRead(why, t.given.source, zone, t.utc_s, event.track[:_MAX_TRACK], picture))
-    after = _counted(t, reading, place, UNREAD_WEIGHT)
+    after = reading if event.afterwards and at >= 0 else _counted(t, reading, place, UNREAD_WEIGHT)
     keep(t, at, replace(after, sighted=sighted, pictures=_with(reading.pictures, picture, "")))
     return at < 0 and bool(picture)
 

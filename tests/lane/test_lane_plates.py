@@ -132,6 +132,29 @@ def test_one_plate_that_two_cameras_read_is_bound_once(lane: LaneBench) -> None:
     assert (found.text.clear, found.confidence) == ("7ABC123", 0.95)
 
 
+def test_what_is_read_later_from_a_picture_goes_to_the_car_that_was_there_when_it_was_taken(lane: LaneBench) -> None:
+    """Reading takes a second or two on a small box: by then another vehicle may stand before the camera."""
+    lane.through_portal()
+    lane.give("cam1", PictureTaken(f"{SHA}a", "1", "frame"))
+    to_booth(lane)
+    lane.through_portal()
+    lane.give("cam1", PictureTaken(f"{SHA}b", "2", "frame"))
+    lane.give("cam1", replace(plate("7ABC123", picture=f"{SHA}a"), afterwards=True))
+    lane.give("cam1", PlateUnread("too dark", "2", f"{SHA}b", afterwards=True))
+    assert plates(lane.assessment) == ["7ABC123"]
+    leave(lane)
+    to_booth(lane)
+    assert plates(lane.assessment) == []
+    assert [found.picture for found in lane.assessment.pictures] == [f"{SHA}b"]
+
+
+def test_what_is_read_from_pictures_that_nobody_told_of_counts_where_the_car_is_now(lane: LaneBench) -> None:
+    lane.through_portal()
+    lane.give("cam1", replace(plate("7ABC123"), afterwards=True))
+    to_booth(lane)
+    assert plates(lane.assessment) == ["7ABC123"]
+
+
 def test_when_a_track_has_ended_its_name_may_be_another_cars(lane: LaneBench) -> None:
     lane.through_portal()
     lane.give("cam1", plate("7ABC123"))
