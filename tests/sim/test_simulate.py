@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from lanecontrol.links import reserved_port
+
 CONFIGS = Path(__file__).parents[2] / "configs"
 LANECONTROL = (sys.executable, "-c", "import sys; from lanecontrol.cli import main; sys.exit(main())")
 LIMIT_S = 120
@@ -267,9 +269,27 @@ def test_a_fake_says_where_it_is_and_the_real_driver_finds_it_online(kind: str, 
         assert fake.wait(LIMIT_S) == 0
 
 
+@pytest.mark.parametrize(("kind", "more"), [("lpr.axis", ()), ("lpr.mapped", ("--set", "mapping=verkada"))])
+def test_a_fake_that_connects_by_itself_comes_to_where_the_real_driver_listens(
+    kind: str, more: tuple[str, ...]
+) -> None:
+    with reserved_port() as port:
+        home = str(CONFIGS / "sim-fast.yaml")
+        address = f"127.0.0.1:{port}"
+        with started("fake", kind, "--config", home, "--url", f"tcp://{address}", stdout=subprocess.PIPE) as fake:
+            assert fake.stdout is not None
+            assert fake.stdout.readline().decode().strip() == f"tcp://{address}"
+            done = lanecontrol("probe", kind, f"listen://{address}", "--seconds", "8", "--json", *more)
+            assert done.returncode == 0, done.stderr
+            os.killpg(fake.pid, signal.SIGINT)
+            assert fake.wait(LIMIT_S) == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
+        ("lpr.axis --url pty:", "lpr.axis connects by itself"),
+        ("lpr.axis --url listen://127.0.0.1:8081", "lpr.axis connects by itself"),
         ("rpm.nothing --url pty:", "there is no fake of 'rpm.nothing'"),
         ("rpm.rapiscan --url http://x", "serve at tcp://127.0.0.1:PORT or pty:"),
         ("rpm.rapiscan --url tcp://127.0.0.1:0 --speed max", "real time"),
