@@ -17,6 +17,7 @@ import csv
 import os
 import random
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,8 @@ class Result:
     accepted: bool
     features: dict[str, float]
     ms: float
+    cpu_ms: float
+    """Of this process alone: what the time would be if nobody else wanted the processor, or nearly."""
 
     @property
     def right(self) -> bool:
@@ -96,10 +99,14 @@ def _measured(folder: Path, rows: Sequence[tuple[str, str]], options: argparse.N
     shown = track(passages, description="reading", console=Console(stderr=True), disable=not sys.stderr.isatty())
     for names, truth in shown:
         frames = [pictures.decoded((folder / name).read_bytes())[0] for name in names]
+        began_s = time.process_time()
         reading = loaded.read(frames, wanted)
+        cpu_ms = (time.process_time() - began_s) * 1000 / len(names)
         answer = normalised(reading.plate.clear)
         measured = dict(reading.features)
-        results.append(Result(truth, answer, reading.confidence, reading.accepted, measured, reading.ms / len(names)))
+        results.append(
+            Result(truth, answer, reading.confidence, reading.accepted, measured, reading.ms / len(names), cpu_ms)
+        )
     return results, loaded.version
 
 
@@ -120,7 +127,7 @@ def _passages(rows: Sequence[tuple[str, str]], count: int) -> list[tuple[list[st
 def _tell(results: Sequence[Result], options: argparse.Namespace, engine: str) -> None:
     plates = [r for r in results if r.truth]
     empty = [r for r in results if not r.truth]
-    times = sorted(r.ms for r in results)
+    times, cpu = sorted(r.ms for r in results), sorted(r.cpu_ms for r in results)
     print(f"subset: {options.subset or options.folder.name}, {len(results)} rows; engine {engine}")
     if plates:
         exact = sum(r.right for r in plates) / len(plates)
@@ -133,7 +140,8 @@ def _tell(results: Sequence[Result], options: argparse.Namespace, engine: str) -
         given, accepted = sum(bool(r.answer) for r in empty), sum(r.accepted for r in empty)
         print(f"without a plate: {len(empty)}, of which {given} were given one, {accepted} of them accepted")
     p50, p95 = times[len(times) // 2], times[min(len(times) - 1, int(0.95 * len(times)))]
-    print(f"ms per picture, one thread: p50 {p50:.0f}, p95 {p95:.0f}; peak memory {_peak_mib():.0f} MiB; {_load()}")
+    print(f"ms per picture, one thread: p50 {p50:.0f}, p95 {p95:.0f}; of the processor p50 {cpu[len(cpu) // 2]:.0f}")
+    print(f"peak memory {_peak_mib():.0f} MiB; {_load()}")
     if options.wrong:
         for r in sorted(results, key=lambda r: -r.confidence):
             if not r.right:
@@ -208,7 +216,7 @@ def _fit(results: Sequence[Result], options: argparse.Namespace) -> None:
         options.calibrate.write_text(
             "# How sure a read is, as the probability that it is right: a logistic regression (see confidence.py).\n"
             f"# Fitted by `./lane bench plates ... --calibrate` on {len(samples)} reads; in fivefold cross-validation\n"
-            f"# over them {accepted} were at or above {threshold:g}; {right / max(accepted, 1):.1%} of those were right.\n"
+            f"# over them {accepted} were at or above {threshold:g}, {right / max(accepted, 1):.1%} of those right.\n"
             f"bias: {made.bias:.4f}\nweights:\n"
             + "".join(f"  {name}: {weight:.4f}\n" for name, weight in made.weights.items()),
             encoding="utf-8",

@@ -7,7 +7,6 @@ stands for no character.
 from __future__ import annotations
 
 import heapq
-import math
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
@@ -21,8 +20,8 @@ def search(table: Any, alphabet: str, width: int = 8) -> dict[str, float]:
     beams: dict[str, tuple[float, float]] = {"": (1.0, 0.0)}
     for row in table.tolist() if hasattr(table, "tolist") else table:
         beams = _step(beams, row, alphabet, width)
-    ranked = sorted(((text, blank + ends) for text, (blank, ends) in beams.items()), key=lambda item: -item[1])
-    return dict(ranked)
+    found = ((text, blank + ends) for text, (blank, ends) in beams.items() if blank + ends > 0)
+    return dict(sorted(found, key=lambda item: -item[1]))
 
 
 def _step(
@@ -43,8 +42,3 @@ def _step(
                 ahead[text + character][1] += (blank + ends) * p
     kept = heapq.nlargest(width, ahead.items(), key=lambda item: item[1][0] + item[1][1])
     return {text: (parts[0], parts[1]) for text, parts in kept}
-
-
-def log(probability: float) -> float:
-    """The logarithm, with a floor instead of minus infinity."""
-    return math.log(max(probability, 1e-12))

@@ -11,6 +11,7 @@ import selectors
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import IO
 
@@ -33,12 +34,17 @@ class Process:
     """A worker process, started by the first question. Used by one thread at a time; `kill` may come from any."""
 
     def __init__(
-        self, *, memory_mib: int = 500, detector: Weights | None = None, recogniser: Weights | None = None
+        self,
+        *,
+        memory_mib: int = 500,
+        detector: Weights | None = None,
+        recogniser: Weights | None = None,
+        program: Sequence[str] = (sys.executable, "-m", "lanecontrol.plates.worker"),
     ) -> None:
-        self._arguments = ["--memory-mib", str(memory_mib)]
+        self._command = [*program, "--memory-mib", str(memory_mib)]
         for name, weights in (("--detector", detector), ("--recogniser", recogniser)):
             if weights is not None:
-                self._arguments += [name, f"{weights.sha256}:{weights.path}"]
+                self._command += [name, f"{weights.sha256}:{weights.path}"]
         self._child: subprocess.Popen[bytes] | None = None
         self._closed = False
         self.engine = ""
@@ -82,7 +88,7 @@ class Process:
             raise ReadFailed("the reader is closed")
         self.kill()
         self._child = subprocess.Popen(
-            [sys.executable, "-m", "lanecontrol.plates.worker", *self._arguments],
+            self._command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

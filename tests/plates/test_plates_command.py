@@ -1,0 +1,57 @@
+"""`lanecontrol plates` on files made here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lanecontrol.cli import main
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("with_weights")]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, plate_picture: Callable[[str], bytes]) -> Path:
+    whole = plate_picture("ABC1234")
+    (tmp_path / "car.png").write_bytes(whole)
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below" / "cut.png").write_bytes(whole[:2000])
+    (tmp_path / "empty.jpg").write_bytes(b"")
+    (tmp_path / "lane.png").write_bytes(plate_picture(""))
+    (tmp_path / "notes.txt").write_text("no picture")
+    (tmp_path / ".hidden").write_text("not looked at")
+    return tmp_path
+
+
+def test_each_picture_is_a_line_and_each_bad_file_is_named(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["plates", str(folder), str(folder / "absent.jpg"), "--json"]) == 1
+    out, err = capfd.readouterr()
+    lines = {Path(line["file"]).name: line for line in map(json.loads, out.splitlines())}
+    assert sorted(lines) == ["car.png", "lane.png"]
+    car = lines["car.png"]
+    assert car.keys() >= {"file", "plate", "confidence", "box", "candidates", "jurisdiction", "ms"}
+    assert car["plate"] == "ABC1234"
+    assert car["candidates"][0] == {"plate": "ABC1234", "confidence": car["confidence"]}
+    assert lines["lane.png"]["plate"] is None
+    told = err.splitlines()
+    assert sorted(line.split(": ")[1].rpartition("/")[2] for line in told) == [
+        "absent.jpg",
+        "cut.png",
+        "empty.jpg",
+        "notes.txt",
+    ]
+
+
+def test_good_pictures_alone_end_with_0(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["plates", str(folder / "car.png")]) == 0
+    out, err = capfd.readouterr()
+    assert "\tABC1234\t" in out
+    assert err == ""
+
+
+def test_a_minimum_confidence_beyond_1_is_wrong_usage(capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["plates", "x.jpg", "--min-confidence", "7"]) == 2
+    assert "from 0 to 1" in capfd.readouterr().err
