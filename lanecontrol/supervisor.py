@@ -121,9 +121,13 @@ class Supervisor:
 
     def _nobody_yet(self) -> str:
         """In words that nobody has connected to us yet; empty for a device that we connect to."""
-        if not self.driver.traits.listens or self._traffic.connections:
+        traffic = self._traffic
+        if not self.driver.traits.listens or traffic.connections:
             return ""
-        return f"nobody has connected yet at {place(parse_url(self.driver.config.url))}"
+        where = place(parse_url(self.driver.config.url))
+        if traffic.turned_away:
+            return f"nobody was let in yet at {where}: {traffic.turned_away_why}"
+        return f"nobody has connected yet at {where}"
 
     def _only_waited(self, failure: BaseException, lasted_s: float) -> bool:
         """We listened and the device did not come, or went. Listening again at once disturbs nobody, and the device

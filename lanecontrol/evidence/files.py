@@ -21,7 +21,7 @@ from lanecontrol.sealing import Sealer
 
 _UNFINISHED = "unfinished"
 """Where a picture is written before it is renamed into place; emptied at every start."""
-_LOOKED_AT_ONCE = 1024
+_LOOKED_AT_ONCE = 8192
 """Oldest pictures found in one look through all folders, so that the memory it takes is bounded."""
 _ONE_MORE = 64 * 1024
 """What room for one more picture means: few are larger."""
@@ -222,19 +222,20 @@ def _context(digest: str) -> bytes:
 
 def _all_in(folder: Path) -> Iterator[_Kept]:
     """Every picture that is in place, in no order."""
-    for path in _entries(folder, folders=True, long=2):
-        for below in _entries(path, folders=True, long=2):
-            for entry in _entries(below, folders=False, long=64):
+    for one in _entries(str(folder), long=2):
+        for two in _entries(one.path, long=2):
+            for entry in _entries(two.path, long=64):
                 with suppress(FileNotFoundError):
-                    found = Path(entry).stat()
-                    yield _Kept(found.st_mtime, found.st_size, str(entry))
+                    found = entry.stat(follow_symlinks=False)
+                    yield _Kept(found.st_mtime, found.st_size, entry.path)
 
 
-def _entries(folder: Path, *, folders: bool, long: int) -> list[Path]:
+def _entries(folder: str, *, long: int) -> list[os.DirEntry[str]]:
+    """What in this folder has a name so long; nothing where there is no such folder."""
     try:
         with os.scandir(folder) as entries:
-            return [Path(e.path) for e in entries if len(e.name) == long and e.is_dir() is folders]
-    except FileNotFoundError:
+            return [entry for entry in entries if len(entry.name) == long]
+    except (FileNotFoundError, NotADirectoryError):
         return []
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,12 +19,12 @@ from lanecontrol.backing import PICTURE_LIMIT, reference
 from lanecontrol.clock import Clock, RealWork
 from lanecontrol.errors import StorageError, StorageUnavailable
 from lanecontrol.evidence.files import EvidenceFull, EvidenceLimits, PictureFiles
+from lanecontrol.evidence.unsent import Unsent, UnsentNotes, media_type
 from lanecontrol.ledger.hands import Hands
 from lanecontrol.sealing import NO_KEY, Sealer
 
 _TOLD_KEPT = 4096
 """Pictures that are not told of again when a device hands them in once more."""
-_MEDIA_TYPE = re.compile(r"[a-z]+/[a-z0-9][a-z0-9.+-]{0,63}")
 _PREFIX = "sha256:"
 
 
@@ -51,17 +51,22 @@ class EvidenceStore:
         stored: Callable[[EvidenceStored], None],
         trouble: Callable[[str], None],
         sealer: Sealer = NO_KEY,
+        to_port: bool = False,
         inline: bool = False,
         work: RealWork | None = None,
     ) -> None:
         """`stored` is told of each picture that is on disk; `trouble` of why none can be kept, and, with an empty
         text, that all is well: also once after the start, when the first is on disk. Both on the loop's thread.
+        `to_port`: pictures are to be sent, and those that were not yet are noted down beside them.
         """
         self._limits = limits
         self._clock = clock
         self._stored = stored
         self._trouble = trouble
         self._files = PictureFiles(folder, limits, sealer)
+        self._notes = UnsentNotes(folder)
+        self._to_port = to_port
+        self._news = asyncio.Event()
         self._hands = Hands("evidence", inline, work or RealWork())
         self._waiting: deque[_Waiting] = deque()
         self._bytes = 0
@@ -79,7 +84,7 @@ class EvidenceStore:
 
     # --- taking in ---------------------------------------------------------------------------------------------------
 
-    async def keep(self, device: str, picture: bytes, media_type: str) -> str:
+    async def keep(self, device: str, picture: bytes, kind: str) -> str:
         """Take a picture in; its reference, or nothing when it cannot be. Waits for its hash alone."""
         name = await reference(picture)
         if not name:
@@ -95,9 +100,8 @@ class EvidenceStore:
         if self._bytes + len(picture) > self._limits.queue_bytes:
             self._refuse("pictures come faster than the disk takes them")
             return ""
-        kind = media_type if _MEDIA_TYPE.fullmatch(media_type) else "application/octet-stream"
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(device, digest, picture, kind, done))
+        self._waiting.append(_Waiting(device, digest, picture, media_type(kind), done))
         self._bytes += len(picture)
         self._next()
         return name
@@ -122,6 +126,21 @@ class EvidenceStore:
     def waiting_bytes(self) -> int:
         return self._bytes
 
+    # --- for whoever sends pictures to the port ----------------------------------------------------------------------
+
+    async def unsent(self, but: Container[str]) -> list[Unsent]:
+        """Some of the pictures that are to be sent, oldest first, without those in `but`. Raises StorageUnavailable."""
+        self._news.clear()  # before looking: one that comes meanwhile is news
+        return await self._hands.do(self._notes.oldest, but)
+
+    async def settle(self, digest: str) -> None:
+        """The port has this picture, or will never have it. Raises StorageUnavailable."""
+        await self._hands.do(self._notes.remove, digest)
+
+    async def news(self) -> None:
+        """Until a picture came after the last look; without a limit, as there may be none."""
+        await self._news.wait()
+
     # --- writing -----------------------------------------------------------------------------------------------------
 
     def _next(self) -> None:
@@ -130,7 +149,13 @@ class EvidenceStore:
         self._flying = True
         head = self._waiting[0]
         now_utc_s = self._clock.now().utc_s
-        self._hands.do(self._files.write, head.digest, head.picture, now_utc_s).add_done_callback(self._landed)
+        self._hands.do(self._write, head, now_utc_s).add_done_callback(self._landed)
+
+    def _write(self, head: _Waiting, now_utc_s: float) -> None:
+        """On the store's thread. Noted first: a note without its picture is told of, a picture without is forgotten."""
+        if self._to_port:
+            self._notes.add(head.digest, head.media_type, now_utc_s)
+        self._files.write(head.digest, head.picture, now_utc_s)
 
     def _landed(self, write: asyncio.Future[None]) -> None:
         self._flying = False
@@ -148,6 +173,7 @@ class EvidenceStore:
     def _written(self, picture: _Waiting) -> None:
         self._bytes -= len(picture.picture)
         self._resting = self._full = False
+        self._news.set()
         if not picture.done.done():
             picture.done.set_result(None)
         if not self._waiting:

@@ -643,6 +643,16 @@ async def test_a_driver_that_listens_does_so_again_without_a_wait_and_says_that_
     assert states(told) == [(DeviceState.CONNECTING, nobody), (DeviceState.OFFLINE, nobody)]
 
 
+async def test_it_says_why_those_who_tried_were_not_let_in() -> None:
+    driver = Listening(MemoryNet())
+    async with supervised(driver) as (supervisor, _):
+        await asyncio.sleep(1)
+        supervisor._traffic.turn_away("TLS: no certificate")
+        await asyncio.sleep(10)
+        assert supervisor.status.reason == "nobody was let in yet at mem://dev: TLS: no certificate"
+        assert supervisor.status.turned_away == 1
+
+
 async def test_once_somebody_has_connected_it_says_what_the_driver_says() -> None:
     net = MemoryNet()
     async with supervised(Listening(net)) as (supervisor, told):
