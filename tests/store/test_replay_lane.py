@@ -19,6 +19,7 @@ from lanecontrol.events import (
     Event,
     GammaBackground,
     GammaCounts,
+    Heading,
     Input,
     InputChanged,
     InputsFresh,
@@ -28,8 +29,14 @@ from lanecontrol.events import (
     OccupancyEnded,
     OrderGiven,
     OutputsRead,
+    PictureTaken,
+    PlateCandidate,
     PlateRead,
+    PlateTrackEnded,
+    PlateUnread,
+    PortalAlarm,
     PortalSetup,
+    PortalSide,
     PortalSpeed,
     Started,
     StoreChanged,
@@ -104,7 +111,9 @@ class Traffic:
                 ("io", InputChanged(rng.choice(["approach", "booth", "exit", "opened"]), rng.random() < 0.5)),
                 ("io", InputChanged("booth", True)),
                 ("rfid", TagRead(1, number, -50 - 10 * rng.random(), reader_utc_s=rng.random())),
-                ("lpr", PlateRead(Identifier(f"ABC{rng.randrange(3)}"), rng.random(), "US-CA", "t1")),
+                ("lpr", self.sight()),
+                ("rfid", TagRead(1, number, -50.0, late=True)),
+                ("rpm", PortalAlarm(rng.choice(list(PortalSide)), rng.random() < 0.5)),
                 ("rpm", GammaBackground(tuple(rng.randrange(300, 400) for _ in range(4)))),
                 ("rpm", NeutronBackground((rng.random(), 2.0), exact=True)),
                 ("rpm", GammaCounts(tuple(rng.randrange(60, 200) for _ in range(4)), rng.random() < 0.2)),
@@ -119,6 +128,24 @@ class Traffic:
                 ("port", self.order()),
             ]
             yield rng.choice(choices)
+
+    def sight(self) -> Event:
+        rng = self.rng
+        text, track, picture = (
+            Identifier(f"ABC{rng.randrange(3)}"),
+            f"t{rng.randrange(3)}",
+            f"sha256:{rng.randrange(9)}",
+        )
+        candidates = (PlateCandidate(Identifier("ABC8"), rng.random()),)
+        choices: list[Event] = [
+            PlateRead(text, rng.random(), "US-CA", track),
+            PlateRead(text, rng.random(), "", track, picture, text, candidates, Heading.FORWARD, (1, 2, 3, 4), "x 1"),
+            PlateRead(text, rng.random(), camera_utc_s=rng.random(), late=True),
+            PlateUnread("dirt", track, picture),
+            PictureTaken(picture, track, "frame"),
+            PlateTrackEnded(track),
+        ]
+        return rng.choice(choices)
 
     def order(self) -> OrderGiven:
         passage = self.passages[-1] if self.passages else "none"
