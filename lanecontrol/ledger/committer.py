@@ -32,7 +32,7 @@ class Limits:
     """Appends per commit: a sync is shared well enough by then, and telling more would take the loop too long."""
     marks_after_s: float = 1.0
     """Delivery marks wait this long for an entry to go along with; lost marks only mean a repeat."""
-    marks_most: int = 512
+    marks_most: int = 200
     """So many marks go to disk at once, without waiting."""
     retry_first_s: float = 0.5
     retry_most_s: float = 10.0
@@ -145,11 +145,12 @@ class Committer:
         """Take in delivery marks; they go to disk with the next entries, or after a while."""
         self.marks.update(dict.fromkeys(positions))
         if len(self.marks) >= self._limits.marks_most:
-            self._flush_marks()
+            self.flush_marks()
         elif self._marks_timer is None and self.marks and not self.closing:
-            self._marks_timer = self._loop.call_later(self._limits.marks_after_s, self._flush_marks)
+            self._marks_timer = self._loop.call_later(self._limits.marks_after_s, self.flush_marks)
 
-    def _flush_marks(self) -> None:
+    def flush_marks(self) -> None:
+        """Take the marks to disk with the next commit, and make one."""
         self._marks_due = True
         self._kick()
 

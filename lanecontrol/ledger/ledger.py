@@ -26,6 +26,7 @@ from lanecontrol.ledger import chain, database
 from lanecontrol.ledger.committer import Committer, Limits
 from lanecontrol.ledger.hands import Hands
 from lanecontrol.ledger.opening import Opened, open_store
+from lanecontrol.ledger.parcels import Parcel, read_parcels
 from lanecontrol.ledger.reader import BATCH, CHECKPOINT, ChainCheck, Reader
 from lanecontrol.ledger.records import START, Entry, Head, OpenReport, Position, Row, Status, Verdict
 from lanecontrol.ledger.store import Checkpoint, Group, Salted
@@ -61,9 +62,10 @@ class Ledger:
             writing,
             limits,
             on_written=self._written,
-            on_change=on_change,
+            on_change=self._disk_changed,
             on_corrupt=self._suspect,
         )
+        self._on_change = on_change
         self._reader: Reader | None = None
         self._head = opened.store.head
         self._undelivered = opened.store.undelivered
@@ -72,7 +74,7 @@ class Ledger:
         self._reads = 0
         self._settled_marks: set[Position] = set()
         self._damaged: set[Position] = set()
-        self._growth: list[asyncio.Future[None]] = []
+        self._commits: list[asyncio.Future[None]] = []
         self._closed = False
         if opened.unavailable is not None:
             self._committer.fail(opened.unavailable)
@@ -206,6 +208,17 @@ class Ledger:
         """These rows have arrived. Returns at once, before that is on disk: a lost mark only means a repeat."""
         self._committer.mark(positions)
 
+    @property
+    def repeatable(self) -> int:
+        """Marked rows of which the disk does not know yet: a crash now would repeat them. 0 while the disk fails."""
+        return len(self._committer.marks) if self._committer.broken is None else 0
+
+    async def marked(self, at_most: int) -> None:
+        """Wait until `repeatable` is no more than `at_most`; without limit, as a disk that fails ends it too."""
+        while self.repeatable > at_most and not self._closed:
+            self._committer.flush_marks()
+            await self._next_commit()
+
     async def reopen(self) -> None:
         """Try a failing disk again, now. Raises StorageError when it still fails; nothing to do when it is well."""
         await self._committer.reopen()
@@ -215,25 +228,33 @@ class Ledger:
         self._undelivered = self._store.undelivered
         if self._reads:  # a read that began before this commit may still show these rows
             self._settled_marks.update(marks)
-        growth, self._growth = self._growth, []
-        for waiter in growth:
+        self._commit_ended()
+
+    def _commit_ended(self) -> None:
+        waiting, self._commits = self._commits, []
+        for waiter in waiting:
             if not waiter.done():
                 waiter.set_result(None)
 
+    def _disk_changed(self, writable: bool, why: str) -> None:
+        self._commit_ended()
+        self._on_change(writable, why)
+
     # --- reading ------------------------------------------------------------------------------------------------------
 
-    async def undelivered(self, after: Position = START, limit: int = 500) -> list[Row]:
+    async def undelivered(self, after: Position = START, limit: int = 500) -> list[Parcel]:
         """The next `limit` undelivered rows after a position, in order; fewer only when there are no more.
 
         A row that is damaged on disk comes without its body and is reported once. Raises StorageUnavailable,
         StorageCorrupt.
         """
-        rows: list[Row] = []
+        rows: list[Parcel] = []
         self._reads += 1
         try:
             while len(rows) < limit:
-                found = await self._read(_checked_rows, after, want := limit - len(rows))
-                rows += [row for row in found if not self._is_marked(row.position)]
+                found = await self._read(read_parcels, after, want := limit - len(rows))
+                marked = self._committer.marks or self._settled_marks
+                rows += [row for row in found if not self._is_marked(row.position)] if marked else found
                 if len(found) < want:
                     break
                 after = found[-1].position
@@ -255,9 +276,13 @@ class Ledger:
     async def beyond(self, position: Position) -> None:
         """Wait until there is a row on disk after `position`; without limit, since a lane may be quiet for days."""
         while self._head.position <= position:
-            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._growth.append(waiter)
-            await waiter
+            await self._next_commit()
+
+    async def _next_commit(self) -> None:
+        """Until a commit ended, well or not."""
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._commits.append(waiter)
+        await waiter
 
     async def load_checkpoint(self) -> bytes | None:
         """The lane's state as last committed; None in a new store. Raises StorageUnavailable, StorageCorrupt."""
@@ -329,7 +354,7 @@ class Ledger:
             with suppress(StorageError):  # nothing was written through it
                 reader.close()
 
-    def _report_damaged(self, rows: Sequence[Row]) -> None:
+    def _report_damaged(self, rows: Sequence[Parcel]) -> None:
         for row in rows:
             if row.position not in self._damaged:
                 self._damaged.add(row.position)
@@ -368,11 +393,6 @@ class Ledger:
 
 def _kept(key: str) -> str:
     return f"kept/{key}"
-
-
-def _checked_rows(reader: Reader, after: Position, limit: int) -> list[Row]:
-    rows = reader.undelivered(after, limit)
-    return [row if row.body_is_sound else replace(row, salt=None, body=None) for row in rows]
 
 
 def _seen(future: asyncio.Future[None]) -> None:

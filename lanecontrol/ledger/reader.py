@@ -63,7 +63,7 @@ class Reader:
 
     def __init__(self, db: sqlite3.Connection, sealer: Sealer = NO_KEY) -> None:
         self._db = db
-        self._sealer = sealer
+        self.sealer = sealer
 
     @classmethod
     def open(cls, path: Path, connect: database.Connect = database.connect, sealer: Sealer = NO_KEY) -> Reader:
@@ -84,6 +84,10 @@ class Reader:
     def _select(self, sql: str, *values: object) -> list[tuple[object, ...]]:
         with database.translated("read"):
             return self._db.execute(sql, values).fetchall()
+
+    def select_one(self, sql: str, *values: object) -> tuple[object, ...]:
+        """The one row that `sql` finds."""
+        return self._select(sql, *values)[0]
 
     def _number(self, sql: str, *values: object) -> int:
         found = self._select(sql, *values)[0][0]
@@ -115,7 +119,7 @@ class Reader:
         )
 
     def _rows(self, found: list[tuple[object, ...]]) -> list[Row]:
-        return [opened(Row(*values), self._sealer) for values in found]  # type: ignore[arg-type]
+        return [opened(Row(*values), self.sealer) for values in found]  # type: ignore[arg-type]
 
     def undelivered_count(self) -> int:
         return self._number("SELECT count(*) FROM outbox")
@@ -177,7 +181,7 @@ class Reader:
     def value(self, key: str) -> bytes | None:
         """One small value, None where there is none. Raises StorageFatal where its key is not here."""
         for found, value, total in self._meta("WHERE key = ?", key):
-            plain = self._sealer.open(_checked(found, value, total), key.encode())
+            plain = self.sealer.open(_checked(found, value, total), key.encode())
             if plain is None:
                 raise StorageFatal("read", LOCKED)
             return plain

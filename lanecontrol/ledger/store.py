@@ -141,8 +141,8 @@ class Store:
         if group.erased:
             _erase(db, group.erased)
         through = self.delivered_through
-        if gone := [(at,) for at in (*group.delivered, *group.erased)]:
-            undelivered -= db.executemany("DELETE FROM outbox WHERE position = ?", gone).rowcount
+        if gone := _spans((*group.delivered, *group.erased)):
+            undelivered -= db.executemany("DELETE FROM outbox WHERE position BETWEEN ? AND ?", gone).rowcount
             through = Reader(db).delivered_through()
             put_value(db, DELIVERED_THROUGH, b"%d" % through)
         if group.forgotten:
@@ -184,6 +184,17 @@ class Store:
         """Let go of the file; what is committed stays."""
         self._disconnect()
         self._witness.close()
+
+
+def _spans(positions: Iterable[Position]) -> list[tuple[Position, Position]]:
+    """First and last of each unbroken run: one statement takes out a whole run."""
+    spans: list[tuple[Position, Position]] = []
+    for at in sorted(positions):
+        if spans and at <= spans[-1][1] + 1:
+            spans[-1] = spans[-1][0], at
+        else:
+            spans.append((at, at))
+    return spans
 
 
 def _erase(db: sqlite3.Connection, positions: Sequence[Position]) -> None:

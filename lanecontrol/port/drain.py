@@ -11,10 +11,10 @@ from bisect import insort
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING
 
-from lanecontrol.ledger.records import START, Position, Row
+from lanecontrol.ledger.records import START, Position
+from lanecontrol.port.outbox import Waiting
 from lanecontrol.port.payloads import CONTENT_TYPE
 from lanecontrol.port.topics import BACKLOG_PROPERTY, CLASSES
 from lanecontrol.port.transport import NO_SUBSCRIBERS, REFUSED, Message, Transport
@@ -23,10 +23,14 @@ if TYPE_CHECKING:
     from lanecontrol.port.relay import Relay
 
 _BATCH = 500
+_LOW = 1000
+"""More is fetched when fewer are in hand: so many are sent while the disk is asked."""
 _PARKED_LIMIT = 2000
 """Rows kept in memory while their classes wait; beyond it nothing more is fetched until some have been settled."""
 _WORTH_TELLING = 1000
 """A backlog of so many events is announced, and announced again when it is through."""
+REPEAT_LIMIT = 500
+"""Delivered events, and those under way, of which the disk does not know yet: so many may a crash repeat."""
 _TICK_S = 0.001
 """Timers may fire this much early, by rounding."""
 
@@ -36,7 +40,7 @@ class _Stalled:
     """A class that waits: refused rows and those that came after them, in order."""
 
     until_s: float
-    waiting: list[Row] = field(default_factory=list)
+    waiting: list[Waiting] = field(default_factory=list)
     timer: asyncio.TimerHandle | None = None
 
 
@@ -81,14 +85,20 @@ class Drain:
         self._window = min(relay.policy.window, transport.greeting.receive_maximum)
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
+        self._hungry = asyncio.Event()
+        self._filling = False
         self._backlog = _Feed(START)
         self._live = _Feed(head)
-        self._queue: deque[Row] = deque()
-        self._express: deque[Row] = deque()
+        self._queue: deque[Waiting] = deque()
+        self._express: deque[Waiting] = deque()
         self._overtaken: set[Position] = set()
+        self._careful = relay.policy.receipts
+        """What is fetched may be under way already."""
         self._stalled: dict[str, _Stalled] = {}
         self._flying: set[Position] = set()
+        self._messages: dict[tuple[str, bool], Message] = {}
         self._pace = _Pace(relay.policy.backlog_per_s)
+        self._paced = relay.policy.backlog_per_s > 0
         self._pause: asyncio.TimerHandle | None = None
         self._backlog_left = relay.waiting_to_be_sent
         self._began_s = self._loop.time()
@@ -100,6 +110,7 @@ class Drain:
 
     def committed(self) -> None:
         self._backlog.more = self._live.more = True
+        self._hungry.set()
         self._wake.set()
 
     def end(self) -> None:
@@ -116,22 +127,35 @@ class Drain:
         self._queue.clear()
         self._express.clear()
         self._overtaken.clear()
+        self._careful = True
         for stalled in self._stalled.values():
             stalled.waiting.clear()
-        self._wake.set()
+        self._hungry.set()
 
     async def pump(self) -> None:
+        """Send what is in hand, until the connection is lost."""
         while True:
             self._wake.clear()
             self._fill()
             if self._lost is not None:
                 raise self._lost
-            if await self._fetch():
-                continue
-            # Without a limit: a commit, a PUBACK, a retry's timer or the end of the connection wakes it.
-            await self._wake.wait()
+            if self._relay.repeatable >= REPEAT_LIMIT:
+                await self._relay.marked(REPEAT_LIMIT - self._window)
+            else:
+                # Without a limit: a fetch, a retry's timer or the end of the connection wakes it. A PUBACK need not.
+                await self._wake.wait()
 
     # --- taking rows ---
+
+    async def feed(self) -> None:
+        """Have enough in hand to send."""
+        while True:
+            self._hungry.clear()
+            if await self._fetch():
+                self._wake.set()
+            else:
+                # Without a limit: a commit, or having sent most of what was in hand, wakes it.
+                await self._hungry.wait()
 
     async def _fetch(self) -> bool:
         """Get more rows if there may be some and there is room for them; answers whether any came."""
@@ -139,20 +163,26 @@ class Drain:
         if self._live.more and (self._behind or self._queue_is_old) and len(self._express) < _BATCH:
             got = await self._look_ahead()
         parked = sum(len(stalled.waiting) for stalled in self._stalled.values())
-        if self._backlog.more and len(self._queue) < _BATCH // 2 and parked < _PARKED_LIMIT:
+        if self._backlog.more and len(self._queue) < _LOW and parked < _PARKED_LIMIT:
             feed = self._backlog
             rows = await self._next_rows(feed)
             if feed is not self._backlog:
                 return True  # rewound meanwhile
             if len(rows) < _BATCH:  # all there was, so what was recorded before this connection is in hand
                 feed.after = max(feed.after, self._head)
-            for row in rows:
-                if self._is_to_be_sent(row.position):
-                    hurries = row.position > self._head and self._queue_is_old and _overtakes(row.topic_class)
-                    (self._express if hurries else self._queue).append(row)
-            self._overtaken.difference_update([row.position for row in rows])
+            self._take(rows)
             got = got or bool(rows)
         return got
+
+    def _take(self, rows: Sequence[Waiting]) -> None:
+        if not self._overtaken and not self._careful and (not rows or rows[-1].position <= self._head):
+            self._queue.extend(rows)
+            return
+        for row in rows:
+            if self._is_to_be_sent(row.position):
+                hurries = row.position > self._head and self._queue_is_old and _overtakes(row.topic_class)
+                (self._express if hurries else self._queue).append(row)
+        self._overtaken.difference_update([row.position for row in rows])
 
     @property
     def _behind(self) -> bool:
@@ -172,7 +202,7 @@ class Drain:
         self._express.extend(hurried)
         return bool(rows)
 
-    async def _next_rows(self, feed: _Feed) -> Sequence[Row]:
+    async def _next_rows(self, feed: _Feed) -> Sequence[Waiting]:
         feed.more = False  # before asking, so that a commit during the answer is not missed
         rows = await self._relay.fetch(feed.after, _BATCH)
         if rows:
@@ -187,19 +217,29 @@ class Drain:
     # --- sending ---
 
     def _fill(self) -> None:
-        policy, waiting = self._relay.policy, self._relay.receipts.waiting
-        while len(self._flying) < self._window and len(waiting) < policy.receipt_window:
-            row = self._next()
-            if row is None:
-                return
-            self._send(row)
+        """Send until the window is full, or nothing may or need be sent."""
+        if self._filling or self._ended:  # a message refused on the spot is answered while it is being sent
+            return
+        self._filling = True
+        try:
+            while len(self._flying) < self._window and self._lost is None and self._relay.may_send():
+                row = self._next()
+                if row is None:
+                    break
+                self._send(row)
+        finally:
+            self._filling = False
+        if self._relay.repeatable >= REPEAT_LIMIT:
+            self._wake.set()
+        if (self._backlog.more and len(self._queue) < _LOW) or self._live.more:
+            self._hungry.set()
 
-    def _next(self) -> Row | None:
+    def _next(self) -> Waiting | None:
         if self._stalled and (row := self._resumed()) is not None:
             return row
         for source in (self._express, self._queue):
             while source:
-                if source[0].position <= self._head and self._must_pause():
+                if self._paced and source[0].position <= self._head and self._must_pause():
                     return None
                 row = source.popleft()
                 if row.topic_class not in self._stalled:
@@ -214,7 +254,7 @@ class Drain:
             self._pause = self._loop.call_later(wait_s, self._wake.set)
         return wait_s > 0
 
-    def _resumed(self) -> Row | None:
+    def _resumed(self) -> Waiting | None:
         """The next row of a class whose wait is over."""
         now_s = self._loop.time()
         for topic_class, stalled in list(self._stalled.items()):
@@ -224,31 +264,38 @@ class Drain:
                 del self._stalled[topic_class]
         return None
 
-    def _send(self, row: Row) -> None:
+    def _send(self, row: Waiting) -> None:
         if row.body is None:
             self._relay.unreadable(row)
             self._one_less(row)
             return
-        message = Message(
-            self._relay.topic(row.topic_class),
-            row.body,
-            content_type=CONTENT_TYPE,
-            user_properties=(BACKLOG_PROPERTY,) if row.position <= self._head else (),
-        )
+        old = row.position <= self._head
         self._flying.add(row.position)
         self._relay.counts.sent += 1
-        self._transport.begin(message).add_done_callback(partial(self._answered, row))
+        message = self._messages.get((row.topic_class, old)) or self._message(row.topic_class, old)
+        self._transport.send(message, row.body, self._answered, row)
 
-    def _answered(self, row: Row, future: asyncio.Future[int]) -> None:
+    def _message(self, topic_class: str, old: bool) -> Message:
+        """All that messages of a class have in common."""
+        properties = (BACKLOG_PROPERTY,) if old else ()
+        message = Message(self._relay.topic(topic_class), b"", content_type=CONTENT_TYPE, user_properties=properties)
+        self._messages[topic_class, old] = message
+        return message
+
+    def _answered(self, row: Waiting, outcome: int | BaseException) -> None:
         self._flying.discard(row.position)
-        self._wake.set()
-        if future.cancelled():
+        if outcome == 0:
+            self._relay.good(row, unheard=False)
+            self._one_less(row)
+        elif isinstance(outcome, int):
+            self._answered_otherwise(row, outcome)
+        else:
+            self._lost = self._lost or outcome
+            self._wake.set()
             return
-        lost = future.exception()
-        if lost is not None:
-            self._lost = self._lost or lost
-            return
-        code = future.result()
+        self._fill()
+
+    def _answered_otherwise(self, row: Waiting, code: int) -> None:
         if code >= REFUSED:
             if self._relay.bad(row, code):
                 self._stall(row, self._relay.policy.retry_s)
@@ -258,17 +305,17 @@ class Drain:
             self._relay.counts.unheard += 1
             self._stall(row, self._relay.policy.hold_s)
         else:
-            self._relay.good(row, code == NO_SUBSCRIBERS)
+            self._relay.good(row, unheard=code == NO_SUBSCRIBERS)
             self._one_less(row)
 
-    def _one_less(self, row: Row) -> None:
+    def _one_less(self, row: Waiting) -> None:
         """Tell when all of a backlog worth mentioning is through."""
         if row.position <= self._head and self._backlog_left:
             self._backlog_left -= 1
             if not self._backlog_left and self._told >= _WORTH_TELLING:
                 self._relay.on_backlog(self._told, self._loop.time() - self._began_s)
 
-    def _stall(self, row: Row, wait_s: float) -> None:
+    def _stall(self, row: Waiting, wait_s: float) -> None:
         """Keep the class waiting behind this row, so that its order is kept from here on."""
         if self._ended:
             return
@@ -286,5 +333,5 @@ def _overtakes(topic_class: str) -> bool:
     return policy is not None and policy.overtake
 
 
-def _position(row: Row) -> Position:
+def _position(row: Waiting) -> Position:
     return row.position

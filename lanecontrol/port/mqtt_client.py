@@ -12,6 +12,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import islice
 from typing import Any
 
 from lanecontrol.clock import RealWork
@@ -38,7 +39,7 @@ from lanecontrol.port.mqtt_packets import (
     reason_text,
 )
 from lanecontrol.port.mqtt_pulse import Pulse
-from lanecontrol.port.transport import Broker, Greeting, Message, Received, TakenOver, Transport
+from lanecontrol.port.transport import Answered, Broker, Greeting, Message, Received, TakenOver, Transport
 
 QUEUE_LIMIT = 64
 """Incoming messages that may wait to be received; told to an MQTT 5 broker as our receive maximum."""
@@ -98,15 +99,17 @@ class MqttClient(Transport):
         self._tasks: list[asyncio.Task[None]] = []
         # towards the broker
         self._out: list[bytes] = []
-        self._written: list[asyncio.Future[int]] = []
+        self._written: list[tuple[Answered, Any]] = []
+        """What counts as sent when it is written: messages of QoS 0, the goodbye."""
         self._wake: asyncio.Future[None] | None = None
         self._packet_id = 0
         self._window = 1
         self._largest: int | None = None
         self._retains = True
-        self._flying: dict[int, tuple[asyncio.Future[int], float]] = {}
+        self._flying: dict[int, tuple[Answered, Any, float]] = {}
+        self._form: encode.Form | None = None
         self._asking: dict[int, tuple[asyncio.Future[tuple[int, ...]], float]] = {}
-        self._waiting: deque[tuple[asyncio.Future[int], Message]] = deque()
+        self._waiting: deque[tuple[Answered, Any, Message, bytes]] = deque()
         # from the broker
         self._incoming: deque[Publish] = deque()
         self._arrived = asyncio.Event()
@@ -168,37 +171,45 @@ class MqttClient(Transport):
 
     def begin(self, message: Message) -> asyncio.Future[int]:
         future: asyncio.Future[int] = self._loop.create_future()
-        if self._lost is not None:
-            future.set_exception(self._loss())
-            return future
-        self._hold()
-        if self._waiting or (message.qos and len(self._flying) >= self._window):
-            self._waiting.append((future, message))
-        else:
-            self._send(future, message)
+        self.send(message, message.payload, _resolve, future)
         return future
 
-    def _send(self, future: asyncio.Future[int], message: Message) -> None:
+    def send(self, message: Message, payload: bytes, answered: Answered, token: Any) -> None:
+        if self._lost is not None:
+            answered(token, self._loss())
+            return
+        self._hold()
+        if self._waiting or (message.qos and len(self._flying) >= self._window):
+            self._waiting.append((answered, token, message, payload))
+        else:
+            self._send(answered, token, message, payload)
+
+    def _send(self, answered: Answered, token: Any, message: Message, payload: bytes) -> None:
         packet_id = self._next_id() if message.qos else 0
         try:
-            packet = encode.encode_publish(message, packet_id, self._broker.protocol)
+            form = self._form
+            if form is None or form.message is not message:
+                form = self._form = encode.Form(message, self._broker.protocol)
+            head = form.head(packet_id, len(payload))
         except encode.Unsendable as bad:
-            self._refuse(future, bad.code)
+            self._refuse(answered, token, bad.code)
             return
-        if self._largest is not None and len(packet) > self._largest:
-            self._refuse(future, PACKET_TOO_LARGE)
+        if self._largest is not None and len(head) + len(payload) > self._largest:
+            self._refuse(answered, token, PACKET_TOO_LARGE)
         elif message.retain and not self._retains:
-            self._refuse(future, RETAIN_UNSUPPORTED)
+            self._refuse(answered, token, RETAIN_UNSUPPORTED)
         elif message.qos:
-            self._flying[packet_id] = future, self._due()
-            self._write(packet)
+            self._flying[packet_id] = answered, token, self._due()
+            self._write(head)
+            self._out.append(payload)
         else:
-            self._written.append(future)
-            self._write(packet)
+            self._written.append((answered, token))
+            self._write(head)
+            self._out.append(payload)
 
-    def _refuse(self, future: asyncio.Future[int], code: int) -> None:
+    def _refuse(self, answered: Answered, token: Any, code: int) -> None:
         """What the broker could not take is not sent: the reason is told as if it had answered."""
-        future.set_result(code)
+        answered(token, code)
         self._release()
 
     def _due(self) -> float:
@@ -215,10 +226,10 @@ class MqttClient(Transport):
                 return self._packet_id
 
     def _fill_window(self) -> None:
-        while self._waiting and (len(self._flying) < self._window or not self._waiting[0][1].qos):
-            future, message = self._waiting.popleft()
-            if not future.done():
-                self._send(future, message)
+        while self._waiting and (len(self._flying) < self._window or not self._waiting[0][2].qos):
+            answered, token, message, payload = self._waiting.popleft()
+            if answered is not _resolve or not token.done():  # nobody gave it up while it waited
+                self._send(answered, token, message, payload)
 
     # --- subscribe and receive ---
 
@@ -272,9 +283,8 @@ class MqttClient(Transport):
                 self._out, self._written = [], []
                 self._pulse.sent()
                 await self._link.write(data)
-                for future in done:
-                    if not future.done():
-                        future.set_result(0)
+                for answered, token in done:
+                    answered(token, 0)
                 if done:
                     self._release()
         except DeviceError as lost:
@@ -285,6 +295,8 @@ class MqttClient(Transport):
             while self._lost is None:
                 data = await self._link.read()
                 self._pulse.heard()
+                if self._flying:
+                    data = self._acknowledged(data)
                 for packet in self._decoder.feed(data):
                     self._handle(packet)
                 if self._waiting and self._lost is None:
@@ -298,6 +310,15 @@ class MqttClient(Transport):
         except DeviceError as lost:
             self._fail(lost)
 
+    def _acknowledged(self, data: bytes) -> bytes:
+        """Take the plain PUBACKs that `data` begins with; answers what comes after them."""
+        ids, data = self._decoder.acknowledgements(data)
+        for packet_id in ids:
+            sent = self._flying.pop(packet_id, None)
+            if sent is not None:
+                sent[0](sent[1], 0)
+        return data
+
     def _handle(self, packet: Packet) -> None:
         if self._lost is not None:
             return
@@ -306,8 +327,8 @@ class MqttClient(Transport):
             return
         match packet:
             case Puback(packet_id, code):
-                if (sent := self._flying.pop(packet_id, None)) is not None and not sent[0].done():
-                    sent[0].set_result(code)
+                if (sent := self._flying.pop(packet_id, None)) is not None:
+                    sent[0](sent[1], code)
             case Publish():
                 self._incoming.append(packet)
                 self._arrived.set()
@@ -348,7 +369,8 @@ class MqttClient(Transport):
 
     def _mind_deadline(self) -> None:
         self._deadline = None
-        oldest = [next(iter(waiting.values()))[1] for waiting in (self._flying, self._asking) if waiting]
+        oldest = [due_s for _, _, due_s in islice(self._flying.values(), 1)]
+        oldest += [due_s for _, due_s in islice(self._asking.values(), 1)]
         if not oldest or self._lost is not None:
             return
         now_s, limit_s = self._loop.time(), self._broker.answer_timeout_s
@@ -390,15 +412,15 @@ class MqttClient(Transport):
         self._pulse.stop()
         if self._deadline is not None:
             self._deadline.cancel()
-        futures: list[asyncio.Future[Any]] = [future for future, _ in self._flying.values()]
-        futures += [future for future, _ in self._asking.values()]
-        futures += [future for future, _ in self._waiting]
-        futures += self._written
+        unanswered = [sent[:2] for sent in self._flying.values()] + [sent[:2] for sent in self._waiting] + self._written
+        asking = [future for future, _ in self._asking.values()]
         self._flying.clear()
         self._asking.clear()
         self._waiting.clear()
         self._written = []
-        for future in futures:
+        for answered, token in unanswered:
+            answered(token, self._loss())
+        for future in asking:
             if not future.done():
                 future.set_exception(self._loss())
         if not self._greeted.done():
@@ -437,8 +459,17 @@ class MqttClient(Transport):
         if with_will and self._broker.protocol != V5:
             return  # MQTT 3.1.1 has no other way than to go without a word
         flushed: asyncio.Future[int] = self._loop.create_future()
-        self._written.append(flushed)
+        self._written.append((_resolve, flushed))
         self._write(encode.encode_disconnect(self._broker.protocol, WITH_WILL if with_will else 0))
         await asyncio.wait((flushed,), timeout=FAREWELL_S)
         if flushed.done():
             flushed.exception()
+
+
+def _resolve(future: asyncio.Future[int], outcome: int | BaseException) -> None:
+    if future.done():
+        return
+    if isinstance(outcome, int):
+        future.set_result(outcome)
+    else:
+        future.set_exception(outcome)

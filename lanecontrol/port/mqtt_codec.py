@@ -7,6 +7,9 @@ decoder never holds more than one packet of the agreed size. `mqtt_encode` is th
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Sequence
+
 from lanecontrol.port.mqtt_packets import (
     MALFORMED,
     PACKET_TOO_LARGE,
@@ -155,6 +158,10 @@ def _text(found: dict[int, list[Property]], name: int) -> str:
     return value if isinstance(value, str) else ""
 
 
+_IDS = [struct.Struct(">" + "xxH" * count) for count in range(128)]
+"""The packet identifiers of so many PUBACKs of four bytes each (section 3.4)."""
+
+
 class Decoder:
     """Bytes from the broker to packets. `limit` is the largest packet we announced to take."""
 
@@ -169,6 +176,19 @@ class Decoder:
     def held(self) -> int:
         """Bytes kept until the rest of their packet comes."""
         return len(self._held)
+
+    def acknowledgements(self, data: bytes) -> tuple[Sequence[int], bytes]:
+        """The ids of the plain PUBACKs (no code, so: success) that `data` begins with, and the bytes after them.
+
+        The answer to nearly everything we send, read without detours. What is wrong with one is left to `feed`.
+        """
+        count = 0 if self._held or self._dead else len(data) // 4
+        while count and (data[: count * 4 : 4].count(0x40) != count or data[1 : count * 4 : 4].count(2) != count):
+            count //= 2
+        if not count:
+            return (), data
+        ids = _IDS[count].unpack_from(data) if count < len(_IDS) else struct.unpack_from(">" + "xxH" * count, data)
+        return ((), data) if 0 in ids else (ids, data[count * 4 :])
 
     def feed(self, data: bytes) -> list[Packet]:
         """The packets that `data` completes. After a `Violation` it gives nothing more."""
@@ -193,7 +213,6 @@ class Decoder:
         """Every whole packet of `data`, and where the first that is not whole begins."""
         at, available = 0, len(data)
         while available - at >= 5 and data[at] == 0x40 and data[at + 1] in (2, 3):
-            # The answer to nearly everything we send: read without detours.
             packet_id = data[at + 2] << 8 | data[at + 3]
             if packet_id == 0 or (data[at + 1] == 3 and self._protocol != V5):
                 break  # the long way says what is wrong

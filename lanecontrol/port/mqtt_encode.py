@@ -72,21 +72,33 @@ def encode_connect(hello: Hello) -> bytes:
 
 def encode_publish(message: Message, packet_id: int, protocol: int) -> bytes:
     """PUBLISH (section 3.3); `packet_id` is 0 at QoS 0. Raises Unsendable for what cannot be sent at all."""
-    head = _topic(message.topic)
-    if message.qos:
-        head += packet_id.to_bytes(2, "big")
-    if protocol == V5:
-        properties = _message_properties(message)
-        head += _sized(properties) if properties else b"\x00"
-    size = len(head) + len(message.payload)
-    first = 0x30 | message.qos << 1 | message.retain
-    if size < 0x80:
-        return bytes((first, size)) + head + message.payload
-    if size < 0x4000:
-        return bytes((first, size & 0x7F | 0x80, size >> 7)) + head + message.payload
-    if size > LONGEST:
-        raise Unsendable(PACKET_TOO_LARGE)
-    return bytes((first,)) + _varint(size) + head + message.payload
+    return Form(message, protocol).head(packet_id, len(message.payload)) + message.payload
+
+
+class Form:
+    """What PUBLISH packets that differ in their payload only have in common. Raises Unsendable as `encode_publish`."""
+
+    __slots__ = ("_first", "_properties", "_size", "_topic", "message")
+
+    def __init__(self, message: Message, protocol: int) -> None:
+        self.message = message
+        self._first = 0x30 | message.qos << 1 | message.retain
+        self._topic = _topic(message.topic)
+        self._properties = b""
+        if protocol == V5:
+            properties = _message_properties(message)
+            self._properties = _sized(properties) if properties else b"\x00"
+        self._size = len(self._topic) + (2 if message.qos else 0) + len(self._properties)
+
+    def head(self, packet_id: int, payload_bytes: int) -> bytes:
+        """All that goes before the payload; `packet_id` is 0 at QoS 0. Raises Unsendable when it is too long."""
+        size = self._size + payload_bytes
+        number = packet_id.to_bytes(2, "big") if packet_id else b""
+        if 0x80 <= size < 0x4000:
+            return b"%c%c%c%b%b%b" % (self._first, size & 0x7F | 0x80, size >> 7, self._topic, number, self._properties)
+        if size > LONGEST:
+            raise Unsendable(PACKET_TOO_LARGE)
+        return b"%c%b%b%b%b" % (self._first, _varint(size), self._topic, number, self._properties)
 
 
 def encode_puback(packet_id: int) -> bytes:

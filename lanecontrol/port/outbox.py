@@ -7,12 +7,27 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from lanecontrol.ledger.records import Head, Position, Row
+from lanecontrol.ledger.records import Head, Position
 
 DEAD_LETTERS = "dead-letters"
 """Under this name the ledger keeps what could not be delivered."""
 DEAD_LETTERS_LIMIT = 1000
 """So many are listed; of more the oldest are only counted. The events themselves stay in the ledger."""
+
+
+class Waiting(Protocol):
+    """An event that waits to be delivered. Its bytes are those recorded; None where damage took them."""
+
+    @property
+    def position(self) -> Position: ...
+    @property
+    def epoch(self) -> int: ...
+    @property
+    def seq(self) -> int: ...
+    @property
+    def topic_class(self) -> str: ...
+    @property
+    def body(self) -> bytes | None: ...
 
 
 class Outbox(Protocol):
@@ -28,7 +43,7 @@ class Outbox(Protocol):
         """Rows on disk that are not marked as delivered."""
         ...
 
-    async def undelivered(self, after: Position, limit: int) -> Sequence[Row]:
+    async def undelivered(self, after: Position, limit: int) -> Sequence[Waiting]:
         """The next `limit` undelivered rows after a position, in order; fewer only when there are no more.
 
         A row that is damaged on disk has no body.
@@ -37,6 +52,15 @@ class Outbox(Protocol):
 
     def mark_delivered(self, positions: Iterable[Position]) -> None:
         """These need not be sent again."""
+        ...
+
+    @property
+    def repeatable(self) -> int:
+        """Marked rows of which the disk does not know yet: a crash now would repeat them. 0 while the disk fails."""
+        ...
+
+    async def marked(self, at_most: int) -> None:
+        """Wait until `repeatable` is no more than `at_most`; without limit, as a disk that fails ends it too."""
         ...
 
     async def waiting_through(self, epoch: int, seq: int) -> Sequence[tuple[Position, int]]:

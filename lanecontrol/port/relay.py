@@ -15,10 +15,10 @@ from typing import Never, TypeVar
 
 from lanecontrol import forms
 from lanecontrol.errors import StorageUnavailable
-from lanecontrol.ledger.records import Position, Row
-from lanecontrol.port.drain import Drain
+from lanecontrol.ledger.records import Position
+from lanecontrol.port.drain import REPEAT_LIMIT, Drain
 from lanecontrol.port.mqtt_packets import PACKET_TOO_LARGE, TOPIC_INVALID, reason_text
-from lanecontrol.port.outbox import DEAD_LETTERS, DeadLetter, DeadLetters, Outbox
+from lanecontrol.port.outbox import DEAD_LETTERS, DeadLetter, DeadLetters, Outbox, Waiting
 from lanecontrol.port.receipts import Receipt, Receipts
 from lanecontrol.port.tasks import together
 from lanecontrol.port.topics import CLASSES, LaneAddress
@@ -103,6 +103,7 @@ class Relay:
         self._tries: dict[Position, int] = {}
         self._streaks: dict[str, int] = {}
         self._dying: list[DeadLetter] = []
+        self._arrived: list[Position] = []
         self._dead_waits = asyncio.Event()
         self._dead: DeadLetters | None = None
         self._progress = asyncio.Event()
@@ -124,9 +125,12 @@ class Relay:
         """Send what there is and what comes, until the connection is lost: raises LinkLost, or a StorageError."""
         drain = Drain(self, transport, self._outbox.head.position)
         try:
-            await together(self._keep_burying(), drain.pump(), self._follow(drain), self._mind_receipts(drain))
+            await together(
+                self._keep_burying(), drain.feed(), drain.pump(), self._follow(drain), self._mind_receipts(drain)
+            )
         finally:
             drain.end()
+            self._hand_over()
 
     async def _follow(self, drain: Drain) -> None:
         while True:
@@ -143,14 +147,27 @@ class Relay:
     def topic(self, topic_class: str) -> str:
         return self._topics.get(topic_class) or self._address.event(topic_class)
 
-    async def fetch(self, after: Position, limit: int) -> Sequence[Row]:
+    async def fetch(self, after: Position, limit: int) -> Sequence[Waiting]:
         rows = await self._patiently(lambda: self._outbox.undelivered(after, limit))
-        if self._dying:  # not put down yet: they must not be sent again on a new connection
-            dying = {letter.position for letter in self._dying}
-            return [row for row in rows if row.position not in dying]
+        if self._dying or self._arrived:  # not put down yet: they must not be sent again
+            done = {letter.position for letter in self._dying}.union(self._arrived)
+            return [row for row in rows if row.position not in done]
         return rows
 
-    def good(self, row: Row, unheard: bool) -> None:
+    @property
+    def repeatable(self) -> int:
+        """Delivered events of which the disk does not know yet."""
+        return len(self._arrived) + self._outbox.repeatable
+
+    async def marked(self, at_most: int) -> None:
+        self._hand_over()
+        await self._outbox.marked(at_most)
+
+    def may_send(self) -> bool:
+        """Neither too many wait for their receipt, nor could a crash now repeat too many."""
+        return len(self.receipts.waiting) < self.policy.receipt_window and self.repeatable < REPEAT_LIMIT
+
+    def good(self, row: Waiting, *, unheard: bool) -> None:
         """The broker took it."""
         self.counts.delivered += 1
         self.counts.unheard += unheard
@@ -161,14 +178,22 @@ class Relay:
         if self.policy.receipts:
             self.receipts.acknowledged(row.position)
         else:
-            self._settle((row.position,))
+            if not self._arrived:
+                asyncio.get_running_loop().call_soon(self._hand_over)
+            self._arrived.append(row.position)
+
+    def _hand_over(self) -> None:
+        """What has arrived since the loop's last round goes to the outbox at once."""
+        if self._arrived:
+            arrived, self._arrived = self._arrived, []
+            self._settle(arrived)
 
     def _settle(self, positions: Sequence[Position]) -> None:
         """These have arrived where they must."""
         self._outbox.mark_delivered(positions)
         self._progress.set()
 
-    def bad(self, row: Row, code: int) -> bool:
+    def bad(self, row: Waiting, code: int) -> bool:
         """The broker refused it; answers whether it is worth another try."""
         self.counts.refused += 1
         self.counts.last_refusal = f"{row.topic_class} {row.epoch}-{row.seq}: {reason_text(code)}"
@@ -182,11 +207,11 @@ class Relay:
         self._die(row, code, reason_text(code))
         return False
 
-    def unreadable(self, row: Row) -> None:
+    def unreadable(self, row: Waiting) -> None:
         """Damage on disk took the body: there is nothing to send."""
         self._die(row, 0, "its body is damaged on disk")
 
-    def _die(self, row: Row, code: int, why: str) -> None:
+    def _die(self, row: Waiting, code: int, why: str) -> None:
         self.counts.dead += 1
         self._dying.append(DeadLetter(row.position, row.epoch, row.seq, row.topic_class, code, why))
         self._dead_waits.set()

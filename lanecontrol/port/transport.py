@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 from lanecontrol.errors import LinkLost
 
@@ -89,6 +89,16 @@ class Broker:
         return self.url.partition("?")[0]
 
 
+Answered = Callable[[Any, "int | BaseException"], None]
+"""Told of a token and what became of it: the PUBACK's reason code, or why nobody knows. Must not raise."""
+
+
+def _tell(done: asyncio.Future[int], answered: Answered, token: Any) -> None:
+    if not done.cancelled():
+        error = done.exception()
+        answered(token, done.result() if error is None else error)
+
+
 class Transport(ABC):
     """One connection to a broker."""
 
@@ -108,6 +118,14 @@ class Transport(ABC):
         For a caller that keeps a window of its own: it saves a task per message where the client can do without.
         """
         return asyncio.ensure_future(self.publish(message))
+
+    def send(self, message: Message, payload: bytes, answered: Answered, token: Any) -> None:
+        """The same for one of thousands: `message` with another payload; `answered(token, outcome)` when that is known.
+
+        Messages that differ in their payload only should be one object: what goes before the payload is then made once.
+        """
+        future = self.begin(replace(message, payload=payload))
+        future.add_done_callback(lambda done: _tell(done, answered, token))
 
     @abstractmethod
     async def subscribe(self, filters: Sequence[str], *, retain_as_published: bool = False) -> None:

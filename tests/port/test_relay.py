@@ -70,6 +70,13 @@ class FakeOutbox:
     def mark_delivered(self, positions: Iterable[Position]) -> None:
         self.delivered.extend(positions)
 
+    @property
+    def repeatable(self) -> int:
+        return 0
+
+    async def marked(self, at_most: int) -> None:
+        raise AssertionError("nothing is repeatable")
+
     async def waiting_through(self, epoch: int, seq: int) -> Sequence[tuple[Position, int]]:
         done = set(self.delivered)
         return [(p, row.seq) for p, row in self.rows.items() if row.epoch == epoch and row.seq <= seq and p not in done]
