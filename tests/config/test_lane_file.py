@@ -14,9 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lanecontrol.config import Loaded, load, load_text
+from lanecontrol.config.document import read
 from lanecontrol.config.model import LaneFile, LimitsSection
 from lanecontrol.config.schema import lane_schema, lane_schema_text, own_kinds
 from lanecontrol.config.secrets import find_secret, stand_in
+from lanecontrol.config.wording import hushed
 from lanecontrol.errors import ConfigError, Problem
 from lanecontrol.evidence.files import EvidenceLimits
 from lanecontrol.lane import setup
@@ -475,3 +477,16 @@ def test_pictures_are_kept_by_default_and_within_what_the_lane_file_says() -> No
     assert loaded.evidence.keep_s == 10 * 86400
     assert loaded.evidence.least_s == 3600
     assert loaded.evidence.spare_bytes == 1024**3 // 2
+
+
+def test_a_file_for_other_peoples_eyes_shows_no_key_in_clear_and_no_plate() -> None:
+    text = (
+        "store: {path: s, keys: [a key of more than sixteen]}\n"
+        "privacy: {hash_key: !secret hashes}\n"
+        "other: {keys: [!secret new, !secret old]}\n"
+        "devices: [{id: cam1, fixes: {7KRM4B2: 7KRM482}}]\n"
+    )
+    shown = hushed(read(text, "lane.yaml", []))
+    assert shown["store"]["keys"] == shown["devices"][0]["fixes"] == "(not shown)"
+    assert shown["privacy"]["hash_key"] == "!secret hashes"
+    assert shown["other"]["keys"] == ["!secret new", "!secret old"]
