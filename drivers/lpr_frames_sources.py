@@ -58,7 +58,7 @@ class Snapshots:
         self._exchange = Exchange(host)
         self._answer: asyncio.Future[Answer] | None = None
         self._link: Link | None = None
-        self._opened = asyncio.Event()
+        self._opened, self._renewed = asyncio.Event(), asyncio.Event()
         self._stale = False
 
     async def run(self) -> None:
@@ -70,9 +70,13 @@ class Snapshots:
             try:
                 data = await link.read()
             except LinkLost:
-                if self._ended_well() or link is not self._link:
+                if link is not self._link:
                     continue
-                raise
+                if not self._ended_well():
+                    raise
+                self._renewed.clear()
+                await self._renewed.wait()  # until the next question, which opens another one
+                continue
             self._take(data)
 
     def _ended_well(self) -> bool:
@@ -138,8 +142,9 @@ class Snapshots:
         await self._opened.wait()  # within the time of the answer
         assert self._link is not None
         if self._stale:
-            old, self._exchange, self._stale = self._link, Exchange(self._host), False
-            self._link = await self._reopen()
+            old, self._link = self._link, await self._reopen()
+            self._exchange, self._stale = Exchange(self._host), False
+            self._renewed.set()
             await old.close()
         return self._link
 
