@@ -39,9 +39,7 @@ def test_days_left_are_read_from_the_file(tmp_path: Path, days: int) -> None:
     assert days_left(str(certificate(tmp_path / "a.pem", days)), NOW.timestamp()) == pytest.approx(days, abs=0.001)
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"no certificate", b"-----BEGIN CERTIFICATE-----\nAAAA\n"]
-)
+@pytest.mark.parametrize("content", [b"", b"no certificate", b"-----BEGIN CERTIFICATE-----\nAAAA\n"])
 def test_a_file_that_is_no_certificate_has_no_days(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "a.pem"
     path.write_bytes(content)
