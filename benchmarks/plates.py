@@ -49,6 +49,9 @@ class Result:
 def main() -> int:
     options = _arguments()
     require()
+    if options.fit_only:
+        _fit([], options)
+        return 0
     rows = _rows(options.csv)
     results, engine = _measured(options.folder, rows, options)
     _tell(results, options, engine)
@@ -59,8 +62,8 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./lane bench plates", description=__doc__.split("\n")[0] if __doc__ else "")
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("csv", type=Path)
+    parser.add_argument("folder", type=Path, nargs="?", default=Path())
+    parser.add_argument("csv", type=Path, nargs="?", default=Path("frames.csv"))
     parser.add_argument("--subset", default="", help="name of the subset, for the heading (default: the folder's)")
     parser.add_argument("--frames", type=int, default=1, metavar="N", help="read N rows of the same plate together")
     parser.add_argument("--step", type=int, default=1, metavar="N", help="only every Nth row")
@@ -69,6 +72,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--cross-validate", action="store_true", help="judge the confidence by fivefold splitting")
     parser.add_argument("--calibrate", type=Path, metavar="FILE", help="write coefficients of the confidence")
     parser.add_argument("--results", type=Path, nargs="*", default=[], help="results of other runs, to fit on as well")
+    parser.add_argument("--fit-only", action="store_true", help="fit on the --results of other runs, and read nothing")
     parser.add_argument("--save", type=Path, help="write what a fit needs as CSV, without any plate")
     return parser.parse_args()
 
@@ -198,29 +202,31 @@ def _fit(results: Sequence[Result], options: argparse.Namespace) -> None:
             samples += [
                 ({name: float(row[name]) for name in FEATURES}, row["right"] == "1") for row in csv.DictReader(lines)
             ]
-    threshold = Options().min_confidence
     random.Random(1).shuffle(samples)
-    accepted = right = 0
+    judged = []
     for fold in range(5):
         judge = fitted([sample for place, sample in enumerate(samples) if place % 5 != fold])
-        for features, was_right in samples[fold::5]:
-            if judge.confidence(features) >= threshold:
-                accepted += 1
-                right += was_right
+        judged += [(judge.confidence(features), right) for features, right in samples[fold::5]]
     print(
-        f"confidence, fivefold cross-validation over {len(samples)} reads: {accepted} at or above {threshold:g}, "
-        f"precision {right / max(accepted, 1):.1%}"
+        f"confidence, fivefold cross-validation over {len(judged)} reads ({sum(r for _, r in judged)} of them right):"
     )
+    for threshold in sorted({0.1, 0.2, 0.3, 0.5, 0.7, 0.8, 0.85, 0.9, 0.95, 0.97, Options().min_confidence}):
+        print(f"  at or above {threshold:.2f}: {_share(judged, threshold)}")
     if options.calibrate:
         made = fitted(samples)
         options.calibrate.write_text(
             "# How sure a read is, as the probability that it is right: a logistic regression (see confidence.py).\n"
-            f"# Fitted by `./lane bench plates ... --calibrate` on {len(samples)} reads; in fivefold cross-validation\n"
-            f"# over them {accepted} were at or above {threshold:g}, {right / max(accepted, 1):.1%} of those right.\n"
+            f"# Fitted by `./lane bench plates ... --calibrate` on {len(samples)} reads. In fivefold cross-validation\n"
+            f"# over them, at or above {Options().min_confidence:g}: {_share(judged, Options().min_confidence)}.\n"
             f"bias: {made.bias:.4f}\nweights:\n"
             + "".join(f"  {name}: {weight:.4f}\n" for name, weight in made.weights.items()),
             encoding="utf-8",
         )
+
+
+def _share(judged: Sequence[tuple[float, bool]], threshold: float) -> str:
+    taken = [right for sure, right in judged if sure >= threshold]
+    return f"{len(taken)} reads, {sum(taken) / max(len(taken), 1):.1%} right"
 
 
 if __name__ == "__main__":

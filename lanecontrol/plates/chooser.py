@@ -32,6 +32,8 @@ class Line:
     y: float
     width: float
     height: float
+    margin: bool = False
+    """At the upper or lower edge of the picture."""
 
 
 def refusal(line: Line, grammar: Grammar) -> str:
@@ -41,6 +43,8 @@ def refusal(line: Line, grammar: Grammar) -> str:
         return "too short for a plate"
     if _STAMP.search(line.text):
         return "a date or a number longer than plates have"
+    if line.margin and line.text.isdigit():
+        return "a number in the margin, where cameras write the time"
     if len(line.text) > LONGEST:
         return "longer than plates are"
     if not NARROWEST <= aspect <= WIDEST:

@@ -10,9 +10,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
-FEATURES = ("certainty", "weakest", "share", "prior", "agreement", "height", "tight")
+FEATURES = (
+    "certainty",
+    "weakest",
+    "share",
+    "prior",
+    "agreement",
+    "height",
+    "short",
+    "letters",
+    "digits",
+    "taller",
+    "tight",
+)
 """What a read is judged by, each between about -3 and 1: see `engine.features`."""
-_STEPS, _RATE, _RIDGE = 4000, 0.3, 0.01
+_STEPS, _RIDGE = 50, 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +55,10 @@ def fitted(samples: Sequence[tuple[Mapping[str, float], bool]]) -> Calibration:
 
     x = np.array([[1.0, *(features.get(name, 0.0) for name in FEATURES)] for features, _ in samples])
     y = np.array([float(right) for _, right in samples])
-    w = np.zeros(x.shape[1])
-    pull = np.array([0.0, *([_RIDGE] * len(FEATURES))])
-    for _ in range(_STEPS):
-        p = 1 / (1 + np.exp(-(x @ w)))
-        w -= _RATE * (x.T @ (p - y) / len(y) + pull * w)
+    w, pull = np.zeros(x.shape[1]), np.diag([0.0, *([_RIDGE] * len(FEATURES))])
+    for _ in range(_STEPS):  # Newton's method
+        p = 1 / (1 + np.exp(-np.clip(x @ w, -30, 30)))
+        slope = x.T @ (p - y) / len(y) + pull @ w
+        bend = (x.T * (p * (1 - p))) @ x / len(y) + pull + np.eye(len(w)) * 1e-9
+        w -= np.linalg.solve(bend, slope)
     return Calibration(float(w[0]), {name: float(value) for name, value in zip(FEATURES, w[1:], strict=True)})

@@ -39,6 +39,8 @@ _CLOSER = 2
 """Lines around which is looked more closely."""
 _WHOLE = 6
 """Shorter texts may be plates of which a piece is missing."""
+_MARGIN = 0.05
+"""Of the height of the picture."""
 _OVERLAID = 0.5
 """Share of the smaller of two boxes that lies in the other: both are drawn around the same text."""
 _SAME = 0.85
@@ -56,6 +58,8 @@ class Seen:
     votes: dict[str, float]
     looks: tuple[str, ...]
     """The best text of each look."""
+    margin: bool = False
+    """It stands in the margin of the picture, where cameras write the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +178,8 @@ class Engine:
         crops = [recogniser.crop(picture, box, look) for look in looks]
         tables = recogniser.probabilities(self.reader, crops, self.fold)
         votes = vote.over_crops(tables, recogniser.ALPHABET)
-        return Seen(box, votes, tuple(recogniser.greedy(table) for table in tables))
+        margin = not _MARGIN < box.y / len(picture) < 1 - _MARGIN
+        return Seen(box, votes, tuple(recogniser.greedy(table) for table in tables), margin)
 
     def _together(
         self, frames: Sequence[Sequence[Seen]], sizes: Sequence[tuple[int, int]], options: Options, known: Grammar
@@ -191,7 +196,10 @@ class Engine:
             return Reading(rejected=rejected, why="no text that may be a plate")
         text, share = ranked[0]
         frame, line = max(chosen, key=lambda item: item[1].votes.get(text, 0.0))
-        measured = features(text, share, votes, [line for _, line in chosen], known)
+        around = [other.box for other in frames[frame] if _beside(other, line, known)]
+        measured = features(
+            text, share, votes, [line, *(other for _, other in chosen if other is not line)], around, known
+        )
         sure = self.calibration.confidence(measured)
         plate = options.fixes.get(text, text)
         accepted = sure >= options.min_confidence
@@ -221,12 +229,16 @@ def _candidates(ranked: Sequence[tuple[str, float]], sure: float, options: Optio
     )
 
 
-def features(text: str, share: float, votes: vote.Votes, lines: Sequence[Seen], known: Grammar) -> dict[str, float]:
+def features(
+    text: str, share: float, votes: vote.Votes, lines: Sequence[Seen], around: Sequence[TextBox], known: Grammar
+) -> dict[str, float]:
     """What the confidence is made of, each scaled to about one.
 
     `certainty`: probability of the text before the prior (logarithm); `weakest`: the same in the least convinced
     frame; `share`: its part of all candidates after it; `agreement`: part of the looks that say the same; `height` of
-    the text in pixels (logarithm); `tight`: how close the line's width is to what so many characters need.
+    the text in pixels (logarithm), where it is small; `short`: characters fewer than most plates have; `letters`, `digits`: all of it;
+    `taller`: the tallest line beside it against it (logarithm), as the number is the largest; `tight`: how close the
+    line's width is to what so many characters need.
     """
     same = _alike(text)
     certainty = sum(p for other, p in votes.items() if _alike(other) == same)
@@ -239,7 +251,11 @@ def features(text: str, share: float, votes: vote.Votes, lines: Sequence[Seen], 
         "share": share,
         "prior": known.log_prior(text) / 3,
         "agreement": sum(look == same for look in looks) / max(len(looks), 1),
-        "height": math.log10(max(box.height, 1.0) / 20),
+        "height": min(math.log10(max(box.height, 1.0) / 20), 0.1),
+        "short": max(_WHOLE - len(text), 0) / 3,
+        "letters": float(text.isalpha()),
+        "digits": float(text.isdigit()),
+        "taller": max(math.log(other.height / box.height) for other in (box, *around)),
         "tight": -abs(math.log(max(box.aspect, 0.1) / (_CHARACTER * max(len(text), 1)))),
     }
 
@@ -253,7 +269,7 @@ def _merged(one: Seen, other: Seen) -> Seen:
     n, m = len(one.looks), len(other.looks)
     texts = {**one.votes, **other.votes}
     votes = {text: (n * one.votes.get(text, 0.0) + m * other.votes.get(text, 0.0)) / (n + m) for text in texts}
-    return Seen(one.box, votes, one.looks + other.looks)
+    return replace(one, votes=votes, looks=one.looks + other.looks)
 
 
 def _certainty(seen: Seen, known: Grammar) -> float:
@@ -306,7 +322,7 @@ def _line(seen: Seen, known: Grammar) -> chooser.Line | None:
         return None
     text, share = ranked[0]
     box = seen.box
-    return chooser.Line(text, share, seen.votes[text], box.x, box.y, box.width, box.height)
+    return chooser.Line(text, share, seen.votes[text], box.x, box.y, box.width, box.height, seen.margin)
 
 
 def _refusals(frames: Sequence[Sequence[Seen]], known: Grammar) -> list[Rejected]:
@@ -323,6 +339,18 @@ def _near(box: TextBox, plate: TextBox) -> bool:
     """Whether a line of text may stand on the same plate."""
     reach = 1.6 * plate.height
     return box is not plate and abs(box.y - plate.y) < reach and abs(box.x - plate.x) < plate.width / 2 + reach
+
+
+def _beside(seen: Seen, plate: Seen, known: Grammar) -> bool:
+    """Another text of the same vehicle that could be the number instead."""
+    line = _line(seen, known)
+    apart = math.hypot(seen.box.x - plate.box.x, seen.box.y - plate.box.y)
+    return (
+        line is not None
+        and len(line.text) > 1
+        and detector.shared(seen.box, plate.box) < _OVERLAID
+        and apart < 3 * plate.box.width
+    )
 
 
 def _window(picture: Image, window: Box | None) -> Image:
