@@ -344,6 +344,15 @@ class EvidenceStored:
     at_utc_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class EvidenceUndeliverable:
+    """A picture whose bytes the port will not get: refused for good, or no longer on the lane's disk."""
+
+    reference: str
+    why: str
+    at_utc_s: float
+
+
 # --- class `radiation` -----------------------------------------------------------------------------------------------
 
 
@@ -655,6 +664,7 @@ Announcement = (
     | VehiclePictured
     | ReadingOrphaned
     | EvidenceStored
+    | EvidenceUndeliverable
     | OccupancyRecorded
     | AlarmRaised
     | AlarmAcknowledged
@@ -693,6 +703,7 @@ TOPIC_CLASS: dict[type[Announcement], str] = {
     VehiclePictured: "reading",
     ReadingOrphaned: "reading",
     EvidenceStored: "evidence",
+    EvidenceUndeliverable: "evidence",
     OccupancyRecorded: "radiation",
     AlarmRaised: "alarm",
     AlarmAcknowledged: "alarm",

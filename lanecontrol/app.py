@@ -13,7 +13,8 @@ import random
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from pydantic import ValidationError
@@ -25,6 +26,7 @@ from lanecontrol.announcements import (
     BacklogDrained,
     BacklogDraining,
     EventUndeliverable,
+    EvidenceUndeliverable,
 )
 from lanecontrol.backing import Backing, LaneBacking
 from lanecontrol.clock import Clock, RealWork
@@ -44,6 +46,7 @@ from lanecontrol.lane.step import initial
 from lanecontrol.ledger import database
 from lanecontrol.ledger.ledger import Ledger
 from lanecontrol.links import DeviceLinks, LinkOpener, MemoryNet
+from lanecontrol.port.evidence_out import ChunkSender, Dispatch
 from lanecontrol.port.mqtt_client import MqttConnector
 from lanecontrol.port.orders import Orders
 from lanecontrol.port.relay import DeadLetter, Relay
@@ -55,6 +58,9 @@ from lanecontrol.sealing import Sealer
 from lanecontrol.service.health import LAG_LIMIT_S, Health
 from lanecontrol.standby import red, stay_red
 from lanecontrol.supervisor import DeviceStatus, Emit, Supervisor
+
+if TYPE_CHECKING:
+    from lanecontrol.port.evidence_put import PutSender
 
 STOP_LIMIT_S = 1.4
 """Everything from being asked to stop to the last file closed; the process must be gone within 2 s.
@@ -158,6 +164,8 @@ class Lane:
                 core.create_task(self._mind_the_store(), name="store"),
                 core.create_task(self._housekeeper.run(), name="housekeeping"),
             ]
+            if self._putting is not None:
+                works.append(core.create_task(self._putting.run(), name="pictures"))
             self._tell_of_opening()
             self.ready.set()
             try:
@@ -282,11 +290,22 @@ class Lane:
             self.loaded.evidence,
             clock=self._around.clock,
             stored=self._tell_port,
-            trouble=self._pictures_in_trouble,
+            trouble=partial(self._picture_trouble, "not_kept"),
             sealer=self._sealer,
+            to_port=self.loaded.pictures.publish,
             inline=self._around.inline_store,
             work=self._around.work,
         )
+
+    def _make_putting(self, dispatch: Dispatch) -> PutSender | None:
+        """Who puts pictures into an object store, where the lane file names one."""
+        pictures = self.loaded.pictures
+        if pictures.store is None:
+            return None
+        from lanecontrol.port.evidence_put import PutSender  # only where it is needed: it brings a protocol of its own
+
+        links = LinkOpener(self._around.memory).for_device("evidence")
+        return PutSender(dispatch, links, pictures.store, pictures.policy)
 
     def _state_from(self, checkpoint: bytes | None) -> LaneState:
         """The lane as it was. A state that this version cannot read is a cold start, said loudly."""
@@ -310,6 +329,11 @@ class Lane:
         self.orders = Orders(
             self.address, clock=around.clock, emit=self._emit, rejected=self._tell_port, work=around.work
         )
+        pictures = Dispatch(
+            self._evidence, self._relay.wait_sent, self._picture_given_up, partial(self._picture_trouble, "not_sent")
+        )
+        self._putting = self._make_putting(pictures)
+        chunks = ChunkSender(pictures, self.address, loaded.pictures.policy)
         self._session = PortSession(
             connect=around.connect or MqttConnector(LinkOpener(around.memory), around.work),
             brokers=loaded.brokers,
@@ -322,6 +346,7 @@ class Lane:
             emit=self._emit,
             devices=[device.id for device in loaded.devices],
             consumer=loaded.delivery.consumer,
+            pictures=chunks.send if loaded.pictures.publish and self._putting is None else None,
         )
         self._journal = LedgerJournal(self._ledger, self.address, self._session.device_changed, around.recorded)
         self._housekeeper = Housekeeper(
@@ -396,10 +421,16 @@ class Lane:
     async def _record_one(self, told: Announcement) -> None:
         await self._journal.write((told,), self._around.clock.now(), None)
 
-    def _pictures_in_trouble(self, why: str) -> None:
+    def _picture_trouble(self, what: str, why: str) -> None:
+        """Pictures are `not_kept`, or `not_sent`; or they are again."""
         if why:
-            self._log.error("pictures cannot be kept", reason=why)
-        self._emit("evidence", DeviceFault("pictures_not_kept", why or "pictures are kept", active=bool(why)))
+            self._log.error(f"pictures {what}", reason=why)
+        well = f"pictures are {what.removeprefix('not_')}"
+        self._emit("evidence", DeviceFault(f"pictures_{what}", why or well, active=bool(why)))
+
+    def _picture_given_up(self, reference: str, why: str) -> None:
+        self._log.error("picture undeliverable", reference=reference, reason=why)
+        self._tell_port(EvidenceUndeliverable(reference, why, self._around.clock.now().utc_s))
 
     async def _perform(self, device: str, command: Command, timeout_s: float) -> Outcome:
         supervisor = self._supervisors.get(device)

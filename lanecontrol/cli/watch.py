@@ -1,6 +1,7 @@
 """`lanecontrol watch`: the events of lanes as they are published.
 
 With --json each event is the payload as it came; a terminal gets words, in which card numbers and plates are hashed.
+With --pictures the bytes of pictures that lanes publish are put together in a folder, for their owner only.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lanecontrol.cli import GOOD, USAGE, arguments, output
@@ -22,6 +24,7 @@ def main(argv: list[str]) -> int:
     parser = arguments.parser("watch", "The events of lanes as they are published.")
     parser.add_argument("--lane", default="", help="only this lane: PORT/LANE or sim/PORT/LANE")
     parser.add_argument("--all", action="store_true", help="statuses and device states too")
+    parser.add_argument("--pictures", type=Path, metavar="DIR", help="put the pictures that are published there")
     parser.add_argument("--count", type=int, default=0, metavar="N", help="end after N lines")
     parser.add_argument("--seconds", type=float, default=0.0, metavar="S", help="end after this time")
     arguments.add_broker(parser)
@@ -42,11 +45,15 @@ async def _watch(options: argparse.Namespace) -> int:
     if options.lane and address is None:
         raise ValueError("--lane wants PORT/LANE or sim/PORT/LANE")
     show = _show_json if options.json else _in_words()
+    take = _into(options.pictures) if options.pictures else None
     shown = 0
     try:
         async with asyncio.timeout(options.seconds or None), port_client(options, "watch") as port:
             await port.subscribe([f"{address.root}/#"] if address else EVERYTHING)
             async for arrival in port.events():
+                if take is not None and "/evidence/" in arrival.topic:
+                    await asyncio.to_thread(take, arrival.raw)
+                    continue
                 if arrival.event is None and not options.all:
                     continue
                 show(arrival)
@@ -56,6 +63,24 @@ async def _watch(options: argparse.Namespace) -> int:
     except TimeoutError:
         pass
     return GOOD
+
+
+def _into(folder: Path) -> Callable[[bytes], None]:
+    """Takes chunks of pictures; says when one is whole."""
+    from lanecontrol.port.evidence_in import PictureDesk, Took
+
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    desk = PictureDesk(folder)
+
+    def take(payload: bytes) -> None:
+        taken = desk.take(payload)
+        match taken.took:
+            case Took.WHOLE:
+                output.note(f"a picture of {taken.size_bytes} bytes: {taken.path}")
+            case Took.WRONG | Took.NOT_OURS:
+                output.note("lanecontrol watch: a picture, or a part of one, that is not what it says")
+
+    return take
 
 
 def _show_json(arrival: Arrival) -> None:

@@ -32,6 +32,7 @@ from lanecontrol.identifier import RotatingKey
 from lanecontrol.lane import setup as lane
 from lanecontrol.ledger.retention import Keep
 from lanecontrol.link_address import LinkAddress
+from lanecontrol.port.evidence_policy import ObjectStore, SendPolicy
 from lanecontrol.port.relay import RelayPolicy
 from lanecontrol.port.topics import CLASSES, Drop
 from lanecontrol.port.transport import Broker
@@ -63,6 +64,15 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True)
+class PicturesOut:
+    """Whether the bytes of pictures go to the port, and where they are put; without a store they go over the broker."""
+
+    publish: bool
+    store: ObjectStore | None
+    policy: SendPolicy
+
+
+@dataclass(frozen=True, slots=True)
 class Log:
     """`format` is auto, json or console."""
 
@@ -89,6 +99,7 @@ class Loaded:
     brokers: tuple[Broker, ...]
     store: Store
     evidence: EvidenceLimits
+    pictures: PicturesOut
     delivery: Delivery
     log: Log
     clock: ClockSettings
@@ -233,6 +244,7 @@ class _Loading:
             brokers=tuple(_broker(file, section, self.path.parent) for section in file.brokers),
             store=_store(self.path.parent, file.store),
             evidence=_evidence(file.evidence),
+            pictures=_pictures(file, self.path.parent),
             delivery=_delivery(file.delivery),
             log=Log(file.log.level, file.log.format),
             clock=ClockSettings(file.clock.scale, file.clock.anchor_utc_s),
@@ -258,12 +270,17 @@ def _digest(values: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _broker(file: LaneFile, section: BrokerSection, folder: Path) -> Broker:
+def _tls_files(section: BrokerSection | EvidenceSection, folder: Path) -> str:
+    """The files for TLS as they stand behind the question mark of a url."""
     named = {"ca": section.ca, "cert": section.cert, "key": section.key}
-    files = {name: str((folder / path).absolute()) for name, path in named.items() if path}
+    return urlencode({name: str((folder / path).absolute()) for name, path in named.items() if path})
+
+
+def _broker(file: LaneFile, section: BrokerSection, folder: Path) -> Broker:
+    files = _tls_files(section, folder)
     simulated = "sim-" if file.simulated else ""
     return Broker(
-        url=f"{section.url}?{urlencode(files)}" if files else section.url,
+        url=f"{section.url}?{files}" if files else section.url,
         client_id=f"{simulated}lanecontrol-{file.port}-{file.lane.id}",
         protocol=section.protocol,
         keepalive_s=section.keepalive_s,
@@ -296,6 +313,13 @@ def _evidence(section: EvidenceSection) -> EvidenceLimits:
         least_s=section.least_hours * 3600.0,
         spare_bytes=int(section.spare_gib * 1024**3),
     )
+
+
+def _pictures(file: LaneFile, folder: Path) -> PicturesOut:
+    section = file.evidence
+    policy = SendPolicy(section.chunk_kib * 1024, section.rate_kib_s * 1024, file.delivery.hold_without_subscribers)
+    store = ObjectStore(section.url, section.token.get_secret_value(), _tls_files(section, folder))
+    return PicturesOut(section.publish != "none", store if section.publish == "http" else None, policy)
 
 
 def _hash_key(file: LaneFile) -> bytes:

@@ -233,6 +233,23 @@ class EvidenceSection(Section):
     """Younger pictures stay, whatever the quota says; when only such are left, new ones are not taken."""
     spare_gib: float = Field(default=1.0, ge=0, le=10_000)
     """Nothing is kept when less would be left on the disk: the ledger needs it more."""
+    publish: Literal["none", "mqtt", "http"] = "none"
+    """How their bytes get to the port: not at all, in chunks over the broker, or by HTTP PUT to an object store. Only
+    when no event waits to be sent."""
+    url: str = Field(default="", pattern=r"^((https?|mem)://[^/\s@?#]+(/[^\s?#]*)?)?$")
+    """For `http`: where each picture is put, under its hash."""
+    token: SecretStr = SecretStr("")
+    """For `http`: sent as a bearer's; `!secret name`."""
+    ca: str = ""
+    """For `https`: file of the authority that the store's certificate must come from, instead of the system's."""
+    cert: str = ""
+    """For `https`: file of our own certificate, for stores that ask for one."""
+    key: str = ""
+    """File of the key to it, where that is not in the same file. Files are relative to the lane file."""
+    rate_kib_s: float = Field(default=512.0, ge=0, le=1_000_000)
+    """How much of the line pictures may take, KiB a second; 0 is all of it."""
+    chunk_kib: int = Field(default=64, ge=1, le=256)
+    """How much of a picture goes in one message: an event may have to wait for one."""
 
 
 class LogSection(Section):

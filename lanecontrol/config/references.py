@@ -52,10 +52,22 @@ def check_file(lane: LaneFile) -> Iterator[Finding]:
         yield Finding(("signal", "red"), "green and red are the same output", "give each lamp its own")
     if lane.gate is not None and lane.gate.opened_input == lane.gate.closed_input is not None:
         yield Finding(("gate", "closed_input"), "both limit switches are the same input", "give each its own")
+    yield from _pictures(lane)
     if lane.clock.scale > 1 and lane.simulated is False:
         yield Finding(
             ("clock", "scale"), "a real lane's clock cannot be scaled", "set `simulated: true` or leave it out"
         )
+
+
+def _pictures(lane: LaneFile) -> Iterator[Finding]:
+    """Where pictures go."""
+    evidence = lane.evidence
+    if evidence.publish == "http" and evidence.url == "":
+        yield Finding(("evidence", "publish"), "pictures go nowhere", "give the object store's url")
+    if evidence.publish in ("none", "mqtt") and evidence.url:
+        yield Finding(("evidence", "url"), "nothing is put there", "write `publish: http`, or leave the url out")
+    if evidence.url is not None and evidence.url.startswith("mem://") and lane.simulated is False:
+        yield Finding(("evidence", "url"), "a mem:// store is a fake", "set `simulated: true` or give a real address")
 
 
 def check_url(location: Location, url: str, *, listens: bool, simulated: bool) -> Iterator[Finding]:

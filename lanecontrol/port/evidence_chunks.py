@@ -9,6 +9,9 @@ from __future__ import annotations
 import base64
 import re
 from dataclasses import dataclass, field
+from typing import Annotated
+
+from pydantic import WithJsonSchema
 
 from lanecontrol import forms
 from lanecontrol.backing import PICTURE_LIMIT
@@ -18,6 +21,7 @@ CHUNK_LIMIT = 256 * 1024
 PREFIX = "sha256:"
 _REFERENCE = re.compile("sha256:[0-9a-f]{64}")
 _TEXT_LIMIT = 200
+Base64 = WithJsonSchema({"type": "string", "contentEncoding": "base64"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,7 @@ class EvidenceChunk:
     """How many pieces there are."""
     offset: int
     """Where in the picture this piece begins."""
-    data: str = field(repr=False)
+    data: Annotated[str, Base64] = field(repr=False)
     """The bytes, in base64."""
 
     def bytes(self) -> bytes:

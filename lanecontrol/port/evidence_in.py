@@ -47,6 +47,10 @@ class Taken:
     path: Path | None = None
     """Where the picture is, once it is whole."""
 
+    @property
+    def size_bytes(self) -> int:
+        return self.chunk.size_bytes if self.chunk is not None else 0
+
 
 class PictureDesk:
     """Pictures arriving in one folder: whole ones by their hash, others below `unfinished`."""

@@ -18,6 +18,7 @@ from lanecontrol.backing import reference
 from lanecontrol.errors import LinkLost, StorageUnavailable
 from lanecontrol.evidence.unsent import Unsent
 from lanecontrol.port.evidence_chunks import CHUNK_LIMIT, PREFIX, chunk_payload, pieces
+from lanecontrol.port.evidence_policy import SendPolicy
 from lanecontrol.port.mqtt_packets import PACKET_TOO_LARGE, TOPIC_INVALID, reason_text
 from lanecontrol.port.payloads import JSON
 from lanecontrol.port.topics import LaneAddress
@@ -37,17 +38,6 @@ LEAST_CHUNK_BYTES = 1024
 LOSSES_IN_ROW = 2
 """Connections lost under a chunk: then chunks get smaller. A broker may drop us for a size that it did not announce
 (MQTT 3.1.1 has no other way), and a link may never last for one that is long."""
-
-
-@dataclass(frozen=True, slots=True)
-class SendPolicy:
-    """How pictures go to the port."""
-
-    chunk_bytes: int = 64 * 1024
-    bytes_per_s: float = 512 * 1024
-    """In the long run; 0 for as fast as the line takes them."""
-    hold_without_subscribers: bool = False
-    """As for events: what nobody had subscribed to is sent again later."""
 
 
 class Pictures(Protocol):
@@ -136,13 +126,14 @@ class Dispatch:
         trouble: Callable[[str], None],
     ) -> None:
         """`quiet` returns when no event waits to be sent; `given_up` is told the reference and why, once a picture;
-        `trouble` why no picture is taken, once, and with an empty text when the first one is again."""
+        `trouble` why no picture is taken, once, and with an empty text when one is: also of the first one of a run, as
+        a run before may have left a trouble standing."""
         self.counts = SendCounts()
         self.quiet = quiet
         self._pictures = pictures
         self._given_up = given_up
         self._trouble = trouble
-        self._told = ""
+        self._told: str | None = None
         self._aside: dict[str, _Aside] = {}
 
     async def run(self, deliver: Deliver) -> Never:
@@ -207,7 +198,7 @@ class Dispatch:
 
     def tell(self, why: str) -> None:
         """Why no picture is taken, if that is news; empty when all is well."""
-        if bool(why) is not bool(self._told):
+        if self._told is None or bool(why) is not bool(self._told):
             self._trouble(why)
         self._told = why
 

@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Never
-from urllib.parse import quote, urlsplit
 
 import h11
 
 from lanecontrol.errors import CredentialsRefused, DeviceError, LinkLost, ProtocolViolation
 from lanecontrol.links import Link, Links
-from lanecontrol.port.evidence_out import AGAIN_S, OUTAGE_S, Dispatch, Fate, Pace, Picked, Refusal, SendPolicy
+from lanecontrol.port.evidence_out import AGAIN_S, OUTAGE_S, Dispatch, Fate, Pace, Picked, Refusal
+from lanecontrol.port.evidence_policy import ObjectStore, SendPolicy
 
 CONNECT_S = 5.0
 CONTINUE_S = 1.0
@@ -28,41 +27,6 @@ ANSWER_LIMIT = 64 * 1024
 """Bytes of an answer that are read: what is in it is nothing to us."""
 _HOPELESS = frozenset((400, 411, 413, 414, 415, 422))
 """Answers that no further try can change: this picture is not wanted as it is."""
-
-
-@dataclass(frozen=True, slots=True)
-class ObjectStore:
-    """Where pictures are put: `http://` or `https://`, and what the names of pictures follow."""
-
-    url: str
-    token: str = field(default="", repr=False)
-    """Sent as a bearer's, where there is one."""
-    tls: str = ""
-    """`ca=FILE&cert=FILE&key=FILE` for https, as in a broker's url."""
-
-    @property
-    def link_url(self) -> str:
-        """The same place as links know it."""
-        parts = urlsplit(self.url)
-        if parts.scheme == "mem":
-            return f"mem://{parts.netloc}"
-        secure = parts.scheme == "https"
-        place = f"{'tls' if secure else 'tcp'}://{_host(parts.hostname or '')}:{parts.port or (443 if secure else 80)}"
-        return f"{place}?{self.tls}" if secure and self.tls else place
-
-    def target(self, digest: str) -> str:
-        return f"{quote(urlsplit(self.url).path.rstrip('/'))}/{digest}"
-
-    def headers(self, picked: Picked) -> list[tuple[str, str]]:
-        found = [
-            ("Host", urlsplit(self.url).netloc),
-            ("Content-Type", picked.media_type),
-            ("Content-Length", str(len(picked.picture))),
-            ("User-Agent", "lanecontrol"),
-            ("Expect", "100-continue"),
-            ("Connection", "close"),
-        ]
-        return [*found, ("Authorization", f"Bearer {self.token}")] if self.token else found
 
 
 class PutSender:
@@ -101,7 +65,9 @@ class PutSender:
     async def _exchange(self, link: Link, picked: Picked) -> int:
         """The status of the answer."""
         http = _Exchange()
-        await link.write(http.begin(self._store.target(picked.digest), self._store.headers(picked)))
+        await link.write(
+            http.begin(self._store.target(picked.digest), self._store.headers(picked.media_type, len(picked.picture)))
+        )
         try:
             async with asyncio.timeout(CONTINUE_S):
                 status = await _answer(link, http, or_go_on=True)
@@ -190,7 +156,3 @@ def _verdict(status: int) -> Refusal | None:
 
 def _slices(picture: bytes, size: int) -> Iterator[bytes]:
     return (picture[at : at + size] for at in range(0, len(picture), size))
-
-
-def _host(name: str) -> str:
-    return f"[{name}]" if ":" in name else name

@@ -114,6 +114,12 @@ class Relay:
             self._progress.clear()
             await self._progress.wait()
 
+    async def wait_sent(self) -> None:
+        """Until nothing waits to be sent: for what goes only when the line is free. The caller need not bound it."""
+        while self.waiting_to_be_sent:
+            self._progress.clear()
+            await self._progress.wait()
+
     async def dead_letters(self) -> DeadLetters:
         """What could not be delivered. Raises StorageError."""
         if self._dead is None:
@@ -177,6 +183,7 @@ class Relay:
             self._streaks.pop(row.topic_class, None)
         if self.policy.receipts:
             self.receipts.acknowledged(row.position)
+            self._progress.set()
         else:
             if not self._arrived:
                 asyncio.get_running_loop().call_soon(self._hand_over)

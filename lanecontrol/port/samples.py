@@ -33,6 +33,7 @@ from lanecontrol.announcements import (
     EventsGivenUp,
     EventUndeliverable,
     EvidenceStored,
+    EvidenceUndeliverable,
     Finding,
     GateMoved,
     GateState,
@@ -230,3 +231,4 @@ def _announcements() -> Iterator[Announcement]:
     yield BacklogDrained(120_000, 60.25, at + 194.0)
     yield PlateNotRead("below the confidence asked for", "camera", "approach", at + 1.5, "4712", PICTURE)
     yield VehiclePictured(PICTURE, "vehicle", "camera", "approach", at + 1.75, "4711")
+    yield EvidenceUndeliverable(PICTURE, "packet too large", at + 133.5)

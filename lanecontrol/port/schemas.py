@@ -22,7 +22,8 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
 
 from lanecontrol import announcements, commands, events
 from lanecontrol.forms import adapter
-from lanecontrol.port import payloads
+from lanecontrol.port import evidence_chunks, payloads
+from lanecontrol.port.evidence_chunks import EvidenceChunk
 from lanecontrol.port.order_payloads import COMMANDS, ReplyPayload
 from lanecontrol.port.payloads import CONTENT_TYPE, EVENT_TYPES, JSON, DeviceDocument, StatusDocument, TimeQuality
 from lanecontrol.port.samples import samples
@@ -61,12 +62,13 @@ def schemas() -> dict[str, Schema]:
 
 
 def document_schemas() -> dict[str, Schema]:
-    """The schemas of the other payloads: `status`, `device`, `command.<verb>` and `reply`."""
+    """The schemas of the other payloads: `status`, `device`, `command.<verb>`, `reply` and `evidence`."""
     kinds: list[tuple[str, JsonSchemaMode, TypeAdapter[Any]]] = [
         ("status", "serialization", adapter(StatusDocument)),
         ("device", "serialization", adapter(DeviceDocument)),
         *((f"command.{verb}", "validation", adapter(model)) for verb, model in COMMANDS.items()),
         ("reply", "serialization", adapter(ReplyPayload)),
+        ("evidence", "serialization", adapter(EvidenceChunk)),
     ]
     made, shared = TypeAdapter.json_schemas(kinds, schema_generator=_Generator)
     definitions = _described(shared.get("$defs", {}))
@@ -192,7 +194,7 @@ def _unit(field: str) -> str:
 def _attribute_notes() -> dict[str, dict[str, str]]:
     """Attribute docstrings of the vocabulary: class -> field (or value of an enumeration's member) -> text."""
     found: dict[str, dict[str, str]] = {}
-    for module in (announcements, events, commands, payloads):
+    for module in (announcements, events, commands, payloads, evidence_chunks):
         for kind in _classes(module):
             found[kind.__name__] = dict(_notes_of(kind))
     return found
@@ -301,7 +303,7 @@ def _messages(row: Topic) -> list[str]:
             return sorted(name for kind, name in EVENT_TYPES.items() if announcements.TOPIC_CLASS[kind] == topic_class)
         case "command":
             return [f"command.{verb}" for verb in COMMANDS]
-        case "status" | "device" | "reply":
+        case "status" | "device" | "reply" | "evidence":
             return [row.payload]
         case _:
             return []

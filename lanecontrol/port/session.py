@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Never
+from typing import Any, Never
 
 from lanecontrol import forms
 from lanecontrol.announcements import DeviceStateChanged
@@ -125,9 +125,11 @@ class PortSession:
         emit: Callable[[str, Event], None],
         devices: Iterable[str] = (),
         consumer: str = "",
+        pictures: Callable[[Transport], Coroutine[Any, Any, None]] | None = None,
     ) -> None:
         """`devices` are the ids of the lane file: what stands at the broker of any other is cleared away. `consumer` is
-        whose receipts free events; none is asked for when it is empty."""
+        whose receipts free events; none is asked for when it is empty. `pictures` sends what goes when the line is
+        free, for the life of a connection."""
         self._connect = connect
         self._brokers = tuple(brokers)
         self._address = address
@@ -138,6 +140,7 @@ class PortSession:
         self._rng = rng
         self._emit = emit
         self._own_devices = frozenset(map(address.device, devices))
+        self._pictures = pictures
         self._receipts = address.receipt(consumer) if consumer else ""
         self.retained = RetainedState()
         self._refused: dict[str, str] = {}
@@ -215,6 +218,7 @@ class PortSession:
             self._orders.send_replies(transport),
             self._receive(transport),
             self._leave_when_renewed(transport),
+            *([self._pictures(transport)] if self._pictures is not None else []),
         )
 
     async def _leave_when_renewed(self, transport: Transport) -> Never:

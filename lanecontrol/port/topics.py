@@ -126,7 +126,7 @@ TOPICS: tuple[Topic, ...] = (
     Topic("cmd/<verb>", TO_LANE, 1, False, "command", "an order; a retained one is refused"),
     Topic("reply/<client>", TO_PORT, 1, False, "reply", "how an order ended; also to the order's response topic"),
     Topic("receipt/<consumer>", TO_LANE, 1, True, "receipt", "how far a consumer has received, `epoch` and `seq`"),
-    Topic("evidence/<id>", TO_PORT, 1, False, "evidence", "pictures, in chunks on a low-priority stream"),
+    Topic("evidence/<id>", TO_PORT, 1, False, "evidence", "a picture's bytes, a chunk a message; `<id>` is its hash"),
 )
 """Every topic below the lane's root."""
 
@@ -212,6 +212,17 @@ The reply is `{"key", "result", "reason", "lane"}` with `result` one of `done`, 
 to the response topic with the correlation data of the request, or to `reply/<client>`. A response topic inside the
 lane's own tree must be below its `reply/`. Retained, late, repeated, malformed or foreign commands are refused with a
 reason; they never wait.
+
+## Pictures
+
+`EvidenceStored` tells that a picture is on the lane's disk: its reference (`sha256:` and the hash of its bytes), size
+and media type. Where the lane file says `evidence: {publish: mqtt}`, its bytes follow below `evidence/`, when no event
+waits to be sent: JSON with `reference`, `source` (the lane), `media_type`, `size_bytes`, `index` of `count` pieces,
+`offset`, and the piece itself in base64 (`data`, at most 256 KiB of the picture). A consumer puts each piece at its
+offset; a piece may come twice, and after a restart of the lane in other sizes. When all bytes are there, their SHA-256
+must be the reference. `lanecontrol.port.evidence_in` does this; so does `lanecontrol watch --pictures DIR`. With
+`publish: http` each picture is put under `<url>/<hash>` instead. What the port will never get is told by
+`EvidenceUndeliverable`.
 """
 
 
