@@ -25,6 +25,10 @@ class Link(ABC):
     async def write(self, data: bytes) -> None:
         """Send all of `data`; returns when the transport's buffer is below its limit. Raises LinkLost."""
 
+    def write_now(self, data: bytes) -> bool:
+        """Send `data` if that needs no waiting; answers whether it was done. Raises LinkLost."""
+        return False
+
     @abstractmethod
     async def close(self) -> None:
         """Close now; never raises, never takes longer than a second, may be called again."""

@@ -147,5 +147,11 @@ class _Watched(Link):
             self._tap(self._label, "tx", data)
         await self._link.write(data)
 
+    def write_now(self, data: bytes) -> bool:
+        if self._tap is not None or not self._link.write_now(data):  # the tap must see it first
+            return False
+        self._traffic.tx_bytes += len(data)
+        return True
+
     async def close(self) -> None:
         await self._link.close()

@@ -112,6 +112,13 @@ class StreamLink(BufferedLink, asyncio.BufferedProtocol):
         self._transport.write(data)
         await self._wait_for_room()
 
+    def write_now(self, data: bytes) -> bool:
+        self._check_writable()
+        if self._room is None:
+            self._transport.write(data)
+            return True
+        return False
+
     async def finish(self) -> None:
         """Send nothing more, and go on reading. Over TLS, which cannot do this, nothing happens."""
         self._write_end = self._write_end or CLOSED_HERE

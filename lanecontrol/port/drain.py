@@ -87,6 +87,9 @@ class Drain:
         self._wake = asyncio.Event()
         self._hungry = asyncio.Event()
         self._filling = False
+        self._good: list[Waiting] = []
+        """Taken by the broker, not settled yet."""
+        self._in_rounds = transport.after_answers(self._answers_told)
         self._backlog = _Feed(START)
         self._live = _Feed(head)
         self._queue: deque[Waiting] = deque()
@@ -115,6 +118,7 @@ class Drain:
 
     def end(self) -> None:
         self._ended = True
+        self._settle()
         for stalled in self._stalled.values():
             if stalled.timer is not None:
                 stalled.timer.cancel()
@@ -139,8 +143,8 @@ class Drain:
             self._fill()
             if self._lost is not None:
                 raise self._lost
-            if self._relay.repeatable >= REPEAT_LIMIT:
-                await self._relay.marked(REPEAT_LIMIT - self._window)
+            if self._relay.room(0) <= 0 and self._relay.must_be_marked:
+                await self._relay.marked()
             else:
                 # Without a limit: a fetch, a retry's timer or the end of the connection wakes it. A PUBACK need not.
                 await self._wake.wait()
@@ -221,18 +225,29 @@ class Drain:
         if self._filling or self._ended:  # a message refused on the spot is answered while it is being sent
             return
         self._filling = True
-        try:
-            while len(self._flying) < self._window and self._lost is None and self._relay.may_send():
-                row = self._next()
-                if row is None:
-                    break
-                self._send(row)
-        finally:
-            self._filling = False
-        if self._relay.repeatable >= REPEAT_LIMIT:
-            self._wake.set()
+        while self._lost is None and (room := self._room()) > 0:
+            if not self._send_some(room):
+                break
+        self._filling = False
         if (self._backlog.more and len(self._queue) < _LOW) or self._live.more:
             self._hungry.set()
+
+    def _room(self) -> int:
+        """How many more may be sent now."""
+        flying = len(self._flying)
+        room = self._relay.room(flying)
+        if room <= 0 and not flying and self._relay.must_be_marked:
+            self._wake.set()  # no answer will come to send more at
+        return min(room, self._window - flying)
+
+    def _send_some(self, count: int) -> bool:
+        """Send so many; answers whether there were so many."""
+        for _ in range(count):
+            row = self._next()
+            if row is None:
+                return False
+            self._send(row)
+        return True
 
     def _next(self) -> Waiting | None:
         if self._stalled and (row := self._resumed()) is not None:
@@ -267,7 +282,7 @@ class Drain:
     def _send(self, row: Waiting) -> None:
         if row.body is None:
             self._relay.unreadable(row)
-            self._one_less(row)
+            self._less((row,))
             return
         old = row.position <= self._head
         self._flying.add(row.position)
@@ -283,35 +298,47 @@ class Drain:
         return message
 
     def _answered(self, row: Waiting, outcome: int | BaseException) -> None:
-        self._flying.discard(row.position)
         if outcome == 0:
-            self._relay.good(row, unheard=False)
-            self._one_less(row)
-        elif isinstance(outcome, int):
-            self._answered_otherwise(row, outcome)
+            self._good.append(row)
         else:
-            self._lost = self._lost or outcome
-            self._wake.set()
-            return
+            self._flying.discard(row.position)
+            if isinstance(outcome, int):
+                self._answered_otherwise(row, outcome)
+            else:
+                self._lost = self._lost or outcome
+                self._wake.set()
+        if not self._in_rounds:
+            self._answers_told()
+
+    def _answers_told(self) -> None:
+        """All that were told together have been noted: settle them, and send as many again."""
+        self._settle()
         self._fill()
+
+    def _settle(self) -> None:
+        if self._good:
+            good, self._good = self._good, []
+            self._flying.difference_update([row.position for row in good])
+            self._relay.good(good, unheard=False)
+            self._less(good)
 
     def _answered_otherwise(self, row: Waiting, code: int) -> None:
         if code >= REFUSED:
             if self._relay.bad(row, code):
                 self._stall(row, self._relay.policy.retry_s)
             else:
-                self._one_less(row)
+                self._less((row,))
         elif code == NO_SUBSCRIBERS and self._relay.policy.hold_without_subscribers:
             self._relay.counts.unheard += 1
             self._stall(row, self._relay.policy.hold_s)
         else:
-            self._relay.good(row, unheard=code == NO_SUBSCRIBERS)
-            self._one_less(row)
+            self._relay.good((row,), unheard=code == NO_SUBSCRIBERS)
+            self._less((row,))
 
-    def _one_less(self, row: Waiting) -> None:
+    def _less(self, rows: Sequence[Waiting]) -> None:
         """Tell when all of a backlog worth mentioning is through."""
-        if row.position <= self._head and self._backlog_left:
-            self._backlog_left -= 1
+        if self._backlog_left:
+            self._backlog_left = max(0, self._backlog_left - sum(row.position <= self._head for row in rows))
             if not self._backlog_left and self._told >= _WORTH_TELLING:
                 self._relay.on_backlog(self._told, self._loop.time() - self._began_s)
 

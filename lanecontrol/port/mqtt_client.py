@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import islice
 from typing import Any
@@ -108,6 +108,8 @@ class MqttClient(Transport):
         self._retains = True
         self._flying: dict[int, tuple[Answered, Any, float]] = {}
         self._form: encode.Form | None = None
+        self._round: Callable[[], None] | None = None
+        self._in_round = False
         self._asking: dict[int, tuple[asyncio.Future[tuple[int, ...]], float]] = {}
         self._waiting: deque[tuple[Answered, Any, Message, bytes]] = deque()
         # from the broker
@@ -178,7 +180,8 @@ class MqttClient(Transport):
         if self._lost is not None:
             answered(token, self._loss())
             return
-        self._hold()
+        if not self._held:
+            self._hold()
         if self._waiting or (message.qos and len(self._flying) >= self._window):
             self._waiting.append((answered, token, message, payload))
         else:
@@ -198,14 +201,17 @@ class MqttClient(Transport):
             self._refuse(answered, token, PACKET_TOO_LARGE)
         elif message.retain and not self._retains:
             self._refuse(answered, token, RETAIN_UNSUPPORTED)
-        elif message.qos:
-            self._flying[packet_id] = answered, token, self._due()
-            self._write(head)
-            self._out.append(payload)
         else:
-            self._written.append((answered, token))
-            self._write(head)
-            self._out.append(payload)
+            if message.qos:
+                self._flying[packet_id] = answered, token, self._due()
+            else:
+                self._written.append((answered, token))
+            self._out += (head, payload)
+            self._wake_writer()
+
+    def after_answers(self, call: Callable[[], None]) -> bool:
+        self._round = call
+        return True
 
     def _refuse(self, answered: Answered, token: Any, code: int) -> None:
         """What the broker could not take is not sent: the reason is told as if it had answered."""
@@ -269,7 +275,10 @@ class MqttClient(Transport):
 
     def _write(self, packet: bytes) -> None:
         self._out.append(packet)
-        if self._wake is not None and not self._wake.done():
+        self._wake_writer()
+
+    def _wake_writer(self) -> None:
+        if not self._in_round and self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
 
     async def _keep_writing(self) -> None:
@@ -278,29 +287,44 @@ class MqttClient(Transport):
                 if not self._out:
                     self._wake = self._loop.create_future()
                     await self._wake
-                data = self._out[0] if len(self._out) == 1 else b"".join(self._out)
-                done = self._written
-                self._out, self._written = [], []
-                self._pulse.sent()
+                data, done = self._taken_out()
                 await self._link.write(data)
-                for answered, token in done:
-                    answered(token, 0)
-                if done:
-                    self._release()
+                self._sent(done)
         except DeviceError as lost:
             self._fail(lost)
+
+    def _taken_out(self) -> tuple[bytes, list[tuple[Answered, Any]]]:
+        data, done = b"".join(self._out), self._written
+        self._out, self._written = [], []
+        self._pulse.sent()
+        return data, done
+
+    def _sent(self, done: list[tuple[Answered, Any]]) -> None:
+        for answered, token in done:
+            answered(token, 0)
+        if done:
+            self._release()
+
+    def _write_round(self) -> None:
+        """What a round of answers led to goes out without another task's turn, where it need not wait."""
+        if not self._out:
+            return
+        if not self._written and self._wake is not None and not self._wake.done():
+            data = b"".join(self._out)
+            if self._link.write_now(data):
+                self._out = []
+                self._pulse.sent()
+                return
+            self._out = [data]
+        self._wake_writer()
 
     async def _keep_reading(self) -> None:
         try:
             while self._lost is None:
                 data = await self._link.read()
                 self._pulse.heard()
-                if self._flying:
-                    data = self._acknowledged(data)
-                for packet in self._decoder.feed(data):
-                    self._handle(packet)
-                if self._waiting and self._lost is None:
-                    self._fill_window()
+                self._take(data)
+                self._write_round()
                 self._release()
                 if len(self._incoming) > self._queue_limit:
                     # More than our receive maximum: QoS 0, or MQTT 3.1.1. Whoever sends waits in the socket.
@@ -309,6 +333,20 @@ class MqttClient(Transport):
                     self._pulse.heard()
         except DeviceError as lost:
             self._fail(lost)
+
+    def _take(self, data: bytes) -> None:
+        """A round: all that came at once, and what that leads to."""
+        self._in_round = True
+        if self._flying:
+            data = self._acknowledged(data)
+        if data:
+            for packet in self._decoder.feed(data):
+                self._handle(packet)
+        if self._waiting and self._lost is None:
+            self._fill_window()
+        if self._round is not None:
+            self._round()
+        self._in_round = False
 
     def _acknowledged(self, data: bytes) -> bytes:
         """Take the plain PUBACKs that `data` begins with; answers what comes after them."""

@@ -60,9 +60,9 @@ class Receipts:
         self.refused += 1
         self.last_refusal = why
 
-    def acknowledged(self, position: Position) -> None:
-        """The broker has it."""
-        self.waiting[position] = self.now_s()
+    def acknowledged(self, positions: Iterable[Position]) -> None:
+        """The broker has them."""
+        self.waiting.update(dict.fromkeys(positions, self.now_s()))
 
     def settled(self, positions: Iterable[Position]) -> None:
         """These need not be waited for any more."""

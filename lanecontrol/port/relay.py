@@ -103,7 +103,6 @@ class Relay:
         self._tries: dict[Position, int] = {}
         self._streaks: dict[str, int] = {}
         self._dying: list[DeadLetter] = []
-        self._arrived: list[Position] = []
         self._dead_waits = asyncio.Event()
         self._dead: DeadLetters | None = None
         self._progress = asyncio.Event()
@@ -136,7 +135,6 @@ class Relay:
             )
         finally:
             drain.end()
-            self._hand_over()
 
     async def _follow(self, drain: Drain) -> None:
         while True:
@@ -155,45 +153,39 @@ class Relay:
 
     async def fetch(self, after: Position, limit: int) -> Sequence[Waiting]:
         rows = await self._patiently(lambda: self._outbox.undelivered(after, limit))
-        if self._dying or self._arrived:  # not put down yet: they must not be sent again
-            done = {letter.position for letter in self._dying}.union(self._arrived)
-            return [row for row in rows if row.position not in done]
+        if self._dying:  # not put down yet: they must not be sent again on a new connection
+            dying = {letter.position for letter in self._dying}
+            return [row for row in rows if row.position not in dying]
         return rows
 
+    def room(self, flying: int) -> int:
+        """How many more may be sent: neither may too many wait for their receipt, nor a crash repeat too many."""
+        unknown = REPEAT_LIMIT - flying - self._outbox.repeatable
+        return min(unknown, self.policy.receipt_window - len(self.receipts.waiting))
+
     @property
-    def repeatable(self) -> int:
-        """Delivered events of which the disk does not know yet."""
-        return len(self._arrived) + self._outbox.repeatable
+    def must_be_marked(self) -> bool:
+        """A crash could repeat too many: the disk has to know first what has arrived."""
+        return self._outbox.repeatable >= REPEAT_LIMIT // 2
 
-    async def marked(self, at_most: int) -> None:
-        self._hand_over()
-        await self._outbox.marked(at_most)
+    async def marked(self) -> None:
+        """Wait until the disk knows of most of what has arrived."""
+        await self._outbox.marked(REPEAT_LIMIT // 2)
 
-    def may_send(self) -> bool:
-        """Neither too many wait for their receipt, nor could a crash now repeat too many."""
-        return len(self.receipts.waiting) < self.policy.receipt_window and self.repeatable < REPEAT_LIMIT
-
-    def good(self, row: Waiting, *, unheard: bool) -> None:
-        """The broker took it."""
-        self.counts.delivered += 1
-        self.counts.unheard += unheard
-        if self._tries:
+    def good(self, rows: Sequence[Waiting], *, unheard: bool) -> None:
+        """The broker took them."""
+        self.counts.delivered += len(rows)
+        if unheard:
+            self.counts.unheard += len(rows)
+        positions = [row.position for row in rows]
+        for row in rows if self._tries or self._streaks else ():
             self._tries.pop(row.position, None)
-        if self._streaks:
             self._streaks.pop(row.topic_class, None)
         if self.policy.receipts:
-            self.receipts.acknowledged(row.position)
+            self.receipts.acknowledged(positions)
             self._progress.set()
         else:
-            if not self._arrived:
-                asyncio.get_running_loop().call_soon(self._hand_over)
-            self._arrived.append(row.position)
-
-    def _hand_over(self) -> None:
-        """What has arrived since the loop's last round goes to the outbox at once."""
-        if self._arrived:
-            arrived, self._arrived = self._arrived, []
-            self._settle(arrived)
+            self._settle(positions)
 
     def _settle(self, positions: Sequence[Position]) -> None:
         """These have arrived where they must."""

@@ -127,6 +127,13 @@ class Transport(ABC):
         future = self.begin(replace(message, payload=payload))
         future.add_done_callback(lambda done: _tell(done, answered, token))
 
+    def after_answers(self, call: Callable[[], None]) -> bool:
+        """Have `call` called after each round of answers, when they are all told and before anything is written.
+
+        False where this client does not do that. For a caller that then sends as much again at once.
+        """
+        return False
+
     @abstractmethod
     async def subscribe(self, filters: Sequence[str], *, retain_as_published: bool = False) -> None:
         """Subscribe at QoS 1. Raises ProtocolViolation when the broker refuses a filter, LinkLost.
