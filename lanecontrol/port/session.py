@@ -27,8 +27,10 @@ from lanecontrol.port.topics import LaneAddress
 from lanecontrol.port.transport import REFUSED, Broker, Connect, Message, Received, TakenOver, Transport
 
 SOURCE = "port"
-BASE_S = 0.25
-CAP_S = 15.0
+BASE_S = 0.1
+CAP_S = 0.8
+"""Longest wait after an outage of any length, so that the first event is through a second after the broker is back. A
+refused or unreachable TCP connection costs a packet or two; the jitter keeps the lanes of a port apart."""
 SLOW_S = 15.0
 """Wait after a refusal of who we are, or when somebody else uses our client id: sooner would not help."""
 FAREWELL_S = 0.5

@@ -260,10 +260,10 @@ async def test_without_a_broker_the_port_is_reported_unreachable_once_and_tried_
     async with port.running():
         await asyncio.sleep(600)
         assert port.reached == [False]
-        assert 40 <= port.session.status().attempts <= 120
+        assert 600 <= port.session.status().attempts <= 1600
         assert "nobody listens" in port.session.status().reason
         port.serve()
-        await asyncio.sleep(CAP_S)
+        await asyncio.sleep(1.0)  # after an outage of any length
         assert port.reached == [False, True]
 
 
@@ -278,8 +278,8 @@ async def test_waits_between_attempts_grow_and_are_jittered(port: Port) -> None:
     async with port.running():
         await asyncio.sleep(120)
     waits = [after - before for before, after in pairwise(attempts)]
-    assert waits[0] <= 0.5
-    assert max(waits) > 7.5
+    assert waits[0] <= 0.2
+    assert max(waits) > CAP_S / 2
     assert max(waits) <= CAP_S + 0.1
     assert len({round(wait, 3) for wait in waits}) > len(waits) - 2
 
