@@ -96,7 +96,9 @@ def _measured(folder: Path, rows: Sequence[tuple[str, str]], options: argparse.N
     loaded = engine.load()
     window = tuple(options.window) if options.window else None
     passages = _passages(rows, options.frames)[:: options.step]
-    wanted = Options(window=window)
+    wanted = Options(
+        window=window, plausible=0.0 if options.cross_validate or options.calibrate else Options().plausible
+    )
     for names, _ in passages[:WARM_UP]:
         loaded.read([pictures.decoded((folder / name).read_bytes())[0] for name in names], wanted)
     results = []

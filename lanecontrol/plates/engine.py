@@ -201,6 +201,14 @@ class Engine:
             text, share, votes, [line, *(other for _, other in chosen if other is not line)], around, known
         )
         sure = self.calibration.confidence(measured)
+        if sure < min(options.plausible, options.min_confidence):
+            unlikely = Rejected(Identifier(text), "not likely enough to be a plate", line.box.upright(), round(sure, 4))
+            return Reading(
+                rejected=(unlikely, *rejected),
+                why="no text that is likely to be a plate",
+                confidence=round(sure, 4),
+                features=tuple(measured.items()),
+            )
         plate = options.fixes.get(text, text)
         accepted = sure >= options.min_confidence
         words = [best for other in frames[frame] if _near(other.box, line.box) for best in other.looks[:1]]
@@ -236,9 +244,9 @@ def features(
 
     `certainty`: probability of the text before the prior (logarithm); `weakest`: the same in the least convinced
     frame; `share`: its part of all candidates after it; `agreement`: part of the looks that say the same; `height` of
-    the text in pixels (logarithm), where it is small; `short`: characters fewer than most plates have; `letters`, `digits`: all of it;
-    `taller`: the tallest line beside it against it (logarithm), as the number is the largest; `tight`: how close the
-    line's width is to what so many characters need.
+    the text in pixels (logarithm), where it is small; `short`: characters fewer than most plates have; `letters`,
+    `digits`: it has nothing else; `taller`: the tallest line beside it against it (logarithm), as the number is the
+    largest; `tight`: how close the line's width is to what so many characters need.
     """
     same = _alike(text)
     certainty = sum(p for other, p in votes.items() if _alike(other) == same)
