@@ -554,7 +554,7 @@ class DeviceFaultChanged:
 
 @dataclass(frozen=True, slots=True)
 class OrderAnswered:
-    """Somebody asked something of the lane, and how that ended."""
+    """Somebody asked something of the lane, and how that ended. `digest` names the message that it came in."""
 
     key: str
     request: str
@@ -562,6 +562,7 @@ class OrderAnswered:
     result: Result
     reason: str
     at_utc_s: float
+    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,9 +46,10 @@ from lanecontrol.lane.step import initial
 from lanecontrol.ledger import database
 from lanecontrol.ledger.ledger import Ledger
 from lanecontrol.links import DeviceLinks, LinkOpener, MemoryNet
+from lanecontrol.port.answered import answered_since
 from lanecontrol.port.evidence_out import ChunkSender, Dispatch
 from lanecontrol.port.mqtt_client import MqttConnector
-from lanecontrol.port.orders import Orders
+from lanecontrol.port.orders import AHEAD_LIMIT_S, Orders
 from lanecontrol.port.relay import DeadLetter, Relay
 from lanecontrol.port.session import Birth, PortSession, PortStatus
 from lanecontrol.port.topics import LaneAddress
@@ -242,6 +243,8 @@ class Lane:
         self._evidence = self._make_evidence()
         stack.push_async_callback(self._closed_in_time, self._evidence.close)
         self._build(self._state_from(checkpoint))
+        oldest_utc_s = self._around.clock.now().utc_s - AHEAD_LIMIT_S
+        self.orders.remember(await self._ledger.ask(answered_since, oldest_utc_s))
         # The first input of a run, before any device can say a word: the lane must know that time has passed.
         self.runner.take("lane", Started(checkpoint is None, self._around.boot))
         return True

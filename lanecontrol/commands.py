@@ -154,3 +154,5 @@ class Order:
     actor: Actor
     request: Annotated[Request, ByName()]
     deadline_utc_s: float
+    digest: str = ""
+    """Names the message that it came in, so that a repeat is told from another order under the same key."""

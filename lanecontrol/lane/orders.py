@@ -49,7 +49,8 @@ _OPERATORS = _DECIDERS | {Role.CENTRAL}
 def order_given(t: Turn, order: Order) -> None:
     """Carry out or refuse one order, answer it, and say so."""
     outcome = _refused_unheard(t, order) or _carry_out(t, order.actor, order.request)
-    _answer(t, order.key, order.actor, order.request, outcome)
+    t.tell(_answered(t, order.key, order.actor, order.request, outcome, order.digest))
+    t.answer(order.key, outcome)
     if order.key not in t.desk.keys:
         t.desk = replace(t.desk, keys=(*t.desk.keys, order.key)[-MAX_KEYS:])
 
@@ -68,13 +69,8 @@ def button_pressed(t: Turn) -> None:
     t.tell(_answered(t, f"{t.setup.lane}-b{number:06d}", actor, request, outcome))
 
 
-def _answer(t: Turn, key: str, actor: Actor, request: Request, outcome: Outcome) -> None:
-    t.tell(_answered(t, key, actor, request, outcome))
-    t.answer(key, outcome)
-
-
-def _answered(t: Turn, key: str, actor: Actor, request: Request, outcome: Outcome) -> OrderAnswered:
-    return OrderAnswered(key, type(request).__name__, actor, outcome.result, outcome.reason, t.utc_s)
+def _answered(t: Turn, key: str, actor: Actor, request: Request, outcome: Outcome, digest: str = "") -> OrderAnswered:
+    return OrderAnswered(key, type(request).__name__, actor, outcome.result, outcome.reason, t.utc_s, digest)
 
 
 def _refuse(why: str) -> Outcome:

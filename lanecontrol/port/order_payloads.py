@@ -215,6 +215,8 @@ class ReplyPayload(BaseModel):
     """Why, if it was not done."""
     lane: str
     """The lane that answers."""
+    repeated: bool = False
+    """The order had been answered before: this is that answer once more, and nothing was done again."""
 
 
 class Refusal(Exception):
@@ -298,9 +300,10 @@ def command_bytes(
     return made
 
 
-def reply_bytes(key: str, outcome: Outcome, lane: str) -> bytes:
+def reply_bytes(key: str, outcome: Outcome, lane: str, *, repeated: bool = False) -> bytes:
     """A reply as JSON."""
-    reply = {"key": key, "result": outcome.result.value, "reason": outcome.reason, "lane": lane}
+    told = {"key": key, "result": outcome.result.value, "reason": outcome.reason}
+    reply = {**told, "lane": lane, "repeated": repeated}
     return json.dumps(reply, separators=(",", ":")).encode()
 
 

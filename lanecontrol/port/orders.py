@@ -2,7 +2,8 @@
 
 The session hands every message below `cmd/` to `take`; the runner calls `answer` when the lane is done. What is
 malformed, retained, late, repeated or meant for somebody else never reaches the lane: the sender is told why, and so is
-the record. Nothing here waits, nothing is queued for later, and nothing raises on what a sender wrote.
+the record. A repeat of an order that was answered gets that answer again, also after a restart: the record has it.
+Nothing here waits, nothing is queued for later, and nothing raises on what a sender wrote.
 """
 
 from __future__ import annotations
@@ -10,11 +11,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from lanecontrol.announcements import OrderRejected
-from lanecontrol.clock import Clock, RealWork
+from lanecontrol.announcements import OrderAnswered, OrderRejected
+from lanecontrol.clock import Clock, Instant, RealWork
 from lanecontrol.commands import Outcome, Result, Role
 from lanecontrol.events import Event, OrderGiven
 from lanecontrol.port.order_payloads import CommandPayload, Refusal, parse_command, reply_bytes
@@ -52,11 +53,11 @@ class _Route:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """A key that has been used, what for, and how it ended; `result` None while the lane has it in hand."""
+    """A key that has been used, what for, and how it ended; `outcome` None while the lane has it in hand."""
 
-    digest: bytes
+    digest: str
     until_utc_s: float
-    result: Result | None
+    outcome: Outcome | None
 
 
 @dataclass(slots=True)
@@ -67,6 +68,8 @@ class OrderCounts:
     rejected: int = 0
     redelivered: int = 0
     """The broker's second copies of orders in hand: ignored, the answer comes."""
+    repeated: int = 0
+    """Orders that had been answered before, and got their answer again."""
     unrecorded: int = 0
     """Rejections beyond what is recorded."""
     replies_dropped: int = 0
@@ -97,9 +100,11 @@ class Orders:
         self._reply_waits = asyncio.Event()
         self._budget = _Budget(REJECTIONS_BURST, REJECTIONS_PER_S)
 
-    def remember(self, key: str, result: Result, at_utc_s: float) -> None:
-        """A key that was answered before a restart, from the ledger: a repeat is refused as ever."""
-        self._keys[key] = _Known(b"", at_utc_s + AHEAD_LIMIT_S, result)
+    def remember(self, answered: Iterable[OrderAnswered]) -> None:
+        """Orders that were answered before a restart, from the ledger: a repeat is treated as ever."""
+        for one in answered:
+            outcome = Outcome(one.result, one.reason)
+            self._keys[one.key] = _Known(one.digest, one.at_utc_s + AHEAD_LIMIT_S, outcome)
 
     # --- in ---
 
@@ -118,15 +123,14 @@ class Orders:
             self._refuse(received.topic, refusal, route)
 
     def _accept(self, payload: CommandPayload, received: Received, route: _Route) -> None:
-        now_utc_s = self._clock.now().utc_s
-        order = payload.order()
+        now = self._clock.now()
+        digest = hashlib.sha256(received.topic.encode("utf-8", "replace") + b"\0" + received.payload).hexdigest()[:32]
+        order = replace(payload.order(), digest=digest)
         if received.expiry_s is not None:
-            order = replace(order, deadline_utc_s=min(order.deadline_utc_s, now_utc_s + received.expiry_s))
-        digest = hashlib.sha256(received.topic.encode("utf-8", "replace") + b"\0" + received.payload).digest()
-        if self._redelivered(order.key, digest):
-            self.counts.redelivered += 1
+            order = replace(order, deadline_utc_s=min(order.deadline_utc_s, now.utc_s + received.expiry_s))
+        if self._is_repeat(payload, received.topic, digest, route):
             return
-        if why := self._objection(payload, order.deadline_utc_s, now_utc_s):
+        if why := self._objection(payload, order.deadline_utc_s, now):
             raise Refusal(why, key=payload.key, name=payload.by.name, role=payload.by.role)
         self.counts.accepted += 1
         self._keys[order.key] = _Known(digest, payload.deadline, None)
@@ -134,12 +138,27 @@ class Orders:
         self._work.outstanding += 1  # until answered
         self._emit(SOURCE, OrderGiven(order))
 
-    def _redelivered(self, key: str, digest: bytes) -> bool:
-        known = self._keys.get(key)
-        return known is not None and known.result is None and known.digest == digest
+    def _is_repeat(self, payload: CommandPayload, topic: str, digest: str, route: _Route) -> bool:
+        """The very message once more: while it is in hand, its answer comes; after that, its answer comes again."""
+        known = self._keys.get(payload.key)
+        if known is None or known.digest != digest:
+            return False
+        if known.outcome is None:
+            self.counts.redelivered += 1
+            return True
+        self.counts.repeated += 1
+        self._reply(route, payload.key, known.outcome, repeated=True)
+        self._record(topic, f"repeated: answered {known.outcome.result.value} before", payload.by.name, payload.by.role)
+        return True
 
-    def _objection(self, payload: CommandPayload, deadline_utc_s: float, now_utc_s: float) -> str:
-        """Why this order is not given to the lane; empty when it is."""
+    def _objection(self, payload: CommandPayload, deadline_utc_s: float, now: Instant) -> str:
+        """Why this order is not given to the lane; empty when it is.
+
+        A clock that nobody disciplines is believed all the same: one that is wrong refuses, and the reason says so.
+        What it could let through late is bounded by how wrong it is, and by the expiry that the broker counts.
+        """
+        now_utc_s = now.utc_s
+        doubt = "" if now.synchronised else f" by the lane's clock ({now.iso()}), which is not synchronised"
         self._forget(now_utc_s)
         known = self._keys.get(payload.key)
         if payload.lane != self._address.lane:
@@ -147,12 +166,13 @@ class Orders:
         if payload.by.simulated and not self._address.simulated:
             return "a simulated officer has no say over a real lane"
         if known is not None:
-            first = f"already answered {known.result.value}" if known.result else "its first use is being carried out"
-            return f"repeated: this key was used before, {first}"
+            answered = known.outcome is not None
+            first = "for another order" if answered else "and its first use is being carried out"
+            return f"repeated: this key was used before {first}"
         if deadline_utc_s <= now_utc_s:
-            return f"late: the deadline was {now_utc_s - deadline_utc_s:.1f} s ago"
+            return f"late: the deadline was {now_utc_s - deadline_utc_s:.1f} s ago{doubt}"
         if payload.deadline > now_utc_s + AHEAD_LIMIT_S:
-            return f"the deadline is more than {AHEAD_LIMIT_S:g} s ahead"
+            return f"the deadline is more than {AHEAD_LIMIT_S:g} s ahead{doubt}"
         if len(self._routes) >= PENDING_LIMIT or len(self._keys) >= KEYS_LIMIT:
             return "busy: too many orders at once"
         return ""
@@ -161,7 +181,7 @@ class Orders:
         """Keys past their deadline: a repeat would be refused as late."""
         if len(self._keys) > KEYS_LIMIT // 2:
             gone = [
-                key for key, known in self._keys.items() if known.result is not None and known.until_utc_s < now_utc_s
+                key for key, known in self._keys.items() if known.outcome is not None and known.until_utc_s < now_utc_s
             ]
             for key in gone:
                 del self._keys[key]
@@ -169,9 +189,12 @@ class Orders:
     def _refuse(self, topic: str, refusal: Refusal, route: _Route) -> None:
         self.counts.rejected += 1
         self._reply(route, refusal.key, Outcome(Result.REFUSED, refusal.reason))
+        self._record(topic, refusal.reason, refusal.name, refusal.role)
+
+    def _record(self, topic: str, reason: str, name: str, role: Role | None) -> None:
         now = self._clock.now()
         if self._budget.spend(now.mono_s):
-            self._rejected(_rejection(topic, refusal.reason, refusal.name, refusal.role, now.utc_s))
+            self._rejected(_rejection(topic, reason, name, role, now.utc_s))
         else:
             self.counts.unrecorded += 1
 
@@ -190,16 +213,16 @@ class Orders:
         if route is None:
             return
         self._work.outstanding -= 1
-        self._keys[key] = replace(self._keys[key], result=outcome.result)
+        self._keys[key] = replace(self._keys[key], outcome=outcome)
         self._reply(route, key, outcome)
 
-    def _reply(self, route: _Route, key: str, outcome: Outcome) -> None:
+    def _reply(self, route: _Route, key: str, outcome: Outcome, *, repeated: bool = False) -> None:
         if not route.topic:
             return
         if len(self._replies) >= REPLIES_LIMIT:
             self._replies.popleft()
             self.counts.replies_dropped += 1
-        body = reply_bytes(key, outcome, self._address.lane)
+        body = reply_bytes(key, outcome, self._address.lane, repeated=repeated)
         message = Message(route.topic, body, content_type=JSON, correlation=route.correlation)
         self._replies.append((self._clock.now().mono_s, message))
         self._reply_waits.set()

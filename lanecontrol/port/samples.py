@@ -216,7 +216,7 @@ def _announcements() -> Iterator[Announcement]:
         Identity("Rapiscan", "TSA VM-250", "", "1.1.8"),
     )
     yield DeviceFaultChanged("reader", "antenna.2", "not connected", True, at + 110.0)
-    yield OrderAnswered("console-5b1f2a90", "Dispose", officer, Result.DONE, "", at + 20.0)
+    yield OrderAnswered("console-5b1f2a90", "Dispose", officer, Result.DONE, "", at + 20.0, "3f" * 16)
     yield OrderRejected(
         "poe/nogales/lane/07/cmd/open", "late: the deadline was 4.0 s ago", "M. Chen", Role.SUPERVISOR, at
     )

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from lanecontrol.announcements import OrderRejected
+from lanecontrol.announcements import OrderAnswered, OrderRejected
 from lanecontrol.clock import Instant, RealWork
 from lanecontrol.commands import (
     DONE,
@@ -78,9 +78,10 @@ class SetClock:
 
     utc_s: float = NOW_S
     mono_s: float = 0.0
+    synchronised: bool = True
 
     def now(self) -> Instant:
-        return Instant(self.mono_s, self.utc_s)
+        return Instant(self.mono_s, self.utc_s, self.synchronised)
 
 
 class Sent(Transport):
@@ -183,12 +184,17 @@ def request(verb: str = "open", **changes: Any) -> dict[str, Any]:
 async def test_an_order_reaches_the_lane_and_its_outcome_the_sender(verb: str) -> None:
     desk = Desk()
     desk.send(verb)
-    assert desk.given == [Order("key-0001", Actor("J. Rivera", Role.OFFICER), REQUESTS[verb], NOW_S + 5)]
+    assert desk.given == [
+        Order("key-0001", Actor("J. Rivera", Role.OFFICER), REQUESTS[verb], NOW_S + 5, desk.given[0].digest)
+    ]
+    assert len(desk.given[0].digest) == 32
     assert desk.work.outstanding == 1
     desk.orders.answer("key-0001", DONE)
     assert desk.work.outstanding == 0
     transport = Sent()
-    assert await desk.replies(transport) == [{"key": "key-0001", "result": "done", "reason": "", "lane": "07"}]
+    assert await desk.replies(transport) == [
+        {"key": "key-0001", "result": "done", "reason": "", "lane": "07", "repeated": False}
+    ]
     [message] = transport.messages
     assert (message.topic, message.correlation, message.qos, message.retain) == ("r/1", b"c", 1, False)
 
@@ -201,7 +207,9 @@ def test_every_verb_is_tested_and_has_a_schema_that_takes_its_request() -> None:
         assert not validator.is_valid(request(verb, role="x"))
         assert not validator.is_valid(request(verb, lane=None))
     assert set(FIELDS) == set(COMMANDS) == set(REQUESTS)
-    assert Draft202012Validator(found["reply"]).is_valid(json.loads(reply_bytes("k", DONE, "07")))
+    for repeated in (False, True):
+        reply = json.loads(reply_bytes("k", DONE, "07", repeated=repeated))
+        assert Draft202012Validator(found["reply"]).is_valid(reply)
 
 
 async def test_a_deadline_may_be_a_time_of_day_with_its_zone() -> None:
@@ -400,14 +408,40 @@ async def test_a_second_copy_of_an_order_in_hand_is_not_given_again_and_not_refu
     assert [reply["result"] for reply in await desk.replies()] == ["done"]
 
 
-async def test_a_key_that_was_answered_is_refused_with_its_first_outcome() -> None:
+async def test_a_repeat_of_an_answered_order_gets_that_answer_again_marked_and_is_on_record() -> None:
+    desk = Desk()
+    desk.send()
+    desk.orders.answer("key-0001", Outcome(Result.FAILED, "the gate does not move"))
+    desk.send(response="r/2")
+    assert len(desk.given) == 1
+    transport = Sent()
+    first, second = await desk.replies(transport)
+    assert (first["result"], first["reason"], first["repeated"]) == ("failed", "the gate does not move", False)
+    assert second == {**first, "repeated": True}
+    assert [message.topic for message in transport.messages] == ["r/1", "r/2"]
+    assert [(one.reason, one.claimed_name) for one in desk.rejected] == [
+        ("repeated: answered failed before", "J. Rivera")
+    ]
+    assert desk.orders.counts.repeated == 1
+
+
+async def test_a_repeat_is_answered_also_when_its_deadline_has_passed() -> None:
     desk = Desk()
     desk.send()
     desk.orders.answer("key-0001", DONE)
+    desk.clock.utc_s += 60
     desk.send()
+    assert [reply["result"] for reply in await desk.replies()] == ["done", "done"]
+
+
+async def test_a_key_that_was_answered_is_refused_for_another_order() -> None:
+    desk = Desk()
+    desk.send()
+    desk.orders.answer("key-0001", DONE)
+    desk.send("close")
     assert len(desk.given) == 1
     assert [reply["reason"] for reply in await desk.replies()][1:] == [
-        "repeated: this key was used before, already answered done"
+        "repeated: this key was used before for another order"
     ]
 
 
@@ -419,11 +453,35 @@ async def test_a_key_in_hand_is_refused_for_another_order() -> None:
     assert "repeated" in desk.rejected[0].reason
 
 
-async def test_a_key_answered_before_a_restart_is_refused() -> None:
+async def test_an_order_answered_before_a_restart_gets_its_answer_again_and_is_not_carried_out() -> None:
+    before, after = Desk(), Desk()
+    before.send()
+    order = before.given[0]
+    answered = OrderAnswered(order.key, "OpenLane", order.actor, Result.DONE, "", NOW_S, order.digest)
+    after.orders.remember([answered])
+    after.send()
+    after.send("close")
+    assert after.given == []
+    same, other = await after.replies()
+    assert (same["result"], same["repeated"]) == ("done", True)
+    assert other["reason"] == "repeated: this key was used before for another order"
+
+
+async def test_a_clock_that_nobody_disciplines_is_believed_and_the_refusal_says_what_it_shows() -> None:
+    for deadline_s, what in (
+        (NOW_S - 4, "late: the deadline was 4.0 s ago"),
+        (NOW_S + 86_400, "more than 600 s ahead"),
+    ):
+        desk = Desk()
+        desk.clock.synchronised = False
+        desk.send(deadline=deadline_s)
+        reason = await desk.refusal()
+        assert what in reason
+        assert reason.endswith("by the lane's clock (2027-01-15T08:00:00.000000Z), which is not synchronised")
     desk = Desk()
-    desk.orders.remember("key-0001", Result.DONE, NOW_S - 3)
+    desk.clock.synchronised = False
     desk.send()
-    assert "already answered done" in await desk.refusal()
+    assert len(desk.given) == 1
 
 
 async def test_more_orders_than_a_lane_can_have_in_hand_are_refused() -> None:
