@@ -68,11 +68,11 @@ class Options:
 
     min_confidence: float = 0.85
     """In cross-validation 96 % of the reads at or above this are right."""
-    plausible: float = 0.3
-    """Below this there is no plate: most such lines are other text, or half a plate."""
     fixes: dict[str, str] = field(default_factory=dict)
     mix: dict[str, float] = field(default_factory=dict)
     window: Box | None = None
+    plausible: float = 0.3
+    """Below this there is no plate: most such lines are other text, or half a plate."""
 
     def scaled(self, factor: float) -> Options:
         """With the window in the pixels of a picture that is larger by `factor`."""

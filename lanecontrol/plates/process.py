@@ -10,11 +10,11 @@ import os
 import selectors
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import IO
 
+from lanecontrol.clock import stopwatch_s
 from lanecontrol.errors import LaneControlError
 from lanecontrol.plates import PlatesUnavailable, messages
 from lanecontrol.plates.answers import Reading
@@ -112,7 +112,7 @@ class Process:
             raise ReadFailed("the worker was stopped")
         assert child.stdin is not None and child.stdout is not None
         try:
-            line = _converse(child.stdin, child.stdout, data, time.monotonic() + within_s)
+            line = _converse(child.stdin, child.stdout, data, stopwatch_s() + within_s)
             return messages.reply(line)
         except TimeoutError:
             self.kill()
@@ -132,7 +132,7 @@ def _converse(to: IO[bytes], back: IO[bytes], data: bytes, until_s: float) -> by
         if rest:
             selector.register(to, selectors.EVENT_WRITE)
         while not line.endswith(b"\n"):
-            left_s = until_s - time.monotonic()
+            left_s = until_s - stopwatch_s()
             if left_s <= 0:
                 raise TimeoutError
             for key, _ in selector.select(left_s):
