@@ -68,16 +68,17 @@ class Mosquitto:
                 return
         raise RuntimeError("mosquitto does not listen")
 
-    def send_signal(self, number: int) -> None:
-        if self._process is not None:
-            self._process.send_signal(number)
-
     def kill(self) -> None:
         """As the machine's own hand would: without warning."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+    def kill_now(self) -> None:
+        """From another thread, which leaves the rest to `kill`."""
+        if self._process is not None:
+            self._process.kill()
 
     def stop(self) -> None:
         """Politely: it saves what it has."""

@@ -26,6 +26,8 @@ from _wire import Heard, count_messages, feed_without_broker, publish_all
 from lanecontrol.ledger import Entry
 
 LIMIT_S = 300.0
+SETTLE_S = 1.0
+"""What was acknowledged by the broker is with its subscriber by then."""
 PRODUCED_AHEAD = 500
 """Appends awaited at once: what a drain of many devices could bring together."""
 RIVAL_WINDOW = 100
@@ -37,7 +39,7 @@ Tell = Callable[[str], None]
 def processes() -> ForkServerContext:
     """Processes that start in milliseconds, with everything imported."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["_wire", "_lanes"])
+    context.set_forkserver_preload(["aiomqtt", "lanecontrol.ledger", "lanecontrol.port.session"])
     return context
 
 
@@ -56,6 +58,12 @@ class Counter:
         if not self._pipe.poll(30):
             raise RuntimeError("the subscriber did not come up")
         self._pipe.recv()
+
+    def enough(self) -> Heard:
+        """What it has heard, once nothing more is on its way."""
+        time.sleep(SETTLE_S)
+        self._pipe.send("enough")
+        return self.heard()
 
     def heard(self, limit_s: float = LIMIT_S) -> Heard:
         """Once all that was expected came; what there is when the limit is reached."""
@@ -131,8 +139,13 @@ async def _ours(folder: Path, port: int, bodies: list[bytes]) -> float:
 
 
 async def _plain_aiomqtt(port: int, bodies: list[bytes]) -> float:
-    options = {"protocol": aiomqtt.ProtocolVersion.V5, "max_inflight_messages": RIVAL_WINDOW}
-    async with aiomqtt.Client("127.0.0.1", port, identifier="aiomqtt-bench", **options) as client:
+    async with aiomqtt.Client(
+        "127.0.0.1",
+        port,
+        identifier="aiomqtt-bench",
+        protocol=aiomqtt.ProtocolVersion.V5,
+        max_inflight_messages=RIVAL_WINDOW,
+    ) as client:
         client.pending_calls_threshold = RIVAL_WINDOW + 10  # or it warns
         rest = iter(bodies)
 

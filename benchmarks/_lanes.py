@@ -13,6 +13,7 @@ import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from lanecontrol.clock import LoopClock
@@ -93,7 +94,7 @@ async def running(session: PortSession) -> AsyncIterator[None]:
 
 async def connected(session: PortSession, limit_s: float = 30.0) -> None:
     async with asyncio.timeout(limit_s):
-        while not session.status().connected:
+        while not session.status().connected:  # noqa: ASYNC110 - the status gives no event
             await asyncio.sleep(0.01)
 
 
@@ -113,6 +114,17 @@ async def fill(store: Path, count: int) -> None:
                 for seq in range(first, first + 500)
             ]
             await ledger.append(rows)
+
+
+def deliver_all(store: str, port: int, tell: Connection) -> None:
+    """A process that delivers all there is in a store, says so, and ends."""
+    asyncio.run(_deliver_all(Path(store), port))
+    tell.send("delivered")
+
+
+async def _deliver_all(store: Path, port: int) -> None:
+    async with lane(store, port) as it, running(it.session):
+        await it.relay.wait_delivered()
 
 
 # --- to be killed ----------------------------------------------------------------------------------------------------

@@ -31,6 +31,8 @@ BASE_S = 0.1
 CAP_S = 0.8
 """Longest wait after an outage of any length, so that the first event is through a second after the broker is back. A
 refused or unreachable TCP connection costs a packet or two; the jitter keeps the lanes of a port apart."""
+PATIENCE = 0.03
+"""The wait as a part of the outage so far: a link that flaps is used however short it is up."""
 SLOW_S = 15.0
 """Wait after a refusal of who we are, or when somebody else uses our client id: sooner would not help."""
 FAREWELL_S = 0.5
@@ -184,9 +186,9 @@ class PortSession:
     def _wait_s(self, failure: DeviceError) -> float:
         if isinstance(failure, (CredentialsRefused, ProtocolViolation, TakenOver)):
             return SLOW_S * self._rng.uniform(1.0, 1.1)
-        rounds = self._status.attempts // len(self._brokers)
-        ceiling_s: float = min(CAP_S, BASE_S * 2 ** min(rounds, 10))
-        return ceiling_s * self._rng.uniform(0.5, 1.0)
+        since = self._status.since
+        outage_s = 0.0 if since is None else self._clock.now().mono_s - since.mono_s
+        return min(CAP_S, max(BASE_S, outage_s * PATIENCE)) * self._rng.uniform(0.5, 1.0)
 
     async def _one_connection(self, broker: Broker) -> DeviceError:
         """From dialling to the loss; answers why it ended."""

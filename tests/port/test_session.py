@@ -278,10 +278,10 @@ async def test_waits_between_attempts_grow_and_are_jittered(port: Port) -> None:
     async with port.running():
         await asyncio.sleep(120)
     waits = [after - before for before, after in pairwise(attempts)]
-    assert waits[0] <= 0.2
+    assert waits[0] <= 0.1
     assert max(waits) > CAP_S / 2
     assert max(waits) <= CAP_S + 0.1
-    assert len({round(wait, 3) for wait in waits}) > len(waits) - 2
+    assert len({round(wait, 6) for wait in waits}) > len(waits) - 2
 
 
 async def test_a_connection_that_had_worked_is_made_again_at_once(port: Port) -> None:
