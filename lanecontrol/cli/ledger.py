@@ -1,4 +1,8 @@
-"""`lanecontrol ledger verify|export|status CONFIG`: a lane's ledger, also while the daemon writes to it. Reads only."""
+"""`lanecontrol ledger verify|export|status|dead-letters|prune CONFIG`: a lane's ledger.
+
+All but `prune` only read, also while the daemon writes. `prune` forgets as the daemon does, by the same policy, and
+wants the store for itself.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +23,15 @@ LEDGER_FILE = "ledger.db"
 
 def main(argv: list[str]) -> int:
     parser = arguments.parser("ledger", "The hash chain, the events, the undelivered tail of a lane's ledger.")
-    parser.add_argument("what", choices=("verify", "export", "status"))
+    parser.add_argument("what", choices=("verify", "export", "status", "dead-letters", "prune"))
     parser.add_argument("config", help="the lane file")
     parser.add_argument("--undelivered", action="store_true", help="export: only what the port has not got yet")
+    parser.add_argument("--older-than", type=float, metavar="DAYS", help="prune: instead of the lane file's keep_days")
+    parser.add_argument("--dry-run", action="store_true", help="prune: only tell what would go")
     arguments.add_json(parser)
     options = parser.parse_args(argv)
+    if options.older_than is not None and not options.older_than > 0:
+        parser.error("--older-than wants days, more than 0")
 
     from lanecontrol.config import load
     from lanecontrol.config.secrets import find_secret, stand_in
@@ -31,13 +39,25 @@ def main(argv: list[str]) -> int:
     from lanecontrol.sealing import Sealer
 
     # Looking at the chain needs no key: where the secrets are not known, bodies stay sealed.
-    store = load(options.config, secret=lambda name: find_secret(name) or stand_in(name)).store
+    writes = options.what == "prune" and not options.dry_run
+    loaded = load(options.config, secret=find_secret if writes else lambda name: find_secret(name) or stand_in(name))
+    store = loaded.store
     path = store.path / LEDGER_FILE
     if not path.is_file():
         output.note(f"lanecontrol ledger: there is no ledger at {path}")
         return FAILED
+    if writes:
+        from lanecontrol.cli.ledger_prune import prune
+
+        return prune(loaded, path, options.older_than, as_json=options.json)
     with Reader.open(path, sealer=Sealer(store.keys)) as reader:
         match options.what:
+            case "prune":
+                from lanecontrol.cli.ledger_prune import preview
+
+                return preview(loaded, reader, options.older_than, as_json=options.json)
+            case "dead-letters":
+                return _dead_letters(reader, as_json=options.json)
             case "verify":
                 return _verify(reader, as_json=options.json)
             case "export":
@@ -108,4 +128,26 @@ def _status(reader: Reader, *, as_json: bool) -> int:
         output.json_line(facts)
     else:
         output.pairs(facts)
+    return GOOD
+
+
+def _dead_letters(reader: Reader, *, as_json: bool) -> int:
+    """What the broker refused for good. The events themselves are in the ledger: `export` shows them by their id."""
+    from lanecontrol import forms
+    from lanecontrol.ledger.ledger import kept_key
+    from lanecontrol.port.outbox import DEAD_LETTERS, DeadLetters
+
+    stored = reader.value(kept_key(DEAD_LETTERS))
+    letters = forms.from_json(DeadLetters, stored) if stored else DeadLetters()
+    facts = [
+        {"id": f"{one.epoch}-{one.seq}", "topic_class": one.topic_class, "code": one.code, "why": one.why}
+        for one in letters.latest
+    ]
+    if as_json:
+        for each in facts:
+            output.json_line(each)
+    else:
+        output.table(("id", "class", "why"), [[each["id"], each["topic_class"], each["why"]] for each in facts])
+    if letters.count > len(facts):
+        output.note(f"the latest {len(facts)} of {letters.count}")
     return GOOD

@@ -182,7 +182,7 @@ class Ledger:
 
     def put(self, key: str, value: bytes) -> asyncio.Future[None]:
         """Store a small value under a name. The future resolves when it is on disk; it fails without taking it."""
-        return self._take(Group(values=((_kept(key), value),)))
+        return self._take(Group(values=((kept_key(key), value),)))
 
     def erase(self, positions: Sequence[Position]) -> asyncio.Future[None]:
         """Erase the bodies of rows, for good; they count as delivered, and the chain still verifies."""
@@ -290,7 +290,7 @@ class Ledger:
 
     async def get(self, key: str) -> bytes | None:
         """A small value as last committed. Raises StorageUnavailable, StorageCorrupt."""
-        return await self._read(Reader.value, _kept(key))
+        return await self._read(Reader.value, kept_key(key))
 
     async def export(self, after: Position = START) -> AsyncIterator[Row]:
         """Every row on disk after a position. Raises StorageUnavailable, StorageCorrupt."""
@@ -391,7 +391,8 @@ class Ledger:
         await self.close()
 
 
-def _kept(key: str) -> str:
+def kept_key(key: str) -> str:
+    """Under which name a small value stands in the store."""
     return f"kept/{key}"
 
 
