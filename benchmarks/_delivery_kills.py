@@ -7,10 +7,15 @@ subscriber heard is compared at the end, when everything had its chance to arriv
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import os
 import random
+import shutil
+import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter as Tally
@@ -189,3 +194,51 @@ def _publish_on(link: socket.socket, numbers: Iterator[int], window: int, confir
 def _progress(fate: Fate, number: int, kills: int, tell: Tell) -> None:
     if (number + 1) % 25 == 0 or number + 1 == kills:
         tell(f"  {fate.name}: {number + 1} of {kills} kills")
+
+
+# --- at every system call of a passage -------------------------------------------------------------------------------
+
+PASSAGE_EVENTS = 8
+"""As many as a vehicle without alarm leads to."""
+
+
+def tracer() -> str | None:
+    """strace, where it is and may trace."""
+    found = shutil.which("strace")
+    if found is None or subprocess.run([found, "-o", os.devnull, "true"], capture_output=True).returncode != 0:
+        return None
+    return found
+
+
+def kill_at_every_call(folder: Path, call: str, *, outage: bool, step: int, tell: Tell) -> Fate:
+    """A passage is killed at its first such call, at its second, and so on until one comes through.
+
+    The store is the same throughout: what one left is what the next one begins with.
+    """
+    fate = Fate(f"at each {call} of a passage, {'outage' if outage else 'online'}")
+    folder.mkdir(parents=True, exist_ok=True)
+    said, store = folder / "confirmed", folder / "store" / "ledger.db"
+    said.touch()
+    with mosquitto(folder / "central") as central:
+        ear = Counter(central.port, _lanes.EVENTS, 10**9, keep=True, qos=1)
+        ear.ready()
+        asyncio.run(_lanes.fill(store, 0))  # making a store takes more calls than all that follows
+        while _killed_at(call, 1 + step * fate.kills, store, 0 if outage else central.port, said):
+            fate.kills += 1
+        tell(f"  {fate.name}: {fate.kills} kills")
+        fate.confirmed = set(said.read_text(encoding="ascii").split("\n")[:-1])
+        _last_life(store, central.port)
+        payloads = ear.enough().payloads
+    fate.take(payloads, _made)
+    return fate
+
+
+def _killed_at(call: str, when: int, store: Path, port: int, said: Path) -> bool:
+    """Whether there was such a call to be killed at. Raises RuntimeError when the process ended badly by itself."""
+    tracing = [tracer() or "strace", "-f", "-qq", "-o", os.devnull, f"--trace={call}"]
+    tracing.append(f"--inject={call}:signal=KILL:when={when}")
+    passage = [sys.executable, _lanes.__file__, str(store), str(port), str(PASSAGE_EVENTS), str(said)]
+    done = subprocess.run([*tracing, *passage], capture_output=True, timeout=FINAL_S, check=False)
+    if done.returncode not in (0, -signal.SIGKILL, 128 + signal.SIGKILL):
+        raise RuntimeError(f"a passage ended with {done.returncode}: {done.stderr.decode(errors='replace')[-500:]}")
+    return done.returncode != 0

@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import os
 import random
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -147,3 +148,29 @@ async def _append_for_ever(ledger: Ledger, pause_s: float, confirmed: int) -> No
         await ledger.append([made], b"state %d" % made.seq)
         os.write(confirmed, b"%d-%d\n" % (ledger.epoch, made.seq))
         await asyncio.sleep(pause_s)
+
+
+# --- one passage -----------------------------------------------------------------------------------------------------
+
+
+async def _passage(store: Path, port: int, count: int, said: Path) -> None:
+    """As many events as a vehicle leads to, one after the other, then all of it delivered; a port of 0 is an outage."""
+    handle = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    async with lane(store, port or 1) as it, running(it.session):
+        if port:
+            await connected(it.session)
+        for _ in range(count):
+            made = entry(it.ledger, 300)
+            await it.ledger.append([made], b"state %d" % made.seq)
+            os.write(handle, b"%d-%d\n" % (it.ledger.epoch, made.seq))
+        if port:
+            await it.relay.wait_delivered()
+
+
+def main(store: str, port: str, count: str, said: str) -> None:
+    """The process that a tracer kills at one system call after the other."""
+    asyncio.run(_passage(Path(store), int(port), int(count), Path(said)))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

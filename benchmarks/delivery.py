@@ -17,7 +17,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 from _brokers import program
-from _delivery_kills import Fate, kill_series
+from _delivery_kills import Fate, kill_at_every_call, kill_series, tracer
 from _delivery_rates import backlog, throughput
 from _delivery_returns import first_events, flapping
 
@@ -80,6 +80,16 @@ def _fate(fate: Fate, told_only: bool) -> Figure:
     return Figure(f"{fate.kills} SIGKILLs: {fate.name}", target, measured, None if told_only else good)
 
 
+def passage(folder: Path, options: argparse.Namespace) -> list[Figure]:
+    if tracer() is None:
+        return [Figure("SIGKILL at each call of a passage", "0 lost", "strace is not here, or may not trace", False)]
+    figures = []
+    for call, outage in (("fdatasync", False), ("sendto", False), ("fdatasync", True)):
+        fate = kill_at_every_call(folder / f"{call}-{outage}", call, outage=outage, step=options.step, tell=tell)
+        figures.append(_fate(fate, told_only=False))
+    return figures
+
+
 def back(folder: Path, options: argparse.Namespace) -> list[Figure]:
     found = first_events(folder, options.outages, options.outage, tell)
     return [
@@ -100,6 +110,7 @@ PARTS: dict[str, Callable[[Path, argparse.Namespace], list[Figure]]] = {
     "rate": rate,
     "drain": drain,
     "kills": kills,
+    "passage": passage,
     "return": back,
     "flap": flap,
 }
@@ -133,6 +144,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--outages", type=int, default=5, help="after which the first event is waited for (5)")
     parser.add_argument("--outage", type=float, default=6.0, help="seconds that each lasts, and up to one more (6)")
     parser.add_argument("--windows", type=int, default=12, help="in which a flapping link is up (12)")
+    parser.add_argument("--step", type=int, default=1, help="of a passage's system calls kill at each n-th (1)")
     parser.add_argument("--seed", type=int, default=7)
     return parser.parse_args()
 
