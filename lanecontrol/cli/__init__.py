@@ -32,6 +32,7 @@ COMMANDS = {
     "replay": "feed a recording back and compare the decisions",
     "ledger": "verify, export or show the state of a lane's ledger",
     "schema": "JSON schemas: lane file, events; AsyncAPI",
+    "broker-profile": "a mosquitto for the lanes of a port: configuration and access list",
     "doctor": "what is wrong with this box; a redacted support bundle",
 }
 """Each is a module of this package by the same name."""
@@ -78,7 +79,7 @@ def _dispatch(arguments: list[str]) -> int:
 
 def _command(name: str) -> Main | None:
     if name in COMMANDS:
-        found: Main = importlib.import_module(f"lanecontrol.cli.{name}").main
+        found: Main = importlib.import_module(f"lanecontrol.cli.{name.replace('-', '_')}").main
         return found
     for point in _extras():
         if point.name == name:
