@@ -101,7 +101,7 @@ def _of_booth(booth: Booth) -> Iterator[Right]:
     lane = booth.address
     for topic in (lane.status, lane.device("+"), lane.event("+"), lane.reply("+"), lane.evidence("+")):
         yield Right(booth.name, Access.WRITE, topic)
-    for topic in (lane.command("+"), lane.receipt("+"), lane.device("+")):
+    for topic in (lane.command("+"), lane.receipt("+"), lane.device("+"), lane.status):
         yield Right(booth.name, Access.READ, topic)
     yield Right(booth.name, Access.READ, f"{neighbours(lane)}/#")
     yield Right(booth.name, Access.WRITE, f"{neighbours(lane)}/{lane.lane}/#")

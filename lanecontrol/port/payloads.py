@@ -166,6 +166,10 @@ class StatusDocument:
     simulated: bool
     at_utc_s: float
     """When this was written; in a will, when the connection was made."""
+    run: str = ""
+    """Names this run of the software: two under one lane's name know each other by it."""
+    run_since_utc_s: float = 0.0
+    """When this run began."""
 
 
 @dataclass(frozen=True, slots=True)

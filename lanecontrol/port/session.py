@@ -22,6 +22,7 @@ from lanecontrol.port.mqtt_packets import reason_text
 from lanecontrol.port.orders import Orders
 from lanecontrol.port.payloads import JSON, LaneStatus, StatusDocument, device_bytes
 from lanecontrol.port.relay import Relay
+from lanecontrol.port.rival import Rivals
 from lanecontrol.port.tasks import together
 from lanecontrol.port.topics import LaneAddress
 from lanecontrol.port.transport import REFUSED, Broker, Connect, Message, Received, TakenOver, Transport
@@ -35,6 +36,9 @@ PATIENCE = 0.03
 """The wait as a part of the outage so far: a link that flaps is used however short it is up."""
 SLOW_S = 15.0
 """Wait after a refusal of who we are, or when somebody else uses our client id: sooner would not help."""
+LOOK_S = 2.0
+"""For a retained status to arrive; where none stands, none comes."""
+RIVAL = "another daemon works under this lane's name at the port: two booths have one lane file"
 FAREWELL_S = 0.5
 """For the retained `stopped`: the whole daemon has 2 s to stop. Without it the broker publishes the will."""
 
@@ -108,6 +112,10 @@ class PortStatus:
     """Retained topics that the broker refused, with the reason."""
 
 
+class _Yielded(LinkLost):
+    """Another daemon, started before this one, works under this lane's name: the place is its."""
+
+
 class _Renewed(LinkLost):
     """We left on purpose, to come back at once with new settings."""
 
@@ -151,6 +159,7 @@ class PortSession:
         self._status = PortStatus(False, "", "not connected yet", None, 0, 0)
         self._reached: bool | None = None
         self._renewal = asyncio.Event()
+        self._rivals = Rivals(f"{rng.getrandbits(64):016x}", 0.0)
 
     def status(self) -> PortStatus:
         """The present condition."""
@@ -168,6 +177,7 @@ class PortSession:
 
     async def run(self) -> Never:
         """Connected for ever. Cancelling it says `stopped` and leaves, within half a second."""
+        self._rivals.since_utc_s = self._clock.now().utc_s
         while True:
             for broker in self._brokers:
                 failure = await self._one_connection(broker)
@@ -184,7 +194,7 @@ class PortSession:
                 await self._renewal.wait()
 
     def _wait_s(self, failure: DeviceError) -> float:
-        if isinstance(failure, (CredentialsRefused, ProtocolViolation, TakenOver)):
+        if isinstance(failure, (CredentialsRefused, ProtocolViolation, TakenOver, _Yielded)):
             return SLOW_S * self._rng.uniform(1.0, 1.1)
         since = self._status.since
         outage_s = 0.0 if since is None else self._clock.now().mono_s - since.mono_s
@@ -193,10 +203,12 @@ class PortSession:
     async def _one_connection(self, broker: Broker) -> DeviceError:
         """From dialling to the loss; answers why it ended."""
         try:
+            if self._rivals.yields:
+                await self._look_for_the_other(broker)
             async with self._connect(broker, will=self._will()) as transport:
                 try:
                     await self._serve(broker, transport)
-                except _Renewed:
+                except (_Renewed, _Yielded):
                     await transport.close()  # in good order, so that the broker does not publish the will
                     raise
                 except asyncio.CancelledError:
@@ -209,11 +221,15 @@ class PortSession:
         raise AssertionError("a connection is only left by its loss")
 
     async def _serve(self, broker: Broker, transport: Transport) -> None:
+        self._rivals.connected()
         await transport.subscribe([self._address.command("#")], retain_as_published=True)
         await self._watch(transport, self._address.device("+"))
+        await self._watch(transport, self._address.status)
         if self._receipts:
             await self._watch(transport, self._receipts)
         await self._publish_retained(transport, self._address.status, self._status_bytes(LaneStatus.ONLINE))
+        if self._address.status not in self._refused:
+            self._rivals.published()
         self.retained.everything()
         self._up(broker)
         await together(
@@ -230,6 +246,17 @@ class PortSession:
         await self._renewal.wait()
         raise _Renewed("session", "connecting anew with new settings")
 
+    async def _look_for_the_other(self, broker: Broker) -> None:
+        """From aside, under another client id. Raises _Yielded while the other one is there."""
+        aside = replace(broker, client_id=f"{broker.client_id}-aside")
+        async with self._connect(aside) as transport:
+            await transport.subscribe([self._address.status])
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_S):
+                    if not self._rivals.is_free((await transport.receive()).payload):
+                        raise _Yielded("session", RIVAL)
+        self._rivals.yields = 0
+
     # --- what stands retained ---
 
     def _status_bytes(self, state: LaneStatus) -> bytes:
@@ -242,6 +269,8 @@ class PortSession:
                 birth.config_hash,
                 self._address.simulated,
                 self._clock.now().utc_s,
+                self._rivals.run,
+                self._rivals.since_utc_s,
             )
         )
 
@@ -300,6 +329,14 @@ class PortSession:
                 self._relay.take_receipt(received.payload)
             elif received.topic.startswith(devices):
                 self._tidy(received)
+            elif received.retained and received.topic == self._address.status:
+                self._meet(received.payload)
+
+    def _meet(self, status: bytes) -> None:
+        """What stood at our status when we came. Raises _Yielded when the place is another one's."""
+        if not self._rivals.is_ours(status):
+            self._rivals.yields += 1
+            raise _Yielded("session", RIVAL)
 
     def _tidy(self, received: Received) -> None:
         """A state of a device that this lane no longer has must not stand there for ever."""

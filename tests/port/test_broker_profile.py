@@ -84,7 +84,7 @@ def may_hear(name: str, topic: str) -> bool:
         own = LANES[list(BOOTHS).index(name)]
         if topic.startswith(f"{own.rpartition('/lane/')[0]}/neighbour/"):
             return True
-        return topic.startswith(f"{own}/") and first in ("cmd", "receipt", "device")
+        return topic.startswith(f"{own}/") and first in ("cmd", "receipt", "device", "status")
     heard = {"status", "device", "event"}
     if name in ("central", "archive"):
         return of_a_lane and (first in heard | {"evidence"} or (first == "receipt" and rest == name))
