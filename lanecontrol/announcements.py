@@ -613,6 +613,21 @@ class StoreOverFull:
 
 
 @dataclass(frozen=True, slots=True)
+class StoreSalvaged:
+    """The store was found damaged and moved aside: what could be proven of it goes on in a new one, of this epoch.
+
+    `lost` counts the events known to be gone, and those after the last one found cannot be counted; of `bodies_lost`
+    only the body is gone.
+    """
+
+    salvaged: int
+    bodies_lost: int
+    lost: int
+    reason: str
+    at_utc_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class EventUndeliverable:
     """The broker refused an event for good. Its row in the lane's ledger keeps what it said."""
 
@@ -687,6 +702,7 @@ Announcement = (
     | ChainHead
     | EventsGivenUp
     | StoreOverFull
+    | StoreSalvaged
     | EventUndeliverable
     | BacklogDraining
     | BacklogDrained
@@ -726,6 +742,7 @@ TOPIC_CLASS: dict[type[Announcement], str] = {
     ChainHead: "store",
     EventsGivenUp: "store",
     StoreOverFull: "store",
+    StoreSalvaged: "store",
     EventUndeliverable: "store",
     BacklogDraining: "telemetry",
     BacklogDrained: "telemetry",

@@ -27,6 +27,7 @@ from lanecontrol.announcements import (
     BacklogDraining,
     EventUndeliverable,
     EvidenceUndeliverable,
+    StoreSalvaged,
 )
 from lanecontrol.backing import Backing, LaneBacking
 from lanecontrol.clock import Clock, RealWork
@@ -475,6 +476,9 @@ class Lane:
         report = self._ledger.opened
         if report.quarantined:
             self._log.error("store quarantined", files=report.quarantined, salvaged=report.salvaged, why=report.reason)
+            lost = sum(loss.last_seq - loss.first_seq + 1 for loss in report.lost)
+            at_utc_s = self._around.clock.now().utc_s
+            self._tell_port(StoreSalvaged(report.salvaged, report.bodies_lost, lost, report.reason[:200], at_utc_s))
         if not self._ledger.writable:
             self._emit("store", StoreChanged(False, "the store came up without taking writes"))
 

@@ -60,6 +60,7 @@ from lanecontrol.announcements import (
     SignalAspect,
     SignalShown,
     StoreOverFull,
+    StoreSalvaged,
     TagKind,
     TagSighted,
     VehiclePictured,
@@ -232,3 +233,4 @@ def _announcements() -> Iterator[Announcement]:
     yield PlateNotRead("below the confidence asked for", "camera", "approach", at + 1.5, "4712", PICTURE)
     yield VehiclePictured(PICTURE, "vehicle", "camera", "approach", at + 1.75, "4711")
     yield EvidenceUndeliverable(PICTURE, "packet too large", at + 133.5)
+    yield StoreSalvaged(184_000, 2, 31, "database disk image is malformed", at + 134.0)
