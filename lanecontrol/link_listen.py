@@ -47,7 +47,12 @@ class Crowd:
             self._refused(f"more than {MOST} connections")
             return None
         heard = _Heard()
-        task = self._tasks.create_task(self._serve(begin, heard))
+        serving = self._serve(begin, heard)
+        try:
+            task = self._tasks.create_task(serving)
+        except RuntimeError:  # the group is ending: somebody came in the last moment
+            serving.close()
+            return None
         self._members[task] = heard
         task.add_done_callback(self._gone)
         return task

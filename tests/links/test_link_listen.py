@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import socket
 from collections.abc import Iterator
@@ -14,7 +15,8 @@ import pytest
 
 from lanecontrol import link_listen
 from lanecontrol.errors import LinkLost, ProtocolViolation
-from lanecontrol.links import Link, LinkOpener, MemoryNet, reserved_port
+from lanecontrol.link_listen import Crowd
+from lanecontrol.links import Link, LinkOpener, MemoryLink, MemoryNet, reserved_port
 from sim.virtual_clock import VirtualLoop
 
 
@@ -246,3 +248,19 @@ def test_connections_on_ipv6_are_taken_too(tmp_path: Path) -> None:
     if not socket.has_ipv6 or not Path("/proc/net/if_inet6").exists() or not Path("/proc/net/if_inet6").read_text():
         pytest.skip("no IPv6 on this machine")
     asyncio.run(scene())
+
+
+async def test_whoever_comes_while_the_listener_ends_is_not_taken_in(recwarn: pytest.WarningsRecorder) -> None:
+    refused: list[str] = []
+
+    async def handler(link: Link) -> None:
+        await link.read()
+
+    async def begin() -> MemoryLink:
+        raise AssertionError("nobody is to be taken in")
+
+    async with asyncio.TaskGroup() as tasks:
+        crowd = Crowd(handler, tasks, refused.append)
+    assert crowd.admit(begin) is None
+    gc.collect()
+    assert not [warning for warning in recwarn if "never awaited" in str(warning.message)]
