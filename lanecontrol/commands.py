@@ -134,7 +134,104 @@ class NextVehicle:
     """The officer says that another vehicle is at the booth: the way out of manual correlation."""
 
 
-Request = Dispose | SetOccupants | Acknowledge | OpenLane | CloseLane | ResetLane | DeclareEmergency | NextVehicle
+@dataclass(frozen=True, slots=True)
+class ScanVehicle:
+    """Have the vehicle of this passage scanned, its driver out of it. The order stands for `valid_s`, never longer.
+
+    The order's key is the scan's identity. It is never carried out twice, and nothing that aborted is tried again.
+    """
+
+    passage: str
+    reason: str = ""
+    valid_s: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmScan:
+    """A second person agrees to the scan that was ordered under this key, where the site asks for two."""
+
+    scan: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmDriverOut:
+    """The officer has seen the driver, and everybody else, out of the vehicle and clear of the scanned part."""
+
+    scan: str
+
+
+@dataclass(frozen=True, slots=True)
+class AbortScan:
+    """Withdraw the scan request at once. Anybody may: it only takes away."""
+
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EnableScanner:
+    """Put the scanner into use after a start; it stays out of use until somebody says so."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResetScanner:
+    """After an abort by an interlock, or a fault: somebody has looked, and it may be ordered anew."""
+
+
+class OverridePart(StrEnum):
+    """What can be overridden, and towards what. Nothing here can show green or request a scan."""
+
+    GATE_OPEN = "gate_open"
+    """Hold the gate open for life safety. A vehicle that leaves so is recorded as not inspected, never as released."""
+    GATE_HELD = "gate_held"
+    """Do not command the gate at all: somebody works on it."""
+    LOOP_OUT = "loop_out"
+    """Leave a loop out of account that is stuck or chatters."""
+    SIGNAL_RED = "signal_red"
+    """Keep the booth signal at stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """Set a part aside by hand for `for_s`, with a reason. `name` says which one, where there are several (loops)."""
+
+    part: OverridePart
+    reason: str
+    for_s: float
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EndOverride:
+    """Back to normal, before the override's time is over."""
+
+    part: OverridePart
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EnableEquipment:
+    """A supervisor accepts the equipment's changed configuration: until then gate and scanner are not commanded."""
+
+
+Request = (
+    Dispose
+    | SetOccupants
+    | Acknowledge
+    | OpenLane
+    | CloseLane
+    | ResetLane
+    | DeclareEmergency
+    | NextVehicle
+    | ScanVehicle
+    | ConfirmScan
+    | ConfirmDriverOut
+    | AbortScan
+    | EnableScanner
+    | ResetScanner
+    | Override
+    | EndOverride
+    | EnableEquipment
+)
 
 
 @dataclass(frozen=True, slots=True)

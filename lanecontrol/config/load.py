@@ -19,6 +19,7 @@ from pydantic import BaseModel, ValidationError
 
 from lanecontrol import driver as drivers
 from lanecontrol.config.document import Items, Leaf, Table, Tree, find, leaves, plain, read
+from lanecontrol.config.equipment_model import ScannerSection
 from lanecontrol.config.lenient import as_far_as_right
 from lanecontrol.config.model import BrokerSection, DeliverySection, EvidenceSection, LaneFile, StoreSection
 from lanecontrol.config.overlay import read_layers
@@ -37,6 +38,18 @@ from lanecontrol.port.relay import RelayPolicy
 from lanecontrol.port.topics import CLASSES, Drop
 from lanecontrol.port.transport import Broker
 
+EQUIPMENT = (
+    "signal",
+    "lane_signal",
+    "gate",
+    "beacon",
+    "booth_button",
+    "emergency_button",
+    "scanner",
+    "loops",
+    "devices",
+)
+"""The sections that decide what is commanded, and through which contacts: `equipment_hash` is made of them."""
 RULES = ("lane", "tags", "limits")
 """The sections that decide what the lane finds and recommends: `rules_hash` is made of them."""
 
@@ -238,7 +251,12 @@ class _Loading:
         named = plain(self.root, lambda leaf: f"!secret {leaf.secret}")
         return Loaded(
             path=self.path,
-            setup=lane_setup(file, devices, _digest({name: named.get(name) for name in RULES})),
+            setup=lane_setup(
+                file,
+                devices,
+                rules_hash=_digest({name: named.get(name) for name in RULES}),
+                equipment_hash=_digest({name: named.get(name) for name in EQUIPMENT}),
+            ),
             direction=file.lane.direction,
             devices=devices,
             brokers=tuple(_broker(file, section, self.path.parent) for section in file.brokers),
@@ -327,7 +345,9 @@ def _hash_key(file: LaneFile) -> bytes:
     return secrets.token_bytes(32) if key is None else key.get_secret_value().encode()
 
 
-def lane_setup(file: LaneFile, devices: Iterable[DeviceConfig], rules_hash: str) -> lane.LaneSetup:
+def lane_setup(
+    file: LaneFile, devices: Iterable[DeviceConfig], *, rules_hash: str = "", equipment_hash: str = ""
+) -> lane.LaneSetup:
     """The lane as plain data for the lane core."""
     return lane.LaneSetup(
         port=file.port,
@@ -339,8 +359,12 @@ def lane_setup(file: LaneFile, devices: Iterable[DeviceConfig], rules_hash: str)
         portals=tuple(lane.Portal(**_values(portal)) for portal in file.portals),
         antennas=tuple(lane.Antenna(**_values(antenna)) for antenna in file.antennas),
         cameras=tuple(lane.Camera(**_values(camera)) for camera in file.cameras),
-        signal=lane.Signal(**_values(file.signal)) if file.signal else None,
-        gate=lane.Gate(**_values(file.gate)) if file.gate else None,
+        signal=lane.Signal(**_said(file.signal)) if file.signal else None,
+        gate=lane.Gate(**_said(file.gate)) if file.gate else None,
+        lane_signal=lane.LaneSignal(**_said(file.lane_signal)) if file.lane_signal else None,
+        beacon=lane.Beacon(**_values(file.beacon)) if file.beacon else None,
+        emergency_button=lane.EmergencyButton(**_values(file.emergency_button)) if file.emergency_button else None,
+        scanner=_scanner(file.scanner) if file.scanner else None,
         booth_button=lane.BoothButton(**_values(file.booth_button)) if file.booth_button else None,
         tag_rules=tuple(lane.TagRule(**_values(tag)) for tag in file.tags),
         device_kinds=tuple((device.id, device.kind) for device in devices),
@@ -348,8 +372,37 @@ def lane_setup(file: LaneFile, devices: Iterable[DeviceConfig], rules_hash: str)
         adult_cards_required=file.lane.adult_cards_required,
         simulated=file.simulated,
         rules_hash=rules_hash,
+        equipment_hash=equipment_hash,
         limits=lane.Limits(**_values(file.limits)),
     )
+
+
+def _scanner(section: ScannerSection) -> lane.Scanner:
+    def points(of: BaseModel) -> dict[str, lane.Point]:
+        return {name: _point(section.device, value) for name, value in of}
+
+    return lane.Scanner(
+        zone=section.zone,
+        inputs=lane.ScannerInputs(**points(section.inputs)),
+        outputs=lane.ScannerOutputs(**points(section.outputs)),
+        times=lane.ScannerTimes(**_values(section.times)),
+        two_persons=section.two_persons,
+        maker=section.maker,
+        model=section.model,
+        serial=section.serial,
+        modality=section.modality,
+    )
+
+
+def _point(device: str, name: str) -> lane.Point:
+    """`point`, or `device/point`."""
+    other, _, point = name.rpartition("/")
+    return lane.Point(other or device, point)
+
+
+def _said(section: BaseModel) -> dict[str, Any]:
+    """What a section says; lists as tuples. What it leaves open is the setup's own default."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in section if value is not None}
 
 
 def _values(section: BaseModel) -> dict[str, Any]:

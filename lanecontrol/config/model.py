@@ -9,16 +9,20 @@ from __future__ import annotations
 import dataclasses
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, create_model
+from pydantic import AfterValidator, Field, SecretStr, create_model
 
 from lanecontrol.announcements import LaneType, TagKind
+from lanecontrol.config.equipment_model import (
+    BeaconSection,
+    ButtonSection,
+    EmergencyButtonSection,
+    GateSection,
+    LaneSignalSection,
+    ScannerSection,
+    SignalSection,
+)
+from lanecontrol.config.section import Metres, Name, Seconds, Section, TopicPart
 from lanecontrol.lane import setup
-
-Name = Annotated[str, Field(min_length=1, max_length=64)]
-TopicPart = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$")]
-"""Port and lane stand in MQTT topics and file names: letters, digits, `_` and `-`."""
-Metres = Annotated[float, Field(ge=0, le=1000)]
-Seconds = Annotated[float, Field(gt=0, le=3600)]
 
 
 def _whole_hex(value: str) -> str:
@@ -26,12 +30,6 @@ def _whole_hex(value: str) -> str:
     if any(digit not in "0123456789abcdef" for digit in lower):
         raise ValueError("a prefix is hexadecimal: digits and a to f")
     return lower
-
-
-class Section(BaseModel):
-    """Base of every part of a lane file: unknown keys are errors, nothing changes after loading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class LaneSection(Section):
@@ -112,43 +110,6 @@ class CameraSection(Section):
     """The zone it looks at."""
     trigger: bool = False
     """Have it take pictures when a loop of the zone goes on; for cameras that read no plates by themselves."""
-
-
-class SignalSection(Section):
-    """The booth signal, driven by two outputs of one module."""
-
-    device: Name
-    """Id of the I/O module."""
-    green: Name
-    """Output that lights green."""
-    red: Name
-    """Output that lights red."""
-
-
-class GateSection(Section):
-    """The gate after the booth: one maintained output opens it while on."""
-
-    device: Name
-    """Id of the I/O module."""
-    open_output: Name
-    """Output that opens the gate while on."""
-    opened_input: Name
-    """Limit switch: fully open."""
-    closed_input: Name
-    """Limit switch: fully closed."""
-    travel_limit_s: Seconds = 8.0
-    """A gate that has not reached its end after this time is faulty."""
-
-
-class ButtonSection(Section):
-    """A button in the booth that gives the disposition RELEASED, where the site says so."""
-
-    device: Name
-    """Id of the I/O module."""
-    point: Name
-    """Name of the module's input."""
-    officer: Name
-    """Who is recorded as having pressed it."""
 
 
 class TagSection(Section):
@@ -297,6 +258,10 @@ class LaneFile(Section):
     signal: SignalSection | None = None
     gate: GateSection | None = None
     booth_button: ButtonSection | None = None
+    lane_signal: LaneSignalSection | None = None
+    beacon: BeaconSection | None = None
+    emergency_button: EmergencyButtonSection | None = None
+    scanner: ScannerSection | None = None
     tags: list[TagSection] = []
     """What kind of tag a number belongs to; numbers that match nothing are unknown."""
     limits: LimitsSection = LimitsSection()

@@ -53,10 +53,18 @@ def check_file(lane: LaneFile) -> Iterator[Finding]:
     if lane.gate is not None and lane.gate.opened_input == lane.gate.closed_input is not None:
         yield Finding(("gate", "closed_input"), "both limit switches are the same input", "give each its own")
     yield from _pictures(lane)
+    yield from _scanner(lane)
     if lane.clock.scale > 1 and lane.simulated is False:
         yield Finding(
             ("clock", "scale"), "a real lane's clock cannot be scaled", "set `simulated: true` or leave it out"
         )
+
+
+def _scanner(lane: LaneFile) -> Iterator[Finding]:
+    """Nobody binds a real scanner without the names of those who agreed."""
+    if lane.scanner is not None and lane.scanner.consent is None and lane.simulated is False:
+        what = "a real scanner needs the written consent of its maker and of the radiation safety officer"
+        yield Finding(("scanner",), what, "name both under `consent`, or set `simulated: true`")
 
 
 def _pictures(lane: LaneFile) -> Iterator[Finding]:
@@ -124,15 +132,8 @@ def check_devices(lane: LaneFile, devices: Devices, broken: frozenset[str]) -> I
     for index, camera in enumerate(lane.cameras):
         if camera.trigger:
             yield from look.takes_pictures(("cameras", index), camera.device)
-    if lane.signal is not None:
-        yield from look.point(("signal",), lane.signal.device, "green", lane.signal.green, "outputs")
-        yield from look.point(("signal",), lane.signal.device, "red", lane.signal.red, "outputs")
-    if lane.gate is not None:
-        yield from look.point(("gate",), lane.gate.device, "open_output", lane.gate.open_output, "outputs")
-        yield from look.point(("gate",), lane.gate.device, "opened_input", lane.gate.opened_input, "inputs")
-        yield from look.point(("gate",), lane.gate.device, "closed_input", lane.gate.closed_input, "inputs")
-    if lane.booth_button is not None:
-        yield from look.point(("booth_button",), lane.booth_button.device, "point", lane.booth_button.point, "inputs")
+    for use in _uses(lane):
+        yield from look.point(use.section, use.device, use.key, use.point, use.side)
     yield from _points_twice(lane)
 
 
@@ -223,6 +224,8 @@ def _zone_mentions(lane: LaneFile) -> Iterator[tuple[Location, str | None]]:
     for kind in ("loops", "portals", "antennas", "cameras"):
         for index, sensor in enumerate(getattr(lane, kind)):
             yield (kind, index, "zone"), sensor.zone
+    if lane.scanner is not None:
+        yield ("scanner", "zone"), lane.scanner.zone
 
 
 def _twice(section: str, key: str, values: Iterable[Any]) -> Iterator[Finding]:
@@ -236,22 +239,66 @@ def _twice(section: str, key: str, values: Iterable[Any]) -> Iterator[Finding]:
         seen.add(value)
 
 
-def _points_twice(lane: LaneFile) -> Iterator[Finding]:
-    """One input cannot mean two things."""
-    uses: list[tuple[Location, tuple[str | None, str | None]]] = [
-        (("loops", index, "point"), (loop.device, loop.point)) for index, loop in enumerate(lane.loops)
-    ]
+@dataclass(frozen=True, slots=True)
+class _Use:
+    """A point of a module, and the place in the lane file that names it. `point` is None where that is wrong."""
+
+    section: Location
+    key: str
+    device: str | None
+    point: str | None
+    side: str
+    """`inputs` or `outputs`."""
+
+
+_POINTS = (
+    ("signal", ("green_input", "red_input"), ("green", "red")),
+    ("lane_signal", ("open_input", "closing_input", "closed_input"), ("open", "closing", "closed")),
+    ("gate", ("opened_input", "closed_input", "fault_input"), ("open_output",)),
+    ("beacon", (), ("output",)),
+    ("booth_button", ("point",), ()),
+    ("emergency_button", ("point",), ()),
+)
+"""Sections about equipment: which of their keys name inputs, and which outputs, of their module."""
+
+
+def _uses(lane: LaneFile) -> Iterator[_Use]:
+    """Every mention of a point but for the loops'."""
+    for name, inputs, outputs in _POINTS:
+        section = getattr(lane, name)
+        if section is not None:
+            for side, keys in (("inputs", inputs), ("outputs", outputs)):
+                for key in keys:
+                    yield _Use((name,), key, section.device, getattr(section, key), side)
     if lane.gate is not None:
-        uses.append((("gate", "opened_input"), (lane.gate.device, lane.gate.opened_input)))
-        uses.append((("gate", "closed_input"), (lane.gate.device, lane.gate.closed_input)))
-    if lane.booth_button is not None:
-        uses.append((("booth_button", "point"), (lane.booth_button.device, lane.booth_button.point)))
-    seen: set[tuple[str | None, str | None]] = set()
-    for location, used in uses:
-        if None in used:
+        for beam in lane.gate.beams or ():
+            yield _Use(("gate",), "beams", lane.gate.device, beam, "inputs")
+    yield from _scanner_uses(lane)
+
+
+def _scanner_uses(lane: LaneFile) -> Iterator[_Use]:
+    scanner = lane.scanner
+    if scanner is None:
+        return
+    for side in ("inputs", "outputs"):
+        for key, value in getattr(scanner, side) or ():
+            device, _, point = (value or "").rpartition("/")
+            yield _Use(("scanner", side), key, device or scanner.device, point or None, side)
+
+
+def _points_twice(lane: LaneFile) -> Iterator[Finding]:
+    """One input cannot mean two things, and no output obey two masters."""
+    seen: set[tuple[str, str, str]] = set()
+    loops = [_Use(("loops", i), "point", loop.device, loop.point, "inputs") for i, loop in enumerate(lane.loops)]
+    for use in (*loops, *_uses(lane)):
+        if use.device is None or use.point is None:
             continue  # told already
-        if used in seen and lane.gate is not None and location == ("gate", "closed_input"):
-            continue  # told already: both limit switches are the same input
-        if used in seen:
-            yield Finding(location, f"the input '{used[1]}' of '{used[0]}' has another use already", "use another")
-        seen.add(used)
+        mine = (use.side, use.device, use.point)
+        if mine in seen and (use.section, use.key) not in _TOLD:
+            what = f"the {use.side[:-1]} '{use.point}' of '{use.device}' has another use already"
+            yield Finding((*use.section, use.key), what, "use another")
+        seen.add(mine)
+
+
+_TOLD = ((("gate",), "closed_input"), (("signal",), "red"))
+"""Where a pair within one section is told in words of its own."""

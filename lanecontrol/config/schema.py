@@ -18,7 +18,20 @@ from lanecontrol import driver as drivers
 from lanecontrol.config.model import LaneFile
 from lanecontrol.lane import setup
 
-MERGED = ("LaneSection", "SignalSection", "GateSection", "ButtonSection", "StoreSection")
+MERGED = (
+    "LaneSection",
+    "SignalSection",
+    "GateSection",
+    "ButtonSection",
+    "LaneSignalSection",
+    "BeaconSection",
+    "EmergencyButtonSection",
+    "ScannerSection",
+    "ScannerInputsSection",
+    "ScannerOutputsSection",
+    "ConsentSection",
+    "StoreSection",
+)
 
 
 def lane_schema(kinds: Iterable[str] | None = None) -> dict[str, Any]:

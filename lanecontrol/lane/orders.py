@@ -17,23 +17,32 @@ from lanecontrol.announcements import (
 )
 from lanecontrol.commands import (
     DONE,
+    AbortScan,
     Acknowledge,
     Actor,
     CloseLane,
+    ConfirmDriverOut,
+    ConfirmScan,
     DeclareEmergency,
     Dispose,
     Disposition,
+    EnableEquipment,
+    EnableScanner,
+    EndOverride,
     NextVehicle,
     OpenLane,
     Order,
     Outcome,
+    Override,
     Request,
     ResetLane,
+    ResetScanner,
     Result,
     Role,
+    ScanVehicle,
     SetOccupants,
 )
-from lanecontrol.lane import alarms, interlock
+from lanecontrol.lane import alarms, interlock, overrides, scanner
 from lanecontrol.lane.passages import GOING, assess, close, gone, judged, may_leave, reassess
 from lanecontrol.lane.record import replace
 from lanecontrol.lane.state import MAX_KEYS, Passage
@@ -48,7 +57,7 @@ _OPERATORS = _DECIDERS | {Role.CENTRAL}
 
 def order_given(t: Turn, order: Order) -> None:
     """Carry out or refuse one order, answer it, and say so."""
-    outcome = _refused_unheard(t, order) or _carry_out(t, order.actor, order.request)
+    outcome = _refused_unheard(t, order) or _carry_out(t, order.key, order.actor, order.request)
     t.tell(_answered(t, order.key, order.actor, order.request, outcome, order.digest))
     t.answer(order.key, outcome)
     if order.key not in t.desk.keys:
@@ -90,7 +99,7 @@ def _refused_unheard(t: Turn, order: Order) -> Outcome | None:
     return None
 
 
-def _carry_out(t: Turn, actor: Actor, request: Request) -> Outcome:
+def _carry_out(t: Turn, key: str, actor: Actor, request: Request) -> Outcome:
     match request:
         case Dispose():
             return _dispose(t, actor, request)
@@ -108,6 +117,10 @@ def _carry_out(t: Turn, actor: Actor, request: Request) -> Outcome:
             return _reset(t, actor)
         case NextVehicle():
             return _next_vehicle(t, actor)
+        case ScanVehicle() | ConfirmScan() | ConfirmDriverOut() | AbortScan() | EnableScanner() | ResetScanner():
+            return scanner.ordered(t, key, actor, request)
+        case Override() | EndOverride() | EnableEquipment():
+            return overrides.ordered(t, actor, request)
 
 
 # --- dispositions ----------------------------------------------------------------------------------------------------

@@ -68,6 +68,42 @@ class Signal:
     device: str
     green: str
     red: str
+    green_input: str = ""
+    """Contact of the same module that is on while the green lamp really burns; empty where the head has none."""
+    red_input: str = ""
+    """The same for the red lamp."""
+
+
+@dataclass(frozen=True, slots=True)
+class LaneSignal:
+    """The overhead lane-use signal: green arrow, yellow X, red X (MUTCD, 11th ed., chapter 4T)."""
+
+    device: str
+    open: str
+    closing: str
+    closed: str
+    open_input: str = ""
+    """Contacts that are on while the lamp really burns; empty where the head has none."""
+    closing_input: str = ""
+    closed_input: str = ""
+    closing_at_least_s: float = 4.0
+    """The yellow X is shown for so long before the red one, except in an emergency."""
+
+
+@dataclass(frozen=True, slots=True)
+class Beacon:
+    """A warning light: on while the lane is not to be entered, or something needs a person."""
+
+    device: str
+    output: str
+
+
+@dataclass(frozen=True, slots=True)
+class EmergencyButton:
+    """A latching button in the booth: on is an emergency. A normally closed one is turned over in its module."""
+
+    device: str
+    point: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +116,89 @@ class Gate:
     closed_input: str
     travel_limit_s: float = 8.0
     """A gate that has not reached its end after this time is faulty."""
+    beams: tuple[str, ...] = ()
+    """Contacts of the same module that are on while something stands under the arm: photo-eyes, suppression loops."""
+    fault_input: str = ""
+    """Contact that is on while the operator itself reports a fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One input or output of an I/O module."""
+
+    device: str
+    point: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScannerInputs:
+    """What the scanner and its surroundings tell by contacts; each is on for what its name says."""
+
+    ready: Point
+    key_enabled: Point
+    fault: Point
+    shutter_closed: Point
+    shutter_open: Point
+    scan_in_progress: Point
+    scan_complete: Point
+    estop_ok: Point
+    zone_clear: Point
+    barrier_closed: Point
+    vehicle_in_position: Point
+    driver_clear: Point
+    warning_active: Point
+
+
+@dataclass(frozen=True, slots=True)
+class ScannerOutputs:
+    """What we tell the scanner and the driver. The safe value of every one of them is off, but for `driver_stop`."""
+
+    scan_arm: Point
+    scan_request: Point
+    abort: Point
+    warning_request: Point
+    driver_stop: Point
+    driver_go: Point
+
+
+@dataclass(frozen=True, slots=True)
+class ScannerTimes:
+    """The time-outs of the scanner's states; the interface's own page is their source."""
+
+    arm_s: float = 120.0
+    """From the order until the vehicle is at the scanner's zone."""
+    position_s: float = 90.0
+    """From there until it stands in position and the driver is out."""
+    check_s: float = 10.0
+    """For every interlock to be met."""
+    warning_confirm_s: float = 2.0
+    """From asking for the warning until it is confirmed."""
+    warning_s: float = 5.0
+    """The warning lasts so long before a scan is requested; never less (IEC 62523, 4.8)."""
+    start_s: float = 5.0
+    """From the request until the scan is seen to begin."""
+    scan_s: float = 120.0
+    shutter_s: float = 3.0
+    """From taking the request back until the shutter is closed."""
+    contradiction_s: float = 1.0
+    """Both shutter contacts, or neither, for so long is a fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scanner:
+    """A vehicle scanner behind dry contacts, for the stationary mode with the driver out only."""
+
+    zone: str
+    inputs: ScannerInputs
+    outputs: ScannerOutputs
+    times: ScannerTimes = ScannerTimes()
+    two_persons: bool = True
+    """A second person has to confirm every scan."""
+    maker: str = ""
+    model: str = ""
+    serial: str = ""
+    modality: str = ""
+    """What it scans with, in plain words, for the record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +257,12 @@ class LaneSetup:
     signal: Signal | None = None
     gate: Gate | None = None
     booth_button: BoothButton | None = None
+    lane_signal: LaneSignal | None = None
+    beacon: Beacon | None = None
+    emergency_button: EmergencyButton | None = None
+    scanner: Scanner | None = None
+    equipment_hash: str = ""
+    """Names the configuration of everything that is commanded; another one has to be accepted by a supervisor."""
     tag_rules: tuple[TagRule, ...] = ()
     device_kinds: tuple[tuple[str, str], ...] = ()
     """Every device of the lane with its kind, for announcements."""

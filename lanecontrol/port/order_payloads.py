@@ -15,20 +15,30 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 
 from lanecontrol.clock import utc_text
 from lanecontrol.commands import (
+    AbortScan,
     Acknowledge,
     Actor,
     CloseLane,
+    ConfirmDriverOut,
+    ConfirmScan,
     DeclareEmergency,
     Dispose,
     Disposition,
+    EnableEquipment,
+    EnableScanner,
+    EndOverride,
     NextVehicle,
     OpenLane,
     Order,
     Outcome,
+    Override,
+    OverridePart,
     Request,
     ResetLane,
+    ResetScanner,
     Result,
     Role,
+    ScanVehicle,
     SetOccupants,
 )
 
@@ -186,6 +196,111 @@ class NextCommand(CommandPayload):
         return NextVehicle()
 
 
+class ScanCommand(CommandPayload):
+    """Have a vehicle scanned, its driver out of it. The order's key is the scan's identity."""
+
+    verb = "scan"
+    passage: Name
+    """The vehicle's passage."""
+    reason: Text = ""
+    """Why."""
+    valid_s: Annotated[float, Field(gt=0, le=900, allow_inf_nan=False)] = 300.0
+    """The order stands for so long, at most a quarter of an hour."""
+
+    def request(self) -> Request:
+        return ScanVehicle(self.passage, self.reason, self.valid_s)
+
+
+class ConfirmScanCommand(CommandPayload):
+    """A second person agrees to a scan, where the site asks for two."""
+
+    verb = "scan-confirm"
+    scan: Name
+    """Key of the order to scan."""
+
+    def request(self) -> Request:
+        return ConfirmScan(self.scan)
+
+
+class DriverOutCommand(CommandPayload):
+    """Everybody is out of the vehicle and clear of the scanned part."""
+
+    verb = "driver-out"
+    scan: Name
+    """Key of the order to scan."""
+
+    def request(self) -> Request:
+        return ConfirmDriverOut(self.scan)
+
+
+class AbortScanCommand(CommandPayload):
+    """Withdraw the scan request at once."""
+
+    verb = "scan-abort"
+    reason: Text = ""
+    """Why."""
+
+    def request(self) -> Request:
+        return AbortScan(self.reason)
+
+
+class EnableScannerCommand(CommandPayload):
+    """Put the scanner into use after a start."""
+
+    verb = "scanner-enable"
+
+    def request(self) -> Request:
+        return EnableScanner()
+
+
+class ResetScannerCommand(CommandPayload):
+    """After an abort by an interlock, or a fault: it may be ordered anew."""
+
+    verb = "scanner-reset"
+
+    def request(self) -> Request:
+        return ResetScanner()
+
+
+class OverrideCommand(CommandPayload):
+    """Set a part of the equipment aside by hand, for a while and with a reason."""
+
+    verb = "override"
+    part: OverridePart
+    """Which part, and towards what."""
+    reason: Annotated[str, StringConstraints(min_length=3, max_length=500)]
+    """Why. Shown wherever the override shows."""
+    for_s: Annotated[float, Field(gt=0, le=28_800, allow_inf_nan=False)]
+    """For how long: a shift at most."""
+    name: Annotated[str, StringConstraints(max_length=64)] = ""
+    """Which one, where there are several: a loop's name."""
+
+    def request(self) -> Request:
+        return Override(self.part, self.reason, self.for_s, self.name)
+
+
+class EndOverrideCommand(CommandPayload):
+    """Back to normal before an override's time is over."""
+
+    verb = "override-end"
+    part: OverridePart
+    """Which part."""
+    name: Annotated[str, StringConstraints(max_length=64)] = ""
+    """Which one, where there are several."""
+
+    def request(self) -> Request:
+        return EndOverride(self.part, self.name)
+
+
+class EnableEquipmentCommand(CommandPayload):
+    """Accept the equipment's changed configuration."""
+
+    verb = "enable"
+
+    def request(self) -> Request:
+        return EnableEquipment()
+
+
 COMMANDS: dict[str, type[CommandPayload]] = {
     model.verb: model
     for model in (
@@ -197,6 +312,15 @@ COMMANDS: dict[str, type[CommandPayload]] = {
         ResetCommand,
         EmergencyCommand,
         NextCommand,
+        ScanCommand,
+        ConfirmScanCommand,
+        DriverOutCommand,
+        AbortScanCommand,
+        EnableScannerCommand,
+        ResetScannerCommand,
+        OverrideCommand,
+        EndOverrideCommand,
+        EnableEquipmentCommand,
     )
 }
 """The request model of every verb."""

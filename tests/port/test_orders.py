@@ -16,20 +16,30 @@ from lanecontrol.announcements import OrderAnswered, OrderRejected
 from lanecontrol.clock import Instant, RealWork
 from lanecontrol.commands import (
     DONE,
+    AbortScan,
     Acknowledge,
     Actor,
     CloseLane,
+    ConfirmDriverOut,
+    ConfirmScan,
     DeclareEmergency,
     Dispose,
     Disposition,
+    EnableEquipment,
+    EnableScanner,
+    EndOverride,
     NextVehicle,
     OpenLane,
     Order,
     Outcome,
+    Override,
+    OverridePart,
     Request,
     ResetLane,
+    ResetScanner,
     Result,
     Role,
+    ScanVehicle,
     SetOccupants,
 )
 from lanecontrol.errors import LinkLost
@@ -59,6 +69,15 @@ FIELDS: dict[str, dict[str, Any]] = {
     "reset": {},
     "emergency": {"reason": "fire"},
     "next": {},
+    "scan": {"passage": "p1", "reason": "picture", "valid_s": 120.0},
+    "scan-confirm": {"scan": "s1-abcdefg"},
+    "driver-out": {"scan": "s1-abcdefg"},
+    "scan-abort": {"reason": "somebody came back"},
+    "scanner-enable": {},
+    "scanner-reset": {},
+    "override": {"part": "loop_out", "reason": "chatters", "for_s": 600.0, "name": "approach"},
+    "override-end": {"part": "loop_out", "name": "approach"},
+    "enable": {},
 }
 REQUESTS: dict[str, Request] = {
     "disposition": Dispose("p1", Disposition.RELEASED, ("a",), "b"),
@@ -69,6 +88,15 @@ REQUESTS: dict[str, Request] = {
     "reset": ResetLane(),
     "emergency": DeclareEmergency("fire"),
     "next": NextVehicle(),
+    "scan": ScanVehicle("p1", "picture", 120.0),
+    "scan-confirm": ConfirmScan("s1-abcdefg"),
+    "driver-out": ConfirmDriverOut("s1-abcdefg"),
+    "scan-abort": AbortScan("somebody came back"),
+    "scanner-enable": EnableScanner(),
+    "scanner-reset": ResetScanner(),
+    "override": Override(OverridePart.LOOP_OUT, "chatters", 600.0, "approach"),
+    "override-end": EndOverride(OverridePart.LOOP_OUT, "approach"),
+    "enable": EnableEquipment(),
 }
 
 
