@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from lanecontrol.clock import stopwatch_s
 from lanecontrol.events import PlateCandidate
 from lanecontrol.identifier import Identifier
-from lanecontrol.plates import chooser, confidence, detector, grammar, jurisdiction, recogniser, vote, weights
+from lanecontrol.plates import chooser, confidence, detector, folding, grammar, jurisdiction, recogniser, vote, weights
 from lanecontrol.plates.answers import Box, Options, Reading, Rejected
 from lanecontrol.plates.detector import Image, Model, TextBox
 from lanecontrol.plates.grammar import Grammar
@@ -390,7 +390,8 @@ def load(detecting: weights.Weights | None = None, recognising: weights.Weights 
     """The engine with these weights, or with the packaged ones. Raises PlatesUnavailable."""
     found = (detecting or weights.packaged(weights.DETECTOR), recognising or weights.packaged(weights.RECOGNISER))
     cv2.setNumThreads(1)
-    finder, reader = (_session(weights.verified(each)) for each in found)
+    finder = _session(folding.folded(weights.verified(found[0])))
+    reader = _session(weights.verified(found[1]))
     characters = reader.get_modelmeta().custom_metadata_map["character"].split("\n")
     fold = recogniser.folding(characters, int(reader.get_outputs()[0].shape[-1]))
     version = f"lanecontrol-plates/{VERSION} " + "+".join(each.sha256[:12] for each in found)
