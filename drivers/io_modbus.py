@@ -7,11 +7,12 @@ the module's watchdog flag of its own accord, and never feed the watchdog while 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, PrivateAttr, ValidationInfo, field_validator, model_validator
 
-from drivers.io_modbus_profile import Profile, Write, load, shipped
+from drivers.io_modbus_profile import Profile, Write, load, own, shipped
 from drivers.io_modbus_session import Points, Session, Timing
 from drivers.modbus_codec import Request, WriteCoils, WriteRegisters
 from lanecontrol.commands import ClearWatchdog, Command, Outcome, Result, WriteOutputs
@@ -29,7 +30,8 @@ class ModbusConfig(DeviceConfig):
 
     kind: Literal["io.modbus"] = "io.modbus"
     profile: str = "generic"
-    """Which make: `generic`, `iologik_e1214`, `adam6060`, `adam6050`, `wago750`."""
+    """Which make: `generic`, `iologik_e1214`, `adam6050`, `adam6051`, `adam6060`, `wago750`; or a file of your own,
+    relative to the lane file: `./mymodule.yaml`."""
     module: Profile | None = None
     """A profile written here, for a make that is not among the shipped ones; takes the place of `profile`."""
     unit: int | None = Field(default=None, ge=0, le=255)
@@ -55,20 +57,42 @@ class ModbusConfig(DeviceConfig):
     watchdog_ms: int = Field(default=2000, ge=100, le=60_000)
     """The time after which the module's watchdog trips, as set in the module."""
 
+    _own: tuple[Profile, str] | None = PrivateAttr(default=None)
+    """The profile in a file of the site's, as it was when the lane file was read, and the file's digest."""
+
     @property
     def described(self) -> Profile:
         """The profile in force."""
-        return self.module or load(self.profile)
+        return self.module or (self._own[0] if self._own else load(self.profile))
+
+    @property
+    def fails_safe(self) -> bool:
+        """The module has a watchdog of its own, which drops its outputs when nobody feeds it."""
+        return self.described.fails_safe
+
+    @property
+    def unverified(self) -> dict[str, str]:
+        """What of the profile nobody has tried on the module itself."""
+        return self.described.unverified
+
+    @property
+    def files_digest(self) -> str:
+        return self._own[1] if self._own else ""
 
     @field_validator("profile")
     @classmethod
-    def _profile_is_shipped(cls, value: str) -> str:
+    def _profile_is_there(cls, value: str, info: ValidationInfo) -> str:
+        if value.endswith((".yaml", ".yml")):
+            folder = info.context.get("folder", Path()) if isinstance(info.context, dict) else Path()
+            return str(folder / value)
         if value not in shipped():
-            raise ValueError(f"no such profile; there are {', '.join(shipped())}")
+            raise ValueError(f"no such profile; there are {', '.join(shipped())}, or name a file: ./mymodule.yaml")
         return value
 
     @model_validator(mode="after")
     def _points_fit_the_module(self) -> ModbusConfig:
+        if self._own is None and self.profile.endswith((".yaml", ".yml")) and self.module is None:
+            self._own = own(Path(self.profile))
         problems = [*_misnamed(self), *_misplaced(self), *_mistimed(self)]
         if problems:
             raise ValueError("; ".join(problems))

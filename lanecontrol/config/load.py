@@ -186,12 +186,14 @@ class _Loading:
     # --- sections and devices ----------------------------------------------------------------------------------------
 
     def _section(self, model: type[M], values: Any, at: Tree) -> M:
-        """The section, or as much of it as is right."""
+        """The section, or as much of it as is right. A driver's may name files, which are relative to the lane file."""
         try:
-            return model.model_validate(values)
+            return model.model_validate(values, context={"folder": self.path.parent})
+        except ConfigError as error:
+            self.problems.extend(error.problems)
         except ValidationError as error:
             self.problems.extend(problems_of(error, at, model))
-            return as_far_as_right(model, values)
+        return as_far_as_right(model, values)
 
     def _devices(self, stanzas: Any, *, simulated: bool) -> tuple[dict[str, Device], frozenset[str]]:
         """The devices by id, and the ids of those of which nothing more is known."""
@@ -249,13 +251,15 @@ class _Loading:
 
     def _loaded(self, file: LaneFile, devices: tuple[DeviceConfig, ...]) -> Loaded:
         named = plain(self.root, lambda leaf: f"!secret {leaf.secret}")
+        files = {device.id: device.files_digest for device in devices if device.files_digest}
+        beside = {"files": files} if files else {}
         return Loaded(
             path=self.path,
             setup=lane_setup(
                 file,
                 devices,
                 rules_hash=_digest({name: named.get(name) for name in RULES}),
-                equipment_hash=_digest({name: named.get(name) for name in EQUIPMENT}),
+                equipment_hash=_digest({name: named.get(name) for name in EQUIPMENT} | beside),
             ),
             direction=file.lane.direction,
             devices=devices,
@@ -268,7 +272,7 @@ class _Loading:
             clock=ClockSettings(file.clock.scale, file.clock.anchor_utc_s),
             hash_key=_hash_key(file),
             hash_rotation_s=3600.0 * file.privacy.rotate_h,
-            config_hash=_digest(named),
+            config_hash=_digest(named | beside),
         )
 
 
