@@ -8,112 +8,33 @@ never lose a picture because it could not be read: it is kept, with the reason.
 from __future__ import annotations
 
 import asyncio
-import re
 from collections import deque
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar
 from urllib.parse import quote, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
-
+from drivers.lpr_frames_config import FrameConfig
 from drivers.lpr_frames_http import Login
-from drivers.lpr_frames_sources import Folder, Snapshots, Source, Video
+from drivers.lpr_frames_messages import Order
+from drivers.lpr_frames_sources import Folder, Picture, Snapshots, Source, media_type
+from drivers.lpr_frames_video import Video
 from lanecontrol.commands import DONE, Command, Outcome, Result, TakePicture
-from lanecontrol.driver import DeviceConfig, Driver, Reporter, Traits
+from lanecontrol.driver import Driver, Reporter, Traits
 from lanecontrol.events import DeviceFault, Identity, PictureTaken, PlateRead, PlateUnread
 from lanecontrol.identifier import Identifier
 from lanecontrol.links import Link
 from lanecontrol.plates import PlatesUnavailable
 from lanecontrol.plates.answers import Options, Reading
+from lanecontrol.plates.pictures import NotAPicture, checked
 from lanecontrol.plates.process import ReadFailed
 from lanecontrol.plates.reader import PlateReader
 from lanecontrol.plates.weights import Weights
 
-Share = Annotated[float, Field(ge=0, le=1)]
 _MOST_WANTED = 2
 _MOST_TO_READ = 4
-_LOCAL = "local://"
-_PLATE = re.compile(r"[A-Z0-9]{1,10}")
-_MEDIA_TYPES = {b"\x89P": "image/png", b"BM": "image/bmp", b"RI": "image/webp"}
-
-
-class ModelFile(BaseModel):
-    """A file of weights of the site's own."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-    path: str
-    """Where the file is."""
-    sha256: str = Field(pattern=r"^[0-9a-fA-F]{64}$")
-    """Its SHA-256: another content is refused."""
-
-
-class Window(BaseModel):
-    """The only part of the picture in which plates are looked for, in pixels."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-    x: int = Field(ge=0, le=20_000)
-    """Left edge."""
-    y: int = Field(ge=0, le=20_000)
-    """Upper edge."""
-    width: int = Field(ge=32, le=20_000)
-    """To the right."""
-    height: int = Field(ge=32, le=20_000)
-    """Downwards."""
-
-
-class FrameConfig(DeviceConfig):
-    """A camera that only takes pictures. The url says where it is; `local:///path` is a folder or a USB camera."""
-
-    kind: Literal["lpr.frames"] = "lpr.frames"
-    source: Literal["http", "rtsp", "usb", "folder"] = "http"
-    """How pictures come: an HTTP snapshot (best on a loop: nothing old, bounded time), a video stream over TCP, a USB
-    camera, or a folder into which something else puts them."""
-    path: str = Field(default="/axis-cgi/jpg/image.cgi", pattern=r"^/[\x21-\x7e]*$", max_length=1000)
-    """Path of the snapshot or stream at the camera."""
-    username: str = ""
-    """Who we are to the camera, if it asks."""
-    password: SecretStr = SecretStr("")
-    """Write `!secret name`, not the password itself."""
-    shots: int = Field(default=3, ge=1, le=8)
-    """Pictures of one vehicle that are read together."""
-    apart_ms: int = Field(default=200, ge=20, le=5000)
-    """From one of them to the next."""
-    every_s: float = Field(default=0.0, ge=0, le=3600)
-    """Take pictures of its own accord so often; 0 for only when the lane asks."""
-    check_s: float = Field(default=5.0, gt=0, le=3600)
-    """After so long without a picture the camera is tried."""
-    answer_timeout_s: float = Field(default=5.0, gt=0, le=60)
-    """How long one picture may take."""
-    read: bool = True
-    """Read plates; without, pictures are only kept."""
-    window: Window | None = None
-    """The lane's part of the picture: less time, fewer wrong plates, and nothing outside is looked at."""
-    min_confidence: Share = 0.85
-    """A plate read with less is not reported as read."""
-    fixes: dict[str, str] = {}
-    """Plates that are always read wrong in the same way: what is read, and what it is."""
-    mix: dict[str, Annotated[float, Field(ge=0, le=1000)]] = {}
-    """Weights of jurisdictions at this lane, by code (`US-TX: 400`), where they differ from the usual ones."""
-    read_timeout_s: float = Field(default=5.0, gt=0, le=60)
-    """After so long the worker process is killed and started anew."""
-    memory_mib: int = Field(default=500, ge=200, le=8000)
-    """A worker process that has grown beyond this is started anew."""
-    models: dict[Literal["detector", "recogniser"], ModelFile] = {}
-    """Weights of the site's own in the place of the packaged ones."""
-
-    @model_validator(mode="after")
-    def _url_goes_with_the_source(self) -> FrameConfig:
-        local = self.url.startswith(_LOCAL)
-        if local != (self.source in ("usb", "folder")):
-            wanted = "local:///path" if not local else "tcp://host:port"
-            raise ValueError(f"source {self.source} needs a url like {wanted}")
-        if wrong := [text for pair in self.fixes.items() for text in pair if not _PLATE.fullmatch(text)]:
-            raise ValueError(f"fixes: {len(wrong)} of the texts are not A to Z and 0 to 9 alone")
-        return self
 
 
 @dataclass(slots=True)
@@ -172,48 +93,59 @@ class FrameCamera(Driver):
     # --- taking pictures -------------------------------------------------------------------------------------------
 
     def _source(self, out: Reporter, stack: AsyncExitStack) -> Source:
-        config, where = self.config, self.config.url.removeprefix(_LOCAL)
+        config = self.config
         match config.source:
             case "http":
                 return self._snapshots(out, stack)
             case "rtsp":
-                return Video(self._stream(), answer_s=config.answer_timeout_s)
+                order = Order(self._stream(), usb=False, stalled_s=config.answer_timeout_s)
+                return Video(order, answer_s=config.answer_timeout_s)
             case "usb":
-                number = re.search(r"(\d+)$", where)
-                return Video(f"usb:{number[1] if number else 0}", answer_s=config.answer_timeout_s)
+                patience_s = config.answer_timeout_s
+                order = Order(
+                    config.where, usb=True, stalled_s=patience_s, width=config.usb_width, height=config.usb_height
+                )
+                return Video(order, answer_s=patience_s)
             case "folder":
                 look_s = config.apart_ms / 1000
-                return Folder(Path(where), self._arrived, look_every_s=look_s, ring=config.shots)
+                return Folder(Path(config.where), self._arrived, look_every_s=look_s, ring=config.shots)
 
     def _snapshots(self, out: Reporter, stack: AsyncExitStack) -> Snapshots:
-        config = self.config
+        config, held = self.config, AsyncExitStack()
+        stack.push_async_callback(lambda: held.aclose())
 
         async def reopen() -> Link:
-            return await stack.enter_async_context(self.links.open(config.url, timeout_s=config.connect_timeout_s))
+            nonlocal held
+            await held.aclose()  # a camera that hangs up after each picture must not leave anything behind
+            held = AsyncExitStack()
+            return await held.enter_async_context(self.links.open(config.url, timeout_s=config.connect_timeout_s))
 
         login = Login(config.username, config.password.get_secret_value(), cnonce=f"{out.clock.now().utc_s:.6f}")
         host = urlsplit(config.url).netloc or "camera"
-        return Snapshots(out, reopen, host=host, target=config.path, login=login, answer_s=config.answer_timeout_s)
+        return Snapshots(
+            out, reopen, host=host, target=config.path_at_camera, login=login, answer_s=config.answer_timeout_s
+        )
 
     def _stream(self) -> str:
         """The url for ffmpeg, which has no other place for a password."""
         config, host = self.config, urlsplit(self.config.url).netloc
         password = config.password.get_secret_value()
         login = f"{quote(config.username, safe='')}:{quote(password, safe='')}@" if config.username else ""
-        return f"rtsp://{login}{host}{config.path}"
+        return f"rtsp://{login}{host}{config.path_at_camera}"
 
     def _arrived(self) -> None:
         if not self._wanted:
             self._ask(_Wanted("a picture has come", asyncio.get_running_loop().create_future()))
 
     async def _take_for_ever(self, out: Reporter, source: Source, to_read: asyncio.Queue[_Burst]) -> None:
+        fault = _Fault(out, "not_a_picture", "pictures come again")
         while True:
             wanted = await self._next(source)
             if wanted is None:
                 continue
             track = f"{out.clock.now().utc_s * 1000:.0f}"
             pictures: list[bytes] = []
-            async for picture in self._taken(out, source, wanted):
+            async for picture in self._taken(source, wanted, fault):
                 if not pictures:
                     # Told before it is read: by then the vehicle may be elsewhere, and another one here.
                     out.report(PictureTaken(await _kept(out, picture), track, "frame"))
@@ -227,14 +159,14 @@ class FrameCamera(Driver):
             else:
                 to_read.put_nowait(_Burst(track, tuple(pictures)))
 
-    async def _taken(self, out: Reporter, source: Source, wanted: _Wanted) -> Any:
+    async def _taken(self, source: Source, wanted: _Wanted, fault: _Fault) -> AsyncIterator[bytes]:
+        """The pictures of one burst. What is no picture is told of by its name and dropped."""
         async for picture in source.burst(self.config.shots, self.config.apart_ms / 1000):
             if not wanted.taken.done():
                 wanted.taken.set_result(None)
-            if picture:
-                yield picture
-            else:
-                out.doubt(b"", "a picture without content")
+            fault.tell(why := _no_picture(picture))
+            if not why:
+                yield picture.content
 
     async def _next(self, source: Source) -> _Wanted | None:
         """What is asked for next, or a try whether the camera is still there."""
@@ -259,7 +191,7 @@ class FrameCamera(Driver):
                 burst = await to_read.get()
                 for picture in burst.pictures[1:]:
                     out.report(PictureTaken(await _kept(out, picture), burst.track, "frame"))
-        config, fault = self.config, _Fault(out)
+        config, fault = self.config, _Fault(out, "plates_unread", "plates are read again")
         own = {name: Weights(Path(file.path), file.sha256) for name, file in config.models.items()}
         reader = PlateReader(
             deadline_s=config.read_timeout_s,
@@ -271,14 +203,18 @@ class FrameCamera(Driver):
             await self._warm(reader)
             while True:
                 burst = await to_read.get()
+                sound, why = _readable(burst)
+                if not sound.pictures:
+                    await self._unread(out, burst, why)
+                    continue
                 try:
-                    reading = await reader.read(burst.pictures, self._options())
+                    reading = await reader.read(sound.pictures, self._options())
                 except (PlatesUnavailable, ReadFailed) as error:
                     fault.tell(str(error))
                     await self._unread(out, burst, str(error))
                 else:
                     fault.tell("")
-                    await self._report(out, burst, reading)
+                    await self._report(out, sound, reading)
 
     async def _warm(self, reader: PlateReader) -> None:
         """Load the weights before the first vehicle comes. What fails is told when a plate is to be read."""
@@ -320,17 +256,38 @@ def _why(reading: Reading) -> str:
     return "; ".join([reading.why or "no plate", *reasons])[:300]
 
 
+def _no_picture(picture: Picture) -> str:
+    """Why this is none, with the file's name; empty for a picture, whole or not."""
+    if not picture.why and media_type(picture.content):
+        return ""
+    why = picture.why or ("not a JPEG, PNG, BMP or WebP picture" if picture.content else "it is empty")
+    return f"{picture.name or 'what the camera sent'}: {why}"[:300]
+
+
+def _readable(burst: _Burst) -> tuple[_Burst, str]:
+    """Those of its pictures that are whole, and what is wrong with the others: one cut short spoils no reading."""
+    sound, wrong = [], ""
+    for picture in burst.pictures:
+        try:
+            checked(picture)
+        except NotAPicture as why:
+            wrong = str(why)
+        else:
+            sound.append(picture)
+    return _Burst(burst.track, tuple(sound)), wrong
+
+
 async def _kept(out: Reporter, picture: bytes) -> str:
-    return await out.keep(picture, _MEDIA_TYPES.get(picture[:2], "image/jpeg"))
+    return await out.keep(picture, media_type(picture))
 
 
 class _Fault:
-    """That plates cannot be read, told when it begins and when it ends."""
+    """Something that goes wrong, told when it begins and when it ends."""
 
-    def __init__(self, out: Reporter) -> None:
-        self._out, self._told = out, ""
+    def __init__(self, out: Reporter, code: str, well: str) -> None:
+        self._out, self._code, self._well, self._told = out, code, well, ""
 
     def tell(self, why: str) -> None:
         if bool(why) != bool(self._told):
-            self._out.report(DeviceFault("plates_unread", why or "plates are read again", active=bool(why)))
+            self._out.report(DeviceFault(self._code, why or self._well, active=bool(why)))
         self._told = why

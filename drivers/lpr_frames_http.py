@@ -16,6 +16,7 @@ import h11
 
 BODY_LIMIT = 16 << 20
 """Bytes of one picture; what the evidence store takes at most."""
+_TOO_LARGE = f"the picture is larger than {BODY_LIMIT >> 20} MiB"
 _FIELD = re.compile(r'(\w+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,]+))')
 _HASHES: dict[str, Callable[[bytes], str]] = {
     "MD5": lambda data: hashlib.md5(data, usedforsecurity=False).hexdigest(),
@@ -74,10 +75,12 @@ class Exchange:
             match self._h11.next_event():
                 case h11.Response() as response:
                     self._response = response
+                    if _told_length(response) > BODY_LIMIT:
+                        return Broken(_TOO_LARGE)
                 case h11.Data(data=data):
                     self._body += data
                     if len(self._body) > BODY_LIMIT:
-                        return Broken("the picture is larger than 16 MiB")
+                        return Broken(_TOO_LARGE)
                 case h11.EndOfMessage():
                     return self._answer()
                 case h11.NEED_DATA:
@@ -91,13 +94,20 @@ class Exchange:
         response, self.waiting = self._response, False
         if response is None:
             return Broken("an answer without a status")
-        again = self._h11.our_state is not h11.DONE or self._h11.their_state is not h11.DONE
+        # More than was told: the length was wrong, and what comes next would be taken for the next answer.
+        more = bool(self._h11.trailing_data[0])
+        again = more or self._h11.our_state is not h11.DONE or self._h11.their_state is not h11.DONE
         if not again:
             self._h11.start_next_cycle()
         headers = [(bytes(name), bytes(value).decode("latin-1")) for name, value in response.headers]
         media_type = next((value.partition(";")[0].strip() for name, value in headers if name == b"content-type"), "")
         challenges = tuple(value for name, value in headers if name == b"www-authenticate")
         return Answer(response.status_code, media_type.lower(), bytes(self._body), challenges, again)
+
+
+def _told_length(response: h11.Response) -> int:
+    """What the head says; h11 has seen to it that it is a number."""
+    return max((int(value) for name, value in response.headers if name == b"content-length"), default=0)
 
 
 @dataclass(slots=True)

@@ -1,17 +1,19 @@
-"""Where the pictures of a camera without plate reading come from: HTTP snapshots, a video stream, a folder.
+"""Where the pictures of a camera without plate reading come from: HTTP snapshots, a folder.
 
-Used by `lpr_frames`. A source gives pictures as files (JPEG, PNG); it neither looks into them nor keeps them longer
-than its ring. Each is served by one task (`run`) and asked by one other.
+Used by `lpr_frames`; streams are in `lpr_frames_video`. A source gives pictures as files (JPEG, PNG); it looks at no
+more than their first bytes and keeps them no longer than its ring. Each is served by one task (`run`) and asked by one
+other.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-import sys
+import re
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -21,7 +23,27 @@ from lanecontrol.errors import CredentialsRefused, LinkLost, ProtocolViolation
 from lanecontrol.links import Link
 
 _NOISE = 4096
+_UNASKED_LIMIT = 64 << 10
 _FILE_LIMIT = 16 << 20
+"""What the evidence store takes at most."""
+
+
+MEDIA_TYPES = {b"\xff\xd8": "image/jpeg", b"\x89PNG": "image/png", b"BM": "image/bmp", b"RIFF": "image/webp"}
+"""What the first bytes of a picture say it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture as it came, or why there is none. `name` is the file's, where it is one."""
+
+    content: bytes
+    name: str = ""
+    why: str = ""
+
+
+def media_type(content: bytes) -> str:
+    """Of these bytes; empty for what is no picture."""
+    return next((kind for magic, kind in MEDIA_TYPES.items() if content.startswith(magic)), "")
 
 
 class Source(Protocol):
@@ -31,11 +53,11 @@ class Source(Protocol):
         """Serve until the source is lost. Raises LinkLost."""
         ...
 
-    async def check(self) -> bytes | None:
-        """Prove that the source lives, with a picture where that is how. Raises LinkLost and the like."""
+    async def check(self) -> None:
+        """Prove that the source lives and gives pictures. Raises LinkLost and the like."""
         ...
 
-    def burst(self, count: int, apart_s: float) -> AsyncIterator[bytes]:
+    def burst(self, count: int, apart_s: float) -> AsyncIterator[Picture]:
         """So many pictures from now on, and before them what the ring holds. Raises LinkLost and the like."""
         ...
 
@@ -60,6 +82,7 @@ class Snapshots:
         self._link: Link | None = None
         self._opened, self._renewed = asyncio.Event(), asyncio.Event()
         self._stale = False
+        self._unasked_bytes = 0
 
     async def run(self) -> None:
         """Take in what the camera sends, asked for or not. Raises LinkLost."""
@@ -88,7 +111,7 @@ class Snapshots:
 
     def _take(self, data: bytes) -> None:
         if not self._exchange.waiting:
-            self._out.doubt(data[:_NOISE], "bytes that nobody asked for")
+            self._unasked(data)
             return
         match self._exchange.feed(data):
             case Answer() as answer:
@@ -99,32 +122,45 @@ class Snapshots:
             case None:
                 pass
 
+    def _unasked(self, data: bytes) -> None:
+        """A few bytes too many are what sloppy cameras send; the next question goes over another connection."""
+        self._out.doubt(data[:_NOISE], "bytes that nobody asked for")
+        self._stale = True
+        self._unasked_bytes += len(data)
+        if self._unasked_bytes > _UNASKED_LIMIT:
+            raise LinkLost("snapshot", "the camera does not stop sending")
+
     def _settle(self, answer: Answer) -> None:
         self._stale = answer.again
         if self._answer is not None and not self._answer.done():
             self._answer.set_result(answer)
 
-    async def check(self) -> bytes | None:
-        return await self.picture()
+    async def check(self) -> None:
+        answer = await self.picture()
+        if answer.body and not media_type(answer.body):
+            raise ProtocolViolation("snapshot", f"the camera answers with {_plain(answer.media_type)}, not a picture")
 
-    async def burst(self, count: int, apart_s: float) -> AsyncIterator[bytes]:
+    async def burst(self, count: int, apart_s: float) -> AsyncIterator[Picture]:
         for number in range(count):
             if number:
                 await asyncio.sleep(apart_s)
-            yield await self.picture()
+            yield Picture((await self.picture()).body)
 
-    async def picture(self) -> bytes:
-        """One picture. Raises LinkLost, ProtocolViolation, CredentialsRefused."""
+    async def picture(self) -> Answer:
+        """The answer that holds a picture. Raises LinkLost, ProtocolViolation, CredentialsRefused."""
         answer = await self._get()
         if answer.status == 401 and self._login.challenged(answer.challenges):
             answer = await self._get()
         match answer.status:
             case 200:
-                return answer.body
+                return answer
             case 401 | 403:
                 raise CredentialsRefused("snapshot", f"the camera answers {answer.status}")
             case 404 | 405:
                 raise ProtocolViolation("snapshot", f"the camera answers {answer.status} for {self._target}")
+            case status if 300 <= status < 400:
+                # Followed, the password would go wherever the answer says.
+                raise ProtocolViolation("snapshot", f"the camera answers {status}: the pictures are at another path")
             case status:
                 raise LinkLost("snapshot", f"the camera answers {status}")
 
@@ -143,55 +179,10 @@ class Snapshots:
         assert self._link is not None
         if self._stale:
             old, self._link = self._link, await self._reopen()
-            self._exchange, self._stale = Exchange(self._host), False
+            self._exchange, self._stale, self._unasked_bytes = Exchange(self._host), False, 0
             self._renewed.set()
             await old.close()
         return self._link
-
-
-class Video:
-    """Pictures out of a stream or a USB camera, read by a process of its own: OpenCV's `read` blocks on a dead one."""
-
-    def __init__(self, source: str, *, answer_s: float) -> None:
-        self._source, self._answer_s = source, answer_s
-        self._child: asyncio.subprocess.Process | None = None
-        self._ready = asyncio.Event()
-
-    async def run(self) -> None:
-        self._child = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "drivers.lpr_frames_capture",
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
-        )  # fmt: skip
-        assert self._child.stdin is not None
-        self._child.stdin.write(f"{self._source}\n".encode())  # not as an argument: it may hold a password
-        self._ready.set()
-        try:
-            code = await self._child.wait()  # for as long as the camera sends pictures
-            raise LinkLost("capture", f"the pictures have stopped (exit code {code})")
-        finally:
-            if self._child.returncode is None:
-                self._child.kill()
-                await self._child.wait()
-
-    async def check(self) -> bytes | None:
-        async for picture in self.burst(0, 0.0):
-            return picture
-        return None
-
-    async def burst(self, count: int, apart_s: float) -> AsyncIterator[bytes]:
-        """What the ring has, thinned to `apart_s`, then `count` new ones."""
-        await self._ready.wait()
-        child = self._child
-        assert child is not None and child.stdin is not None and child.stdout is not None
-        try:
-            async with asyncio.timeout(self._answer_s + count * max(apart_s, 0.1)):
-                child.stdin.write(b"%d %.3f\n" % (count, apart_s))
-                while size := int.from_bytes(await child.stdout.readexactly(4), "big"):
-                    yield await child.stdout.readexactly(min(size, _FILE_LIMIT))
-        except TimeoutError:
-            raise LinkLost("capture", f"no picture within {self._answer_s:g} s") from None
-        except (asyncio.IncompleteReadError, ConnectionError):
-            raise LinkLost("capture", "the pictures have stopped") from None
 
 
 class Folder:
@@ -212,6 +203,8 @@ class Folder:
     async def _look(self) -> None:
         loop = asyncio.get_running_loop()
         found = await loop.run_in_executor(None, _sizes, self._folder)
+        if found is None:
+            return  # it cannot be listed now; what was there is not new when it can be again
         if self._given is None:  # what was there before us shows nobody who is here now
             self._given = set(found)
         whole = [name for name, size in found.items() if name not in self._given and self._sizes.get(name) == size]
@@ -224,12 +217,11 @@ class Folder:
             self._news.set()
             self._arrived()
 
-    async def check(self) -> bytes | None:
+    async def check(self) -> None:
         if not await asyncio.get_running_loop().run_in_executor(None, self._folder.is_dir):
             raise LinkLost("look", "the folder is not there")
-        return None
 
-    async def burst(self, count: int, apart_s: float) -> AsyncIterator[bytes]:
+    async def burst(self, count: int, apart_s: float) -> AsyncIterator[Picture]:
         """Those that have come, and those that come within the time of `count` pictures."""
         with suppress(TimeoutError):
             async with asyncio.timeout(max(count * apart_s, 2 * self._look_every_s)):
@@ -238,21 +230,32 @@ class Folder:
                     await self._news.wait()
         while self._ring:
             path = self._ring.popleft()
-            content = await asyncio.get_running_loop().run_in_executor(None, _content, path)
-            if content:
-                yield content
+            yield await asyncio.get_running_loop().run_in_executor(None, _picture, path)
 
 
-def _sizes(folder: Path) -> dict[str, int]:
+def _sizes(folder: Path) -> dict[str, int] | None:
+    """The size of each file; None when the folder cannot be listed."""
+    found: dict[str, int] = {}
     try:
         with os.scandir(folder) as entries:
-            return {e.name: e.stat().st_size for e in entries if e.is_file() and not e.name.startswith(".")}
+            for entry in entries:
+                with suppress(OSError):  # gone meanwhile
+                    if entry.is_file() and not entry.name.startswith("."):
+                        found[entry.name] = entry.stat().st_size
     except OSError:
-        return {}
+        return None
+    return found
 
 
-def _content(path: Path) -> bytes:
+def _picture(path: Path) -> Picture:
     try:
-        return path.read_bytes() if path.stat().st_size <= _FILE_LIMIT else b""
-    except OSError:
-        return b""
+        if path.stat().st_size > _FILE_LIMIT:
+            return Picture(b"", path.name, f"the file is larger than {_FILE_LIMIT >> 20} MiB")
+        return Picture(path.read_bytes(), path.name)
+    except OSError as error:
+        return Picture(b"", path.name, error.strerror or "cannot be read")
+
+
+def _plain(media_type: str) -> str:
+    """As the camera calls it, if that is fit to be shown."""
+    return media_type if re.fullmatch(r"[a-z0-9.+-]{1,40}/[a-z0-9.+-]{1,40}", media_type) else "something"

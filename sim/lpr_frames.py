@@ -1,16 +1,15 @@
 """Fake camera that only takes pictures: snapshots by HTTP, as Axis and ISAPI cameras serve them, and motion JPEG.
 
 `GET /axis-cgi/jpg/image.cgi` (`resolution=WxH`), `/axis-cgi/mjpg/video.cgi` (VAPIX, parts with the boundary
-`myboundary`) and `/ISAPI/Streaming/channels/101/picture`. Basic or Digest (RFC 7616, MD5) if the camera has a user. The
-picture shows what stands before it in the world now, or the empty lane. Written from the makers' descriptions, never
-from our driver. Without numpy and OpenCV pictures have no bytes.
+`myboundary`) and `/ISAPI/Streaming/channels/101/picture`. A client that says RTSP on the same port gets a stream
+(`lpr_frames_rtsp`). Basic or Digest if the camera has a user. The picture shows what stands before it in the world now,
+or the empty lane. Written from the makers' descriptions and the RFCs, never from our driver. Without numpy and OpenCV
+pictures have no bytes, and a stream has no pictures.
 """
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import hashlib
 import re
 from collections.abc import Callable
 from typing import Literal
@@ -20,7 +19,9 @@ import h11
 from pydantic import Field
 
 from lanecontrol.links import Link
+from sim import lpr_frames_rtsp as rtsp
 from sim.fake import Fake, FakeConfig
+from sim.lpr_frames_login import Doorman
 from sim.pictures import scene_off_loop
 from sim.readings import Deed, InView, Reading
 
@@ -30,8 +31,8 @@ IDLE_S = 60.0
 """A client that asks for nothing in this time is hung up on."""
 BODY_LIMIT = 64 * 1024
 """A request with more than this has no business here."""
-REALM = "AXIS_ACCC8E000000"
-DIGEST_FIELD = re.compile(r'(\w+)=(?:"([^"]*)"|([^\s,]+))')
+FIRST_LINE_LIMIT = 2048
+"""Whoever has not said which protocol it speaks by then is taken for a client of HTTP, and told off."""
 TAKES = 5
 """Two pictures of a vehicle that stands still differ by the sensor's noise; this many are different."""
 EMPTY_LANE = InView("", "", 0.0)
@@ -44,7 +45,7 @@ class FrameCameraConfig(FakeConfig):
     width: int = Field(default=1280, ge=64, le=4096)
     """Of its pictures, in pixels."""
     height: int = Field(default=720, ge=64, le=4096)
-    """Of its pictures, in pixels."""
+    """Of its pictures, in pixels. A stream rounds both down to a multiple of 8."""
     auth: Literal["none", "basic", "digest"] = "none"
     """How a client has to say who it is."""
     username: str = "root"
@@ -54,7 +55,11 @@ class FrameCameraConfig(FakeConfig):
     motion: bool = True
     """It serves motion JPEG, too."""
     frames_per_s: float = Field(default=5.0, gt=0, le=30)
-    """Pictures a second of motion JPEG."""
+    """Pictures a second of motion JPEG and of the stream."""
+    streams: tuple[str, ...] = ("/axis-media/media.amp", "/Streaming/Channels/101", "/stream")
+    """Paths of the RTSP stream; whatever follows a `?` is passed over."""
+    stream_stops_after: int | None = Field(default=None, ge=0)
+    """After so many pictures a stream is mute, while the camera still answers; 0 is one that never starts."""
     exposure_s: float = Field(default=0.05, ge=0, le=10)
     """From the request to the picture."""
     site: int = 1
@@ -75,7 +80,8 @@ class FakeFrameCamera(Fake):
         """The last few statuses."""
         self._view = EMPTY_LANE
         self._failing = config.failing
-        self._nonces = 0
+        self._doorman = Doorman(config.auth, config.username, config.password, config.site)
+        self._sessions = 0
         self._taken = 0
 
     def sense(self, reading: Reading) -> None:
@@ -86,7 +92,12 @@ class FakeFrameCamera(Fake):
                 pass  # it reads nothing, it only sees
 
     async def serve(self, link: Link) -> None:
-        await _Client(self, link).serve()
+        heard = await _first_line(link)
+        if not heard.partition(b"\n")[0].rstrip().endswith(b"RTSP/1.0"):
+            await _Client(self, link).serve(heard)
+            return
+        self._sessions += 1
+        await rtsp.Session(self, link, self._sessions).serve(heard)
 
     async def picture(self, size: tuple[int, int]) -> bytes:
         """What is before the camera now."""
@@ -108,46 +119,40 @@ class FakeFrameCamera(Fake):
             return 404, []
         if method not in ("GET", "HEAD"):
             return 405, [("Allow", "GET, HEAD")]
-        if not self._known(method, target, authorization):
-            return 401, [("WWW-Authenticate", self._challenge())]
+        if not self._doorman.knows(method, target, authorization):
+            return 401, [("WWW-Authenticate", self._doorman.challenge())]
         return 0, []
 
     def noted(self, status: int) -> None:
         """Remember what was answered, for tests."""
         self.answered = [*self.answered, status][-64:]
 
-    # --- who asks ----------------------------------------------------------------------------------------------------
+    # --- what its stream asks (`lpr_frames_rtsp.Camera`) -------------------------------------------------------------
 
-    def _challenge(self) -> str:
-        if self.config.auth == "basic":
-            return f'Basic realm="{REALM}"'
-        self._nonces += 1
-        return f'Digest realm="{REALM}", nonce="{self._nonce(self._nonces)}", algorithm=MD5, qop="auth"'
+    @property
+    def frames_per_s(self) -> float:
+        return self.config.frames_per_s
 
-    def _nonce(self, number: int) -> str:
-        return f"{number:08x}{hashlib.sha256(f'{self.config.site}/{number}'.encode()).hexdigest()[:24]}"
+    @property
+    def stream_stops_after(self) -> int | None:
+        return self.config.stream_stops_after
 
-    def _known(self, method: str, target: str, authorization: str) -> bool:
-        match self.config.auth:
-            case "none":
-                return True
-            case "basic":
-                secret = base64.b64encode(f"{self.config.username}:{self.config.password}".encode()).decode()
-                return authorization == f"Basic {secret}"
-            case _:
-                return self._digest_is_right(method, target, authorization)
+    def utc_s(self) -> float:
+        return self.utc_at_zero_s + asyncio.get_running_loop().time()
 
-    def _digest_is_right(self, method: str, target: str, authorization: str) -> bool:
-        scheme, _, rest = authorization.partition(" ")
-        given = {name: quoted or plain for name, quoted, plain in DIGEST_FIELD.findall(rest)}
-        ours = {self._nonce(number) for number in range(max(1, self._nonces - 100), self._nonces + 1)}
-        if scheme.lower() != "digest" or given.get("nonce") not in ours or given.get("uri") != target:
-            return False
-        secret = _md5(f"{self.config.username}:{REALM}:{self.config.password}")
-        request = _md5(f"{method}:{target}")
-        middle = ":".join(given.get(name, "") for name in ("nonce", "nc", "cnonce", "qop"))
-        right = _md5(f"{secret}:{middle}:{request}")
-        return given.get("username") == self.config.username and given.get("response") == right
+    def size(self) -> tuple[int, int]:
+        return self.config.width, self.config.height
+
+    def stream_refusal(self, method: str, target: str, authorization: str) -> tuple[int, list[tuple[str, str]]]:
+        """The status of a request for a stream that is refused, and headers that go with it; 0 for one that is not."""
+        if self._failing > 0:
+            self._failing -= 1
+            return 503, []
+        if rtsp.path_of(target) not in self.config.streams:
+            return 404, []
+        if not self._doorman.knows(method, target, authorization):
+            return 401, [("WWW-Authenticate", self._doorman.challenge(qop=False))]
+        return 0, []
 
 
 class _Client:
@@ -158,9 +163,12 @@ class _Client:
         self._link = link
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=16 * 1024)
 
-    async def serve(self) -> None:
+    async def serve(self, heard: bytes) -> None:
         """Until the client goes, keeps silent for too long, or says what is no HTTP. Raises LinkLost."""
+        if not heard:
+            return
         try:
+            self._http.receive_data(heard)
             while (request := await self._request()) is not None:
                 await self._answer(request)
                 if self._http.our_state is not h11.DONE or self._http.their_state is not h11.DONE:
@@ -242,6 +250,13 @@ class _Client:
             await self._respond("GET", status, "text/plain", b"", [("Connection", "close")])
 
 
-def _md5(text: str) -> str:
-    """Digest as most cameras do it; not for keeping secrets."""
-    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+async def _first_line(link: Link) -> bytes:
+    """What a client says at first, up to and beyond the end of a line; empty if it keeps silent. Raises LinkLost."""
+    heard = b""
+    try:
+        async with asyncio.timeout(IDLE_S):
+            while b"\n" not in heard and len(heard) < FIRST_LINE_LIMIT:
+                heard += await link.read()
+    except TimeoutError:
+        return b""
+    return heard

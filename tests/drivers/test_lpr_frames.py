@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from driver_bench import Bench, Notebook, in_session, session_of
+from frames_bench import READING, Reader, innermost, jpeg, until
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,14 +22,14 @@ from drivers.lpr_frames import FrameCamera, FrameConfig
 from drivers.lpr_frames_http import Answer, Broken, Exchange, Login
 from lanecontrol.commands import DONE, Result, TakePicture, WriteOutputs
 from lanecontrol.errors import CredentialsRefused, LinkLost, ProtocolViolation
-from lanecontrol.events import DeviceFault, PictureTaken, PlateCandidate, PlateRead, PlateUnread
+from lanecontrol.events import DeviceFault, PictureTaken, PlateRead, PlateUnread
 from lanecontrol.identifier import Identifier
 from lanecontrol.links import Link, LinkOpener, MemoryNet
 from lanecontrol.plates import PlatesUnavailable
 from lanecontrol.plates.answers import Options, Reading, Rejected
 from lanecontrol.plates.process import ReadFailed
 
-JPEG = b"\xff\xd8 a picture \xff\xd9"
+JPEG = jpeg()
 
 
 def ok(body: bytes, more: str = "") -> bytes:
@@ -59,43 +60,6 @@ class Camera:
                     return
 
 
-class Reader:
-    """Stands in for the worker process: answers what the test wants."""
-
-    def __init__(self, answer: Callable[[tuple[bytes, ...]], Reading]) -> None:
-        self._answer = answer
-        self.asked: list[tuple[tuple[bytes, ...], Options]] = []
-
-    def __call__(self, **settings: Any) -> Reader:
-        return self
-
-    def __enter__(self) -> Reader:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        pass
-
-    async def warm(self) -> str:
-        return "stand-in/1"
-
-    async def read(self, pictures: tuple[bytes, ...], options: Options) -> Reading:
-        self.asked.append((pictures, options))
-        return self._answer(pictures)
-
-
-READING = Reading(
-    plate=Identifier("ABC1234"),
-    confidence=0.97,
-    accepted=True,
-    box=(10, 20, 100, 30),
-    candidates=(PlateCandidate(Identifier("ABC1234"), 0.97), PlateCandidate(Identifier("A8C1234"), 0.02)),
-    jurisdiction="US-TX",
-    raw=Identifier("ABC1234"),
-    frame=1,
-    engine="stand-in/1",
-)
-
-
 @asynccontextmanager
 async def camera_at_work(
     monkeypatch: pytest.MonkeyPatch, camera: Camera, answer: Callable[[tuple[bytes, ...]], Reading], **settings: Any
@@ -104,14 +68,8 @@ async def camera_at_work(
     monkeypatch.setattr(lpr_frames, "PlateReader", reader)
     async with in_session(FrameCamera, camera, apart_ms=20, **settings) as (driver, bench):
         assert isinstance(driver, FrameCamera)
-        await _until(lambda: bool(bench.notebook.identities))
+        await until(lambda: bool(bench.notebook.identities))
         yield driver, bench.notebook, reader
-
-
-async def _until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110  what is waited for is only looked at
-            await asyncio.sleep(0.005)
 
 
 # --- from the trigger to the report -----------------------------------------------------------------------------------
@@ -120,14 +78,14 @@ async def _until(condition: Callable[[], bool]) -> None:
 async def test_a_trigger_takes_pictures_and_what_is_read_is_reported_with_its_picture(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    camera = Camera(ok(b"first"), ok(b"one"), ok(b"two"), ok(b"three"))
+    camera = Camera(*(ok(jpeg(text)) for text in ("first", "one", "two", "three")))
     async with camera_at_work(monkeypatch, camera, lambda _: READING, shots=3) as (driver, notebook, reader):
         assert await driver.perform(TakePicture("the loop is on")) == DONE
-        await _until(lambda: bool(notebook.of(PlateRead)))
+        await until(lambda: bool(notebook.of(PlateRead)))
     (read,) = notebook.of(PlateRead)
-    assert reader.asked[0][0] == (b"one", b"two", b"three")
+    assert reader.asked[0][0] == (jpeg("one"), jpeg("two"), jpeg("three"))
     assert read.text == "ABC1234"
-    assert read.picture == f"sha256:{hashlib.sha256(b'two').hexdigest()}", "the one that the box belongs to"
+    assert read.picture == f"sha256:{hashlib.sha256(jpeg('two')).hexdigest()}", "the one that the box belongs to"
     assert (read.confidence, read.jurisdiction, read.box, read.engine) == (
         0.97,
         "US-TX",
@@ -147,7 +105,7 @@ async def test_settings_of_the_reading_reach_the_reader(monkeypatch: pytest.Monk
     }
     async with camera_at_work(monkeypatch, Camera(), lambda _: READING, **settings) as (driver, notebook, reader):
         await driver.perform(TakePicture())
-        await _until(lambda: bool(notebook.of(PlateRead)))
+        await until(lambda: bool(notebook.of(PlateRead)))
     assert reader.asked[0][1] == Options(0.5, {"A8C1234": "ABC1234"}, {"US-TX": 400}, (1, 2, 300, 200))
 
 
@@ -162,7 +120,7 @@ async def test_what_is_not_sure_enough_is_reported_as_unread_with_reasons_and_wi
     )
     async with camera_at_work(monkeypatch, Camera(), lambda _: doubtful) as (driver, notebook, _):
         await driver.perform(TakePicture())
-        await _until(lambda: bool(notebook.of(PlateUnread)))
+        await until(lambda: bool(notebook.of(PlateUnread)))
     (unread,) = notebook.of(PlateUnread)
     assert unread.why == "confidence 0.40 is below 0.85; a word"
     assert unread.picture
@@ -183,10 +141,10 @@ async def test_a_picture_that_cannot_be_read_is_kept_and_the_fault_is_told_once(
     async with camera_at_work(monkeypatch, Camera(), answer) as (driver, notebook, _):
         for count in (1, 2):
             await driver.perform(TakePicture())
-            await _until(lambda count=count: len(notebook.of(PlateUnread)) == count)  # type: ignore[misc]
+            await until(lambda count=count: len(notebook.of(PlateUnread)) == count)  # type: ignore[misc]
         good = True
         await driver.perform(TakePicture())
-        await _until(lambda: bool(notebook.of(PlateRead)))
+        await until(lambda: bool(notebook.of(PlateRead)))
     assert [(fault.active, fault.detail) for fault in notebook.of(DeviceFault)] == [
         (True, str(failure)),
         (False, "plates are read again"),
@@ -197,7 +155,7 @@ async def test_a_picture_that_cannot_be_read_is_kept_and_the_fault_is_told_once(
 async def test_without_reading_pictures_are_only_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     async with camera_at_work(monkeypatch, Camera(), lambda _: READING, read=False, shots=2) as (driver, notebook, _):
         await driver.perform(TakePicture())
-        await _until(lambda: len(notebook.of(PictureTaken)) == 2)
+        await until(lambda: len(notebook.of(PictureTaken)) == 2)
     assert notebook.of(PlateRead, PlateUnread) == []
 
 
@@ -211,10 +169,7 @@ async def test_another_command_is_refused(monkeypatch: pytest.MonkeyPatch) -> No
 
 async def _failure(*answers: bytes, **settings: Any) -> BaseException:
     async with in_session(FrameCamera, Camera(*answers), read=False, **settings) as (_, bench):
-        found = await bench.failure()
-    while isinstance(found, BaseExceptionGroup):
-        found = found.exceptions[0]
-    return found
+        return innermost(await bench.failure())
 
 
 @pytest.mark.parametrize(
@@ -238,7 +193,7 @@ async def test_a_camera_that_hangs_up_after_each_picture_stays_online(monkeypatc
     camera = Camera(ok(JPEG, "Connection: close\r\n"))
     async with camera_at_work(monkeypatch, camera, lambda _: READING, shots=2) as (driver, notebook, _):
         await driver.perform(TakePicture())
-        await _until(lambda: bool(notebook.of(PlateRead)))
+        await until(lambda: bool(notebook.of(PlateRead)))
     assert camera.links == 3
 
 
@@ -248,7 +203,7 @@ async def test_basic_and_digest_are_answered_when_they_are_asked_for() -> None:
         camera = Camera(asks, ok(JPEG))
         settings: dict[str, Any] = {"username": "lane", "password": "secret", "read": False}
         async with in_session(FrameCamera, camera, **settings) as (_, bench):
-            await _until(lambda bench=bench: bool(bench.notebook.identities))  # type: ignore[misc]
+            await until(lambda bench=bench: bool(bench.notebook.identities))  # type: ignore[misc]
         assert "Authorization" not in camera.requests[0], "no password before it is asked for"
         assert f"Authorization: {scheme}" in camera.requests[1]
         assert "secret" not in camera.requests[1]
@@ -316,9 +271,9 @@ async def test_new_pictures_in_a_folder_are_read_and_old_ones_are_not(
     async with session_of(driver, notebook) as bench:
         assert isinstance(bench, Bench)
         await asyncio.sleep(0.1)
-        (tmp_path / "new.jpg").write_bytes(b"new")
-        await _until(lambda: bool(notebook.of(PlateRead)))
-    assert [pictures for pictures, _ in reader.asked] == [(b"new",)]
+        (tmp_path / "new.jpg").write_bytes(jpeg("new"))
+        await until(lambda: bool(notebook.of(PlateRead)))
+    assert [pictures for pictures, _ in reader.asked] == [(jpeg("new"),)]
 
 
 # --- configuration ----------------------------------------------------------------------------------------------------
