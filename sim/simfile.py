@@ -173,7 +173,7 @@ def devices_of(scene: Scene) -> dict[str, tuple[int | str, ...]]:
     for name in ("loops", "antennas", "cameras", "more_portals"):
         for index, site in enumerate(getattr(scene, name)):
             found.setdefault(site.device, ("scene", name, index, "device"))
-    for name in ("portal", "signal", "gate", "button"):
+    for name in ("portal", "signal", "gate", "button", "lane_signal", "beacon", "emergency_button", "scanner"):
         site = getattr(scene, name)
         if site is not None:
             found.setdefault(site.device, ("scene", name, "device"))

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from pydantic_core import to_jsonable_python
 
 from sim.mischief import Mischief
+from sim.world.mishaps import Mishap
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -206,6 +207,8 @@ class Officer(Section):
     """Never faster than this."""
     wrong_share: Share = 0.0
     """Share of decisions that do not follow the recommendation."""
+    scanner_share: Share = 0.0
+    """Share of vehicles without a recommended referral that are sent to the scanner, where the scene has one."""
 
 
 class Scenario(Section):
@@ -237,9 +240,11 @@ class Scenario(Section):
     """The automatic officer."""
     mischief: tuple[Mischief, ...] = ()
     """Faults of devices and of the lines to them: a list, each for some time."""
+    mishaps: tuple[Mishap, ...] = ()
+    """What befalls gate, signals, buttons and scanner themselves: a list, each for some time."""
 
 
-_PLURAL: dict[type[BaseModel], str] = {LoopTrouble: ".<contact>", Mischief: "[]"}
+_PLURAL: dict[type[BaseModel], str] = {LoopTrouble: ".<contact>", Mischief: "[]", Mishap: "[]"}
 """How a key reads that stands for several of the same."""
 
 
@@ -260,6 +265,8 @@ def _inner(annotation: Any) -> type[BaseModel] | None:
         return LoopTrouble
     if annotation == tuple[Mischief, ...]:
         return Mischief
+    if annotation == tuple[Mishap, ...]:
+        return Mishap
     return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
 
 

@@ -106,6 +106,49 @@ class SignalSite(Part):
     """Output of the PROCEED aspect."""
     red: str = "signal_red"
     """Output of the STOP aspect."""
+    green_input: str = ""
+    """Contact that is on while the green lamp really burns; empty where the head does not tell."""
+    red_input: str = ""
+    """The same for the red lamp."""
+
+
+class LaneSignalSite(Part):
+    """The overhead lane-use signal at the entrance of the lane."""
+
+    device: str
+    """The I/O module that drives it."""
+    at_m: float
+    """Drivers stop here under a red X."""
+    open: str = "lane_open"
+    """Output of the green arrow."""
+    closing: str = "lane_closing"
+    """Output of the yellow X."""
+    closed: str = "lane_closed"
+    """Output of the red X."""
+    open_input: str = ""
+    """Contact that is on while the green arrow really burns; empty where the head does not tell."""
+    closing_input: str = ""
+    """The same for the yellow X."""
+    closed_input: str = ""
+    """The same for the red X."""
+
+
+class BeaconSite(Part):
+    """A warning light."""
+
+    device: str
+    """The I/O module that drives it."""
+    output: str = "beacon"
+    """Its output."""
+
+
+class BeamSite(Part):
+    """A photo-eye under the gate's arm."""
+
+    point: str
+    """Its contact: on while something stands in the beam."""
+    before_m: float = Field(default=0.5, ge=0)
+    """It sees from so far before the arm to as far behind it."""
 
 
 class GateSite(Part):
@@ -123,6 +166,10 @@ class GateSite(Part):
     """Limit switch: fully closed."""
     travel_time_s: float = Field(default=1.0, gt=0)
     """From one end to the other."""
+    beams: tuple[BeamSite, ...] = ()
+    """Photo-eyes under the arm. With any of them, the gate's own operator goes up again when one is interrupted."""
+    fault_input: str = ""
+    """Contact that is on while the operator reports a fault; empty where it has none."""
 
 
 class ButtonSite(Part):
@@ -132,6 +179,53 @@ class ButtonSite(Part):
     """The I/O module that reads it."""
     point: str = "booth_button"
     """Its contact."""
+
+
+class EmergencyButtonSite(Part):
+    """The latching emergency button in the booth."""
+
+    device: str
+    """The I/O module that reads it."""
+    point: str = "emergency"
+    """Its contact: on while it is pressed."""
+
+
+class ScannerSite(Stretch):
+    """A vehicle scanner behind the gate. From start to end is the zone in which nobody may be while the beam is on."""
+
+    device: str
+    """Its I/O module. All its contacts and outputs are points of this one."""
+    barrier_m: float
+    """Where its own arm keeps everybody else out; the scanner lowers it while it is armed."""
+    stop_m: float
+    """The mark at which the front of a vehicle that is to be scanned stops."""
+    shutter_travel_s: tuple[float, float] = (0.3, 0.8)
+    """From one end of the shutter's way to the other, drawn anew for each movement."""
+    sweep_s: float = Field(default=15.0, gt=0)
+    """How long the beam has to be on for a whole scan."""
+    walk_s: float = Field(default=8.0, gt=0)
+    """From the cab to the waiting place, or back."""
+    ready: str = "scanner_ready"
+    """Contacts, each on for what its name says."""
+    key_enabled: str = "scanner_key"
+    fault: str = "scanner_fault"
+    shutter_closed: str = "shutter_closed"
+    shutter_open: str = "shutter_open"
+    scan_in_progress: str = "scan_in_progress"
+    scan_complete: str = "scan_complete"
+    estop_ok: str = "estop_ok"
+    zone_clear: str = "zone_clear"
+    barrier_closed: str = "barrier_closed"
+    vehicle_in_position: str = "vehicle_in_position"
+    driver_clear: str = "driver_clear"
+    warning_active: str = "warning_active"
+    scan_arm: str = "scan_arm"
+    """Outputs."""
+    scan_request: str = "scan_request"
+    abort: str = "scan_abort"
+    warning_request: str = "warning_request"
+    driver_stop: str = "driver_stop"
+    driver_go: str = "driver_go"
 
 
 class Scene(Part):
@@ -170,11 +264,21 @@ class Scene(Part):
     """The gate, if there is one."""
     button: ButtonSite | None = ButtonSite(device="io1")
     """The officer's release button, if there is one."""
+    lane_signal: LaneSignalSite | None = None
+    """The overhead lane-use signal, if there is one."""
+    beacon: BeaconSite | None = None
+    """The warning light, if there is one."""
+    emergency_button: EmergencyButtonSite | None = None
+    """The emergency button, if there is one."""
+    scanner: ScannerSite | None = None
+    """The vehicle scanner, if there is one."""
 
     @model_validator(mode="after")
     def _in_driving_order(self) -> Self:
         portal_m = self.portal.end_m if self.portal else self.start_m
         gate_m = self.gate.at_m if self.gate else self.stop_line_m
+        scanner = self.scanner
+        behind_gate = (scanner.barrier_m, scanner.start_m, scanner.stop_m, scanner.end_m) if scanner else ()
         marks = (
             self.start_m,
             portal_m,
@@ -182,8 +286,9 @@ class Scene(Part):
             self.booth.start_m,
             self.stop_line_m,
             gate_m,
+            *behind_gate,
             self.end_m,
         )
         if list(marks) != sorted(marks):
-            raise ValueError("portal, approach, booth, stop line, gate and lane end must stand in this order")
+            raise ValueError("portal, approach, booth, stop line, gate, scanner and lane end must stand in this order")
         return self

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Sequence
+from typing import Protocol
 
 from sim.world.barrier import Barrier
 from sim.world.plan import MANOEUVRES, Conduct, Plan, Population
@@ -96,6 +98,14 @@ class Vehicle:
         return self.front_m >= start_m and self.rear_m <= end_m
 
 
+class StopLine(Protocol):
+    """Something else that can hold a driver up: an overhead signal, a scanner's mark and arm."""
+
+    def wall_m(self, vehicle: Vehicle) -> float:
+        """How far ahead this driver has to stop for it; infinite if not at all."""
+        ...
+
+
 class Departure:
     """A vehicle that has left the world."""
 
@@ -110,8 +120,16 @@ class Departure:
 class Traffic:
     """All vehicles, the first in the lane first."""
 
-    def __init__(self, scene: Scene, scenario: Scenario, population: Population, barrier: Barrier) -> None:
+    def __init__(
+        self,
+        scene: Scene,
+        scenario: Scenario,
+        population: Population,
+        barrier: Barrier,
+        lines: Sequence[StopLine] = (),
+    ) -> None:
         self._scene = scene
+        self._lines = tuple(lines)
         self._scenario = scenario
         self._population = population
         self._barrier = barrier
@@ -298,6 +316,8 @@ class Traffic:
             wall_m = min(wall_m, self._gate_wall_m - front_m)
         if vehicle.manoeuvring:
             wall_m = min(wall_m, self._turning_point_m(vehicle) - front_m)
+        for line in self._lines:
+            wall_m = min(wall_m, line.wall_m(vehicle))
         return wall_m
 
     def _waits_its_turn(self, vehicle: Vehicle, leader: Vehicle | None) -> bool:

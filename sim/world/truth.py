@@ -59,6 +59,25 @@ class OccupancyTruth:
 
 
 @dataclass(frozen=True, slots=True)
+class BeamTruth:
+    """One time that the scanner's beam was on."""
+
+    started_s: float
+    ended_s: float
+    vehicle: int | None
+    """Which vehicle stood in position when it came on."""
+    ended_by: str
+    """`complete`; `withdrawn`, `abort`: the lane took it back; `interlock`: the scanner's own chain. Empty where a
+    beam that nobody asked for ended."""
+    people: int
+    """How many people it met."""
+    overran: bool
+    """The shutter did not close when it should have."""
+    befallen: bool
+    """Something was the matter with the scanner, or its chain was broken."""
+
+
+@dataclass(frozen=True, slots=True)
 class Truth:
     """The world up to `now_s`."""
 
@@ -70,6 +89,12 @@ class Truth:
     """Those that have ended, of all portals, in the order in which they began."""
     gate_strikes: int
     """How often the arm met a vehicle."""
+    beams: tuple[BeamTruth, ...] = ()
+    """Those of the scanner that have ended."""
+    people_in_beam: int = 0
+    """How many people a beam met."""
+    beam_without_request: int = 0
+    """How often a beam came on without request and arming."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,13 @@ from sim.world.barrier import Barrier
 from sim.world.cameras import CameraSensor
 from sim.world.chance import Streams
 from sim.world.loops import LoopSensor
+from sim.world.mishaps import Mishaps
 from sim.world.plan import Population
 from sim.world.portal import PortalSensor
+from sim.world.scanner import AtScanner, Scanner
 from sim.world.scenario import LoopTrouble, Scenario
 from sim.world.scene import Scene
+from sim.world.signals import Lamps, Outputs, Overhead, beacon_head
 from sim.world.traffic import Departure, Traffic, Vehicle
 from sim.world.truth import Fate, Truth, VehicleTruth, Whereabouts
 from sim.world.views import ViewSensor
@@ -48,8 +51,16 @@ class World:
         self.now_s = 0.0
         streams = Streams(seed)
         points = tuple(site.point for site in scene.loops)
-        self._barrier = Barrier(scene)
-        self._traffic = Traffic(scene, scenario, Population(scenario, streams, points), self._barrier)
+        self._outputs = Outputs()
+        self._mishaps = Mishaps(scenario.mishaps)
+        self._barrier = Barrier(scene, self._outputs, self._mishaps)
+        self._overhead = Overhead(scene.lane_signal, self._outputs, self._mishaps) if scene.lane_signal else None
+        self._scanner = (
+            Scanner(scene.scanner, self._outputs, self._mishaps, streams.of("scanner")) if scene.scanner else None
+        )
+        self._beacon = beacon_head(scene.beacon, self._outputs, self._mishaps) if scene.beacon else None
+        lines = tuple(line for line in (self._overhead, self._scanner) if line is not None)
+        self._traffic = Traffic(scene, scenario, Population(scenario, streams, points), self._barrier, lines)
         self._loops = [
             LoopSensor(site, scenario.loops.get(site.point, LoopTrouble()), streams.of(f"loop/{site.point}"))
             for site in scene.loops
@@ -95,11 +106,25 @@ class World:
         """An output of a device was set, by the lane or by the device's own watchdog."""
         match deed:
             case OutputSet(point, on):
-                self._barrier.set(device, point, on)
+                self._outputs.set(device, point, on)
 
     def press_button(self) -> None:
         """Somebody in the booth presses the release button."""
         self._barrier.press(self.now_s)
+
+    def press_emergency(self, *, held: bool = True) -> None:
+        """Somebody presses the emergency button, which latches, or (not `held`) pulls it out again."""
+        self._barrier.emergency = held
+
+    def refer_to_scanner(self, number: int) -> None:
+        """The officer tells the driver of this vehicle to stop at the scanner, should there be one."""
+        if self._scanner is not None:
+            self._scanner.crew.refer(number)
+
+    def wave_on(self, number: int) -> None:
+        """The officer tells the driver at the scanner to get in again and drive on."""
+        if self._scanner is not None:
+            self._scanner.crew.wave_on(number)
 
     @property
     def done(self) -> bool:
@@ -119,6 +144,25 @@ class World:
         return None
 
     @property
+    def at_scanner(self) -> AtScanner | None:
+        """What a person who stands by the scanner sees; None where there is none."""
+        scanner = self._scanner
+        if scanner is None:
+            return None
+        crew = scanner.crew
+        return AtScanner(scanner.phase, scanner.beam, scanner.standing, crew.vehicle, crew.place.value, crew.all_out)
+
+    @property
+    def lamps(self) -> Lamps:
+        """Which lamps really burn."""
+        return Lamps(
+            self._barrier.head.shows,
+            self._overhead.head.shows if self._overhead else None,
+            self._scanner.lights.shows if self._scanner else None,
+            self._beacon.lit("light") if self._beacon else None,
+        )
+
+    @property
     def whereabouts(self) -> tuple[Whereabouts, ...]:
         """Every vehicle in the lane, the first in driving direction first."""
         return tuple(
@@ -135,12 +179,19 @@ class World:
             tuple(sorted(self._gone + present, key=lambda vehicle: vehicle.number)),
             tuple(sorted((o for p in self._portals for o in p.occupancies), key=lambda o: o.started_s)),
             self._barrier.strikes,
+            tuple(self._scanner.beams) if self._scanner else (),
+            self._scanner.people_in_beam if self._scanner else 0,
+            self._scanner.beam_without_request if self._scanner else 0,
         )
 
     # --- one step ---
 
     def _step(self, dt_s: float, sensed: list[Sensed]) -> None:
-        self._barrier.step(dt_s)
+        scanner = self._scanner
+        self._mishaps.step(self.now_s, scanner.phase if scanner else "")
+        self._barrier.step(dt_s, self._traffic.vehicles)
+        if scanner is not None:
+            scanner.step(dt_s, self.now_s, self._traffic.vehicles)
         for departure in self._traffic.step(self.now_s, dt_s):
             self._gone.append(_told(departure.vehicle, departure))
             for antenna in self._antennas:
@@ -166,7 +217,12 @@ class World:
             if on is not loop.told:
                 loop.told = on
                 sensed.append(Sensed(loop.site.device, Contact(loop.site.point, on)))
-        for device, point, on in self._barrier.contacts(self.now_s):
+        told = self._barrier.contacts(self.now_s)
+        if self._overhead is not None:
+            told += self._overhead.head.contacts()
+        if self._scanner is not None:
+            told += self._scanner.contacts()
+        for device, point, on in told:
             if self._contacts.get((device, point)) is not on:
                 self._contacts[device, point] = on
                 sensed.append(Sensed(device, Contact(point, on)))
