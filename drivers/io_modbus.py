@@ -13,7 +13,8 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, PrivateAttr, ValidationInfo, field_validator, model_validator
 
 from drivers.io_modbus_profile import Profile, Write, load, own, shipped
-from drivers.io_modbus_session import Points, Session, Timing
+from drivers.io_modbus_requests import Points
+from drivers.io_modbus_session import Session, Timing
 from drivers.modbus_codec import Request, WriteCoils, WriteRegisters
 from lanecontrol.commands import ClearWatchdog, Command, Outcome, Result, WriteOutputs
 from lanecontrol.driver import DeviceConfig, Driver, Reporter, Traits
@@ -167,6 +168,8 @@ class ModbusModule(Driver):
                 watchdog = self.config.described.watchdog
                 if watchdog is None or watchdog.clear is None:
                     return Outcome(Result.REFUSED, "the module has no watchdog flag to clear")
+                if not serving.healthy:
+                    return Outcome(Result.REFUSED, "the lane is not healthy: the module's watchdog stays tripped")
                 return await serving.carry_out("clear watchdog", (as_request(watchdog.clear),))
             case _:
                 return await super().perform(command)

@@ -9,23 +9,27 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import cycle
 
-from drivers.io_modbus_profile import Profile, Write, area_of
+from drivers.io_modbus_requests import (
+    Asked,
+    Points,
+    flag_request,
+    heartbeats,
+    inputs_request,
+    made_ready,
+    readback_request,
+)
 from drivers.modbus_codec import (
     PERMANENT,
     Answer,
     Bits,
     Mismatch,
-    Read,
     Refused,
     Request,
     WriteCoils,
-    WriteRegisters,
     Written,
     answer_framer,
     read_answer,
-    request_tail,
 )
 from lanecontrol.commands import DONE, Outcome, Result
 from lanecontrol.driver import Reporter
@@ -52,26 +56,6 @@ class Timing:
     watchdog_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class Points:
-    """The module and its named channels. A set bit in a mask turns that channel over."""
-
-    profile: Profile
-    unit: int
-    inputs: tuple[tuple[str, int], ...]
-    outputs: tuple[tuple[str, int], ...]
-    inputs_mask: int
-    outputs_mask: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """A request that is sent again and again, ready as bytes."""
-
-    request: Request
-    tail: bytes
-
-
 class _Starved(Exception):
     """The request got no answer in time."""
 
@@ -86,16 +70,18 @@ class Session:
         self._transaction = 0
         self._answered_s = out.clock.now().mono_s
         self._failing = ""
-        self._inputs = self._asked_inputs()
+        self._inputs = inputs_request(points)
         self._inputs_tail: bytes | None = None
         self._inputs_bits: int | None = None
         self._read_s = self._answered_s
         self._age_timer: asyncio.TimerHandle | None = None
-        self._readback = self._asked_readback()
+        self._readback = readback_request(points)
         self._told_outputs: int | None = None
-        self._flag = self._asked_flag()
+        self._flag = flag_request(points)
         self._tripped = False
-        self._heartbeats = self._asked_heartbeats()
+        self._told_healthy = False
+        """The trip was told while the lane was healthy, and so could have it cleared."""
+        self._heartbeats = heartbeats(points)
         self._unhealthy_s: float | None = None
         self._check_due_s = self._heartbeat_due_s = 0.0
         self.stale = stale
@@ -120,6 +106,11 @@ class Session:
             self.online = False
             if self._age_timer is not None:
                 self._age_timer.cancel()
+
+    @property
+    def healthy(self) -> bool:
+        """The lane's health verdict now."""
+        return self._out.healthy
 
     async def carry_out(self, deed: str, requests: Iterable[Request]) -> Outcome:
         """Send the requests of a command between two polls, each once. Raises CommandError."""
@@ -172,7 +163,7 @@ class Session:
         """Before the first good answer this is the wrong device; later the stream broke, and a new one may be good."""
         return LinkLost("read answer", why) if self.online else ProtocolViolation("read answer", why)
 
-    def _read(self, asked: _Asked, tail: bytes) -> Answer:
+    def _read(self, asked: Asked, tail: bytes) -> Answer:
         """What an answer says. A refusal is no sign of life: a module that only refuses is as good as away."""
         answer = read_answer(self._points.unit, asked.request, tail)
         match answer:
@@ -185,12 +176,12 @@ class Session:
                 self._out.doubt(tail, why)
         return answer
 
-    async def _exchange(self, asked: _Asked) -> Answer | None:
+    async def _exchange(self, asked: Asked) -> Answer | None:
         """Ask once; None where there is no answer in time."""
         tail = await self._ask(asked.tail)
         return None if tail is None else self._read(asked, tail)
 
-    async def _bits(self, deed: str, asked: _Asked) -> int | None:
+    async def _bits(self, deed: str, asked: Asked) -> int | None:
         """Read bits; None where they could not be read now. Raises LinkLost after too long a silence."""
         async with self._turn:
             answer = await self._exchange(asked)
@@ -204,7 +195,7 @@ class Session:
         if self._now_s() - self._answered_s >= limit_s - _ROUNDING_S:
             raise LinkLost(deed, self._failing or f"no answer for {limit_s:g} s")
 
-    async def _surely(self, deed: str, asked: _Asked | None) -> int | None:
+    async def _surely(self, deed: str, asked: Asked | None) -> int | None:
         """Ask until answered, at most as long as a silence may last; None where there is nothing to ask for."""
         if asked is None:
             return None
@@ -237,12 +228,17 @@ class Session:
         if now_s >= self._check_due_s:
             self._check_due_s = now_s + self._timing.readback_s
             await self._check()
-        if self._heartbeats is not None and now_s >= self._heartbeat_due_s and self._out.healthy:
+        if self._heartbeats is not None and now_s >= self._heartbeat_due_s and self._fit:
             self._heartbeat_due_s = now_s + self._timing.heartbeat_s
             async with self._turn:
                 await self._exchange(next(self._heartbeats))
 
-    async def _poll_inputs(self, asked: _Asked, now_s: float) -> None:
+    @property
+    def _fit(self) -> bool:
+        """The watchdog may be fed: the lane is healthy and what this module tells it is fresh."""
+        return self._out.healthy and not self.stale
+
+    async def _poll_inputs(self, asked: Asked, now_s: float) -> None:
         async with self._turn:
             tail = await self._ask(asked.tail)
         if tail is not None and tail == self._inputs_tail:
@@ -312,14 +308,21 @@ class Session:
         if value is None or watchdog is None or watchdog.flag is None:
             return
         tripped = value == watchdog.flag.tripped
-        if tripped and not self._tripped:
+        healthy = self._out.healthy
+        if tripped and (not self._tripped or (healthy and not self._told_healthy)):
             self._out.report(ModuleWatchdogTripped())
+            self._told_healthy = healthy
         self._tripped = tripped
 
     async def _write(self, deed: str, request: Request) -> None:
-        """One write of a command. What is not answered leaves the outputs unknown until they are read back."""
+        """One write of a command. What is not answered leaves the outputs unknown until they are read back.
+
+        Where any request feeds the watchdog this one does too: starving it begins anew.
+        """
+        if self._unhealthy_s is not None:
+            self._unhealthy_s = self._now_s()
         told, self._told_outputs = self._told_outputs, None
-        match await self._exchange(self._asked(request)):
+        match await self._exchange(made_ready(self._points, request)):
             case Written():
                 self._told_outputs = self._after(told, request)
             case Refused() as refused:
@@ -352,47 +355,5 @@ class Session:
             self._unhealthy_s = now_s
         return now_s - self._unhealthy_s < 1.5 * self._timing.watchdog_s
 
-    # --- requests made ready ---------------------------------------------------------------------------------------
-
-    def _asked(self, request: Request) -> _Asked:
-        return _Asked(request, request_tail(self._points.unit, request))
-
-    def _asked_inputs(self) -> _Asked | None:
-        area = self._points.profile.inputs
-        if area is None or not self._points.inputs:
-            return None
-        return self._asked(Read(area_of(area.area), area.base, _reach(area.area, self._points.inputs)))
-
-    def _asked_readback(self) -> _Asked | None:
-        area = self._points.profile.outputs
-        if area is None or not self._points.outputs:
-            return None
-        base = area.base if area.readback_base is None else area.readback_base
-        return self._asked(Read(area_of(area.readback_area), base, _reach(area.readback_area, self._points.outputs)))
-
-    def _asked_flag(self) -> _Asked | None:
-        watchdog = self._points.profile.watchdog
-        if watchdog is None or watchdog.flag is None:
-            return None
-        return self._asked(Read(area_of(watchdog.flag.area), watchdog.flag.base, 1))
-
-    def _asked_heartbeats(self) -> cycle[_Asked] | None:
-        watchdog = self._points.profile.watchdog
-        if watchdog is None or watchdog.heartbeat is None:
-            return None
-        return cycle([self._asked(request) for request in _each(watchdog.heartbeat)])
-
     def _now_s(self) -> float:
         return self._out.clock.now().mono_s
-
-
-def _reach(area: str, points: tuple[tuple[str, int], ...]) -> int:
-    """How many bits or registers to read so that every named channel is among them."""
-    bits = max(at for _, at in points) + 1
-    return (bits + 15) // 16 if area.endswith("registers") else bits
-
-
-def _each(write: Write) -> list[Request]:
-    if write.area == "coils":
-        return [WriteCoils(write.base, (bool(value),)) for value in write.values]
-    return [WriteRegisters(write.base, (value,)) for value in write.values]

@@ -56,9 +56,10 @@ from lanecontrol.port.session import Birth, PortSession, PortStatus
 from lanecontrol.port.topics import LaneAddress
 from lanecontrol.port.transport import Broker, Connect
 from lanecontrol.recorder import Recorder
+from lanecontrol.safe_state import last_words
 from lanecontrol.sealing import Sealer
 from lanecontrol.service.health import LAG_LIMIT_S, Health
-from lanecontrol.standby import red, stay_red
+from lanecontrol.standby import stay_red
 from lanecontrol.supervisor import DeviceStatus, Emit, Supervisor
 
 if TYPE_CHECKING:
@@ -193,19 +194,17 @@ class Lane:
         await self._relay.wait_delivered()
 
     async def _show_red(self) -> None:
-        """Whatever happened: red, straight to the device, before its session ends.
+        """Whatever happened: red and no request, straight to the devices, before their sessions end.
 
         The gate is left to the module's watchdog and to the lane's own last step: nobody here knows what stands under
         the arm.
         """
-        signal = self.setup.signal
-        if signal is None or signal.device not in self._supervisors:
-            return
         limit_s = self._within(RED_LIMIT_S)
-        last = Drive("the-end", signal.device, red(signal), grants=False, timeout_s=limit_s)
         with suppress(TimeoutError):
-            async with asyncio.timeout(limit_s):
-                await self.runner.drives.carry_out(last)
+            async with asyncio.timeout(limit_s), asyncio.TaskGroup() as tasks:
+                for device, command in last_words(self.setup).items():
+                    last = Drive("the-end", device, command, grants=False, timeout_s=limit_s)
+                    tasks.create_task(self.runner.drives.carry_out(last))
 
     def _begin_to_end(self) -> None:
         """From here on the time is short."""
@@ -253,11 +252,15 @@ class Lane:
     async def _stand_by(self) -> None:
         """Should opening the store take long: show red meanwhile."""
         await asyncio.sleep(STORE_RETRY_S * self._scale)
-        signal = self.setup.signal
-        config = next((c for c in self.loaded.devices if signal is not None and c.id == signal.device), None)
-        if signal is not None and config is not None:
-            links = LinkOpener(self._around.memory).for_device(config.id)
-            await stay_red(signal, lambda emit: self._make_supervisor(config, links, emit, lambda: False))
+        red = last_words(self.setup)
+        async with asyncio.TaskGroup() as tasks:
+            for config in self.loaded.devices:
+                if config.id in red:
+                    tasks.create_task(stay_red(red[config.id], partial(self._make_unhealthy, config)))
+
+    def _make_unhealthy(self, config: DeviceConfig, emit: Emit) -> Supervisor:
+        """One that never feeds a module's watchdog."""
+        return self._make_supervisor(config, LinkOpener(self._around.memory).for_device(config.id), emit, lambda: False)
 
     async def _open_ledger(self) -> Ledger:
         """Open the store. While it cannot be read, say so and try again: nothing is granted without it."""
@@ -366,6 +369,7 @@ class Lane:
             trace=self._recorder,
             perform=self._perform,
             reply=self.orders.answer,
+            unfit=lambda: "; ".join(self.health.verdict().reasons),
         )
         self.health.check("lane", self._lane_keeps_up)
         self.health.check("ledger", self._ledger_keeps_up)

@@ -1,7 +1,8 @@
-"""What is done for a lane that cannot begin, because its store cannot be opened: its signal shows red.
+"""What is done for a lane that cannot begin, because its store cannot be opened: its signals show red.
 
 The run before may have ended with green. A module with a watchdog of its own drops that by itself, because nobody
 says here that the lane is healthy; one without shows it until somebody commands red. Nothing is ever granted here.
+Used by the composition root, once for each module that has a signal or the scanner.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from collections.abc import Callable
 
 from lanecontrol.commands import Result, WriteOutputs
 from lanecontrol.events import DeviceChanged, DeviceState, Event
-from lanecontrol.lane.setup import Signal
 from lanecontrol.supervisor import Emit, Supervisor
 
 AGAIN_S = 1.0
@@ -19,13 +19,8 @@ AGAIN_S = 1.0
 LIMIT_S = 1.0
 
 
-def red(signal: Signal) -> WriteOutputs:
-    """The command that shows red, and nothing but red."""
-    return WriteOutputs(((signal.red, True), (signal.green, False)))
-
-
-async def stay_red(signal: Signal, made_with: Callable[[Emit], Supervisor]) -> None:
-    """Keep in touch with the signal's module and command red whenever it comes online; until cancelled."""
+async def stay_red(red: WriteOutputs, made_with: Callable[[Emit], Supervisor]) -> None:
+    """Keep in touch with one module and command red whenever it comes online; until cancelled."""
     online = asyncio.Event()
 
     def emit(_: str, event: Event) -> None:
@@ -38,7 +33,7 @@ async def stay_red(signal: Signal, made_with: Callable[[Emit], Supervisor]) -> N
         while True:
             await online.wait()
             online.clear()
-            outcome = await supervisor.perform(red(signal), LIMIT_S)
+            outcome = await supervisor.perform(red, LIMIT_S)
             if outcome.result is not Result.DONE:
                 await asyncio.sleep(AGAIN_S)
                 online.set()

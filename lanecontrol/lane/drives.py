@@ -21,17 +21,20 @@ Perform = Callable[[str, Command, float], Coroutine[Any, Any, Outcome]]
 
 
 class Drives:
-    """The commands of one lane's devices."""
+    """The commands of one lane's devices. `unfit` tells why this process is not fit to grant now; empty when it is."""
 
-    def __init__(self, perform: Perform) -> None:
+    def __init__(self, perform: Perform, unfit: Callable[[], str] = lambda: "") -> None:
         self._perform = perform
+        self._unfit = unfit
         self._turn: dict[str, asyncio.Lock] = {}
         self._granting: dict[str, asyncio.Task[Outcome]] = {}
 
     async def carry_out(self, drive: Drive, still_granted: Callable[[], bool] = lambda: True) -> Outcome:
         """Perform `drive` when its turn has come; what grants is asked once more whether it still may.
 
-        A grant that a later withdrawal cut short is UNKNOWN. Cancelled, the command under way is ended too.
+        The moment before it goes out, a grant is also held against the health verdict: a process that stood still, or
+        does not keep up, withholds the feed of the modules' watchdogs, and hands out no permission either. A grant
+        that a later withdrawal cut short is UNKNOWN. Cancelled, the command under way is ended too.
         """
         grant = self._granting.get(drive.device)
         if not drive.grants and grant is not None:
@@ -39,6 +42,8 @@ class Drives:
         async with self._turn.setdefault(drive.device, asyncio.Lock()):
             if drive.grants and not still_granted():
                 return Outcome(Result.REFUSED, "permission was withdrawn before it was given")
+            if drive.grants and (why := self._unfit()):
+                return Outcome(Result.REFUSED, f"nothing is granted while the daemon is not fit to: {why}")
             return await self._now(drive)
 
     async def _now(self, drive: Drive) -> Outcome:

@@ -74,10 +74,11 @@ class LaneRunner:
         trace: Trace,
         perform: Perform,
         reply: Reply,
+        unfit: Callable[[], str] = lambda: "",
     ) -> None:
         self.setup = setup
         self.state = state
-        self.drives = Drives(perform)
+        self.drives = Drives(perform, unfit)
         self._clock = clock
         self._journal = journal
         self._trace = trace

@@ -337,9 +337,44 @@ async def test_where_any_request_feeds_the_watchdog_nothing_is_asked_until_it_mu
         assert module.requests == []
         outcome = await driver.perform(WriteOutputs((("signal_red", True),)))
         assert outcome == Outcome(Result.DONE), "what withdraws permission still goes out"
-        await asyncio.sleep(2)
+        assert len(module.requests) == 1
+        await asyncio.sleep(2.9)
+        assert len(module.requests) == 1, "that fed the watchdog, so starving it begins anew"
+        await asyncio.sleep(1)
         assert module.requests.count((2, 0)) > 10, "then it reads again, or it would never become healthy"
         assert not bench.session.done()
+
+
+async def test_the_heartbeat_stops_while_the_inputs_are_stale_though_the_module_still_takes_writes() -> None:
+    module = Module()
+    async with serving(module, profile="wago750") as (_, bench, notebook):
+        module.refuse = lambda function, address: 6 if function == 2 else 0
+        await asyncio.sleep(0.3)
+        assert isinstance(notebook.events[-1], InputsStale)
+        module.writes.clear()
+        await asyncio.sleep(5)
+        assert module.writes == []
+        assert not bench.session.done(), "its other answers still come"
+        module.refuse = lambda function, address: 0
+        await asyncio.sleep(1)
+        assert module.writes
+
+
+async def test_a_tripped_watchdog_is_not_cleared_while_the_lane_is_not_healthy_and_told_again_once_it_is() -> None:
+    module, notebook = Module(), Notebook()
+    async with serving(module, notebook, **E1214) as (driver, _, _):
+        notebook.healthy = False
+        module.coils[FLAG] = True
+        await asyncio.sleep(5)
+        assert len(notebook.of(ModuleWatchdogTripped)) == 1
+        module.writes.clear()
+        assert (await driver.perform(ClearWatchdog())).result is Result.REFUSED
+        await asyncio.sleep(5)
+        assert module.writes == []
+        notebook.healthy = True
+        await asyncio.sleep(5)
+        assert len(notebook.of(ModuleWatchdogTripped)) == 2, "so that the lane clears it now"
+        assert await driver.perform(ClearWatchdog()) == Outcome(Result.DONE)
 
 
 # --- configuration ---------------------------------------------------------------------------------------------------
