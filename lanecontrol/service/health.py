@@ -5,20 +5,25 @@ good: so a blocked event loop, a stuck lane task or a ledger that no longer writ
 here repairs anything. While the verdict is bad nothing is granted either (`lane.drives`), and a module whose watchdog
 has tripped is not cleared.
 
-| what goes wrong | noticed | feed of the modules' watchdogs | and besides |
-|---|---|---|---|
-| power, kill -9, SIGSTOP, the whole machine | by the modules | nobody is there to feed | systemd starts it anew |
-| the event loop stands still | when it goes on, in the same instant | nothing feeds while it stands; withheld until it was on time once, 250 ms later at the earliest | what was to be granted meanwhile is refused |
-| the event loop is late by more than 250 ms | within 250 ms | withheld | nothing is granted |
-| the lane does not keep up: an input has waited 250 ms | at the next feed | withheld | full inbox: red, and said |
-| the lane task fails | at once | red is commanded, the process ends | systemd starts it anew |
-| a device's session hangs | by its module | nobody else feeds it | its inputs are reported stale: red |
-| inputs older than 250 ms | within 250 ms | that module's heartbeat is withheld; where requests feed, they go on for 1 s, until the link counts as lost | the lane withdraws every permission |
-| a commit takes more than 5 s | at the next feed | withheld | nothing is granted before its commit |
-| the store refuses writes (full, read-only, I/O error) | at the write | goes on | the lane withdraws and grants nothing: red is commanded, and shown by a lane that still knows what it does |
-| the store is damaged beyond use | at the write | red is commanded, the process ends | opened anew, or red all the while |
-| broker or central away | by their own time-outs | goes on | orders cannot come; a permission that was given stands until it is used or expires |
-| the clock is set | never | goes on | all limits count monotonic time |
+| what goes wrong | noticed | feed of the modules' watchdogs |
+|---|---|---|
+| power, kill -9, SIGSTOP | by the modules | nobody is there to feed |
+| the event loop stands still | as soon as it goes on | none; withheld until it was on time once (250 ms) |
+| the event loop is 250 ms late | within 250 ms | withheld |
+| an input waits 250 ms for its turn | at the next feed | withheld |
+| a commit takes more than 5 s | at the next feed | withheld |
+| the lane task fails, the store is ruined | at once | red is commanded, the process ends |
+| a device's session hangs | by its module | nobody else feeds it |
+| inputs are 250 ms old (1) | at 250 ms | that module's heartbeat is withheld |
+| the inbox is full, inputs were lost (2) | at once | goes on |
+| the store refuses writes: full disk (2) | at the write | goes on |
+| a module's link is cut (2) | within 250 ms | nothing reaches it |
+| broker or central away (3) | by their time-outs | goes on |
+| somebody sets the clock | never | goes on: every limit counts monotonic time |
+
+1. Where any request feeds, polls go on for a second until the link counts as lost: only they can find the inputs fresh.
+2. The lane withdraws every permission in the same step: red is commanded, by a lane that still knows what it does.
+3. No order can come. A permission that was given stands until it is used or expires.
 """
 
 from __future__ import annotations
