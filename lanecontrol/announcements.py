@@ -87,6 +87,9 @@ class AlarmKind(StrEnum):
     GAMMA = "gamma"
     NEUTRON = "neutron"
     UNRELEASED_DEPARTURE = "unreleased_departure"
+    SCANNER_FAULT = "scanner_fault"
+    SCANNER_SHUTTER = "scanner_shutter_not_closed"
+    """The request is off and the scanner's shutter is not seen to be closed: critical, the beam may be on."""
 
 
 class SignalAspect(StrEnum):
@@ -103,6 +106,114 @@ class GateState(StrEnum):
     CLOSING = "closing"
     CLOSED = "closed"
     FAULT = "fault"
+    UNKNOWN = "unknown"
+
+
+class ScannerState(StrEnum):
+    """Where a scan stands; the state machine is `lane.scanner.table`."""
+
+    DISABLED = "disabled"
+    """Out of use until somebody enables it."""
+    IDLE = "idle"
+    ARMED = "armed"
+    POSITIONING = "positioning"
+    INTERLOCK_CHECK = "interlock_check"
+    WARNING = "warning"
+    TRIGGERED = "triggered"
+    """The scan is requested and has not begun."""
+    SCANNING = "scanning"
+    COMPLETING = "completing"
+    ABORTING = "aborting"
+    COMPLETE = "complete"
+    ABORTED = "aborted"
+    CANCELLED = "cancelled"
+    FAULT = "fault"
+    """Never clears itself."""
+
+
+class ScanCause(StrEnum):
+    """Why the scanner's state changed, or what a scan waits for."""
+
+    STARTED = "software_started"
+    ENABLED = "enabled"
+    ORDERED = "ordered"
+    AT_ZONE = "vehicle_at_zone"
+    DRIVER_OUT = "driver_out"
+    INTERLOCKS = "interlocks"
+    """At a change: every one is met. At the end of a scan: they were not met in time."""
+    WARNED = "warning_given"
+    BEGUN = "scan_begun"
+    SCANNED = "scan_complete"
+    SHUT = "shutter_closed"
+    RESULT = "result_published"
+    RESET = "reset"
+    LANE = "lane"
+    """The lane is not open, is stopping, or cannot write to its store."""
+    CONFIGURATION = "configuration"
+    LINK = "link_lost"
+    STALE = "stale"
+    OUTPUT = "output"
+    """An output was not set when it was told to, or is not known to be as it was told."""
+    READBACK = "readback"
+    """An output is not as commanded."""
+    WATCHDOG = "watchdog_tripped"
+    INPUTS_LOST = "inputs_lost"
+    LATE = "late"
+    """The lane controller was too slow to go by what it knew."""
+    KEY = "key_enabled"
+    ESTOP = "estop_ok"
+    FAULT = "fault"
+    READY = "ready"
+    BARRIER = "barrier_closed"
+    ZONE = "zone_clear"
+    ORDER = "order"
+    EXPIRED = "order_expired"
+    PASSAGE = "passage_ended"
+    SECOND_PERSON = "second_person"
+    POSITION = "vehicle_in_position"
+    ALONE = "one_vehicle"
+    DRIVER_CLEAR = "driver_clear"
+    WARNING = "warning_active"
+    OPERATOR = "operator"
+    NOT_THERE = "not_at_zone"
+    NOT_READY = "not_in_position"
+    NO_START = "no_start"
+    ENDED_EARLY = "ended_early"
+    """Neither a beam nor a completed scan."""
+    TOO_LONG = "too_long"
+    SHUTTER = "shutter_not_closed"
+    CONTRADICTION = "shutter_contradiction"
+    UNASKED = "scan_unasked"
+    """The shutter is open, or a scan goes on, without a request."""
+
+
+class ScanEnd(StrEnum):
+    """How an ordered scan ended."""
+
+    COMPLETED = "completed"
+    ABORTED = "aborted"
+    """After the scan was requested."""
+    CANCELLED = "cancelled"
+    """Before it was."""
+    FAULTED = "faulted"
+    INTERRUPTED = "scan_interrupted"
+    """The software was started anew meanwhile."""
+
+
+class ScanPart(StrEnum):
+    """What somebody did about a scan."""
+
+    ORDERED = "ordered"
+    CONFIRMED = "confirmed"
+    DRIVER_OUT = "driver_out"
+    ENDED = "ended"
+
+
+class PlateRole(StrEnum):
+    """Whose plate it is: a combination of vehicles has several. The lane's cameras do not tell yet."""
+
+    TRACTOR = "tractor"
+    TRAILER = "trailer"
     UNKNOWN = "unknown"
 
 
@@ -177,6 +288,77 @@ class DisposedBy:
     justification: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class ScannerContacts:
+    """The scanner's contacts; None where a contact has not been read, or is stale."""
+
+    ready: bool | None = None
+    key_enabled: bool | None = None
+    fault: bool | None = None
+    shutter_closed: bool | None = None
+    shutter_open: bool | None = None
+    scan_in_progress: bool | None = None
+    scan_complete: bool | None = None
+    estop_ok: bool | None = None
+    zone_clear: bool | None = None
+    barrier_closed: bool | None = None
+    vehicle_in_position: bool | None = None
+    driver_clear: bool | None = None
+    warning_active: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Permissive:
+    """One condition of a scan. `words` say what is wrong while it is not `met`."""
+
+    code: ScanCause
+    met: bool
+    words: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ScanOperator:
+    """Who did what about a scan."""
+
+    part: ScanPart
+    actor: Actor
+    at_utc_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ScannedPlate:
+    """A plate of the scanned vehicle."""
+
+    text: Identifier
+    role: PlateRole
+    confidence: float
+    jurisdiction: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CauseCount:
+    """How many scans ended for this cause."""
+
+    cause: ScanCause
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class ScanCounts:
+    """Scans since the lane's store began. `false_aborts`: ended by staleness, by the loss of a device or by late
+    answers, with no contact gone bad; `stray_completes`: a scan was told to be complete that nobody had asked for."""
+
+    ordered: int = 0
+    completed: int = 0
+    aborted: int = 0
+    cancelled: int = 0
+    faulted: int = 0
+    interrupted: int = 0
+    false_aborts: int = 0
+    stray_completes: int = 0
+    by_cause: tuple[CauseCount, ...] = ()
+
+
 # --- class `passage` -------------------------------------------------------------------------------------------------
 
 
@@ -237,6 +419,8 @@ class PassageClosed:
     quality: Quality
     rules_hash: str
     pictures: tuple[BoundPicture, ...] = ()
+    scan: ScanEnd | None = None
+    """How the last scan of this vehicle ended, if one was ordered."""
 
 
 # --- class `reading` -------------------------------------------------------------------------------------------------
@@ -400,6 +584,7 @@ class AlarmRaised:
     at_utc_s: float
     passages: tuple[str, ...]
     occupancy: str = ""
+    severity: Severity = Severity.HIGH
 
 
 @dataclass(frozen=True, slots=True)
@@ -471,6 +656,80 @@ class EquipmentFault:
     code: str
     detail: str
     active: bool
+    at_utc_s: float
+
+
+# --- class `scanner` -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ScannerChanged:
+    """The scanner's state changed: from what by what cause, by whom (None: by itself), and what its contacts said."""
+
+    state: ScannerState
+    previous: ScannerState
+    cause: ScanCause
+    why: str
+    actor: Actor | None
+    scan: str
+    """Key of the order; empty where there is none."""
+    passage: str
+    contacts: ScannerContacts
+    at_utc_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class PermissivesChanged:
+    """Why it will not scan: every condition of a scan in order, and in plain words the first that is not met."""
+
+    state: ScannerState
+    scan: str
+    blocking: str
+    """Empty when nothing stands in the way."""
+    chain: tuple[Permissive, ...]
+    at_utc_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ScanRecorded:
+    """The record of one ordered scan, written once when it ends, however it does."""
+
+    scan: str
+    """Key of the order."""
+    passage: str
+    mode: str
+    maker: str
+    model: str
+    serial: str
+    modality: str
+    end: ScanEnd
+    cause: ScanCause
+    why: str
+    false_abort: bool
+    """It ended by staleness, by the loss of a device or by late answers, with no contact gone bad."""
+    reason: str
+    """Why it was ordered."""
+    ordered_utc_s: float
+    requested_utc_s: float | None
+    begun_utc_s: float | None
+    ended_utc_s: float
+    operators: tuple[ScanOperator, ...]
+    interlocks: ScannerContacts
+    """When the scan was requested; at its end where it never was."""
+    unmet: tuple[ScanCause, ...]
+    """Conditions that were not met when it ended."""
+    plates: tuple[ScannedPlate, ...]
+    occupancies: tuple[BoundOccupancy, ...]
+    pictures: tuple[BoundPicture, ...]
+    disposition: DisposedBy | None
+    counts: ScanCounts
+
+
+@dataclass(frozen=True, slots=True)
+class ScannerFigures:
+    """Once a day: the counts so far."""
+
+    counts: ScanCounts
     at_utc_s: float
 
 
@@ -690,6 +949,10 @@ Announcement = (
     | GateMoved
     | CommandCompleted
     | EquipmentFault
+    | ScannerChanged
+    | PermissivesChanged
+    | ScanRecorded
+    | ScannerFigures
     | LaneLifeChanged
     | LaneStarted
     | QualityChanged
@@ -730,6 +993,10 @@ TOPIC_CLASS: dict[type[Announcement], str] = {
     GateMoved: "equipment",
     CommandCompleted: "equipment",
     EquipmentFault: "equipment",
+    ScannerChanged: "scanner",
+    PermissivesChanged: "scanner",
+    ScanRecorded: "scanner",
+    ScannerFigures: "scanner",
     LaneLifeChanged: "lane",
     LaneStarted: "lane",
     QualityChanged: "lane",

@@ -21,6 +21,7 @@ from lanecontrol.announcements import (
     BoundPicture,
     BoundPlate,
     BoundTag,
+    CauseCount,
     CentralReach,
     CertificateEnds,
     ChainHead,
@@ -50,12 +51,26 @@ from lanecontrol.announcements import (
     PassageClosed,
     PassageEnd,
     PassageOpened,
+    Permissive,
+    PermissivesChanged,
     PlateNotRead,
+    PlateRole,
     PlateSighted,
     Quality,
     QualityChanged,
     ReadingOrphaned,
     Referral,
+    ScanCause,
+    ScanCounts,
+    ScanEnd,
+    ScannedPlate,
+    ScannerChanged,
+    ScannerContacts,
+    ScannerFigures,
+    ScannerState,
+    ScanOperator,
+    ScanPart,
+    ScanRecorded,
     Severity,
     SignalAspect,
     SignalShown,
@@ -234,3 +249,84 @@ def _announcements() -> Iterator[Announcement]:
     yield VehiclePictured(PICTURE, "vehicle", "camera", "approach", at + 1.75, "4711")
     yield EvidenceUndeliverable(PICTURE, "packet too large", at + 133.5)
     yield StoreSalvaged(184_000, 2, 31, "database disk image is malformed", at + 134.0)
+    yield from _scan(at + 200.0, officer, plate, occupancies, pictures, disposed)
+
+
+def _scan(
+    at: float,
+    officer: Actor,
+    plate: Identifier,
+    occupancies: tuple[BoundOccupancy, ...],
+    pictures: tuple[BoundPicture, ...],
+    disposed: DisposedBy,
+) -> Iterator[Announcement]:
+    second = Actor("M. Chen", Role.SUPERVISOR)
+    key, passage = "scan-5b1f2a90", "07-000451"
+    ready = ScannerContacts(
+        ready=True,
+        key_enabled=True,
+        fault=False,
+        shutter_closed=True,
+        shutter_open=False,
+        scan_in_progress=False,
+        scan_complete=False,
+        estop_ok=True,
+        zone_clear=True,
+        barrier_closed=True,
+        vehicle_in_position=True,
+        driver_clear=True,
+        warning_active=True,
+    )
+    counts = ScanCounts(12, 9, 1, 2, 0, 0, 1, 0, (CauseCount(ScanCause.STALE, 1), CauseCount(ScanCause.ZONE, 1)))
+    yield ScannerChanged(
+        ScannerState.TRIGGERED,
+        ScannerState.WARNING,
+        ScanCause.WARNED,
+        "the warning was given for 5 s",
+        None,
+        key,
+        passage,
+        ready,
+        at + 60.0,
+    )
+    yield PermissivesChanged(
+        ScannerState.POSITIONING,
+        key,
+        "the officer has not confirmed that everybody is out",
+        (
+            Permissive(ScanCause.READY, True),
+            Permissive(ScanCause.DRIVER_OUT, False, "the officer has not confirmed that everybody is out"),
+        ),
+        at + 40.0,
+    )
+    yield ScanRecorded(
+        key,
+        passage,
+        "stationary_driver_out",
+        "Rapiscan",
+        "GaRDS",
+        "4711",
+        "gamma Cs-137, transmission",
+        ScanEnd.ABORTED,
+        ScanCause.ZONE,
+        "somebody or something is in the scanner's zone",
+        False,
+        "gamma alarm",
+        at,
+        at + 60.0,
+        at + 60.75,
+        at + 71.5,
+        (
+            ScanOperator(ScanPart.ORDERED, officer, at),
+            ScanOperator(ScanPart.CONFIRMED, second, at + 20.0),
+            ScanOperator(ScanPart.DRIVER_OUT, officer, at + 45.0),
+        ),
+        ready,
+        (ScanCause.ZONE,),
+        (ScannedPlate(plate, PlateRole.UNKNOWN, 0.93, "US-AZ"),),
+        occupancies,
+        pictures,
+        disposed,
+        counts,
+    )
+    yield ScannerFigures(counts, at + 80_000.0)
