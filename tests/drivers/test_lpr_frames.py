@@ -18,7 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drivers import lpr_frames
-from drivers.lpr_frames import FrameCamera, FrameConfig
+from drivers.lpr_frames import FrameCamera
+from drivers.lpr_frames_config import FrameConfig
 from drivers.lpr_frames_http import Answer, Broken, Exchange, Login
 from lanecontrol.commands import DONE, Result, TakePicture, WriteOutputs
 from lanecontrol.errors import CredentialsRefused, LinkLost, ProtocolViolation
