@@ -118,7 +118,7 @@ def test_the_shipped_simulation_is_right() -> None:
     assert simulation.officer.startswith("sim-")
 
 
-@pytest.mark.parametrize("name", ["sim.yaml", "sim-fast.yaml"])
+@pytest.mark.parametrize("name", ["sim.yaml", "sim-fast.yaml", "sim-scanner.yaml"])
 def test_every_fake_of_the_shipped_simulations_can_be_made(name: str) -> None:
     simulation = load_simfile(ROOT / "configs" / name)
     assert set(devices_of(simulation.scene)) == set(simulation.devices)
