@@ -15,7 +15,7 @@ pytestmark = [
 
 
 async def test_a_daemon_killed_three_times_loses_no_event_and_no_passage(tmp_path: Path) -> None:
-    outcome = await run_with_kills(tmp_path, Plan(vehicles=24, kills=3))
+    outcome = await run_with_kills(tmp_path, Plan(vehicles=12, kills=3))
     assert outcome.kills == 3
     assert outcome.score["events"]["lost"] == outcome.score["events"]["differing"] == 0
     assert outcome.score["events"]["out_of_order"] == 0

@@ -166,7 +166,7 @@ def in_bundle(path: Path) -> list[str]:
 @pytest.mark.slow
 async def test_tools_screens_and_a_crash_show_nothing_of_it(tmp_path: Path) -> None:
     bundle = tmp_path / "bundle.zip"
-    async with canary_lane(tmp_path, vehicles=6) as lane:
+    async with canary_lane(tmp_path, vehicles=4) as lane:
         await lane.until(lambda: PLATE.encode() in b"".join(payload for _, payload in lane.heard.messages))
         said = await what_tools_say(lane)
         said["doctor"] = await lane.tool("doctor", lane.lane_file, "--bundle", bundle)

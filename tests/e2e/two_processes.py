@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
 import signal
 import sys
@@ -165,8 +166,8 @@ def exported(lane_file: Path, *options: str) -> list[bytes]:
 
 @asynccontextmanager
 async def started(*command: str, **options: Any) -> AsyncIterator[Process]:
-    """A child process that does not outlive the context."""
-    child = await asyncio.create_subprocess_exec(*command, **{"stdin": DEVNULL, **options})
+    """A child process that does not outlive the context, nor does any that it started: a tracer leaves its own behind."""
+    child = await asyncio.create_subprocess_exec(*command, **{"stdin": DEVNULL, "start_new_session": True, **options})
     try:
         yield child
     finally:
@@ -179,6 +180,8 @@ async def started(*command: str, **options: Any) -> AsyncIterator[Process]:
             except TimeoutError:
                 child.kill()
                 await child.wait()
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
 
 
 @asynccontextmanager
