@@ -166,7 +166,7 @@ def exported(lane_file: Path, *options: str) -> list[bytes]:
 
 @asynccontextmanager
 async def started(*command: str, **options: Any) -> AsyncIterator[Process]:
-    """A child process that does not outlive the context, nor does any that it started: a tracer leaves its own behind."""
+    """A child process that does not outlive the context; nor do its own: a tracer leaves the traced behind."""
     child = await asyncio.create_subprocess_exec(*command, **{"stdin": DEVNULL, "start_new_session": True, **options})
     try:
         yield child
