@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from lanecontrol.commands import Actor, Disposition, Result, Role
+from lanecontrol.commands import Actor, Disposition, OverridePart, Result, Role
 from lanecontrol.events import DeviceState, Heading, Identity, PlateCandidate
 from lanecontrol.identifier import Identifier
 
@@ -90,12 +90,38 @@ class AlarmKind(StrEnum):
     SCANNER_FAULT = "scanner_fault"
     SCANNER_SHUTTER = "scanner_shutter_not_closed"
     """The request is off and the scanner's shutter is not seen to be closed: critical, the beam may be on."""
+    SIGNAL_DARK = "signal_dark"
+    """A lamp of a signal head was commanded and does not burn: a dark signal is not a red one."""
+    SIGNAL_FAULT = "signal_fault"
+    """A head shows another aspect than commanded, or two at once."""
+    GATE_FAULT = "gate_fault"
+    GATE_FORCED = "gate_forced"
+    """Security: the gate opened without a command, by force or because its arm broke off."""
 
 
 class SignalAspect(StrEnum):
     STOP = "stop"
     PROCEED = "proceed"
     DARK = "dark"
+
+
+class LaneAspect(StrEnum):
+    """What the overhead lane-use signal shows."""
+
+    DARK = "dark"
+    OPEN = "open"
+    """Green arrow."""
+    CLOSING = "closing"
+    """Yellow X."""
+    CLOSED = "closed"
+    """Red X."""
+
+
+class OverridePhase(StrEnum):
+    SET = "set"
+    STANDS = "stands"
+    """Told again and again, so that nobody forgets it."""
+    ENDED = "ended"
 
 
 class GateState(StrEnum):
@@ -629,6 +655,33 @@ class SignalShown:
 
 
 @dataclass(frozen=True, slots=True)
+class LaneSignalShown:
+    """The overhead lane-use signal was commanded to another aspect, and why."""
+
+    aspect: LaneAspect
+    why: str
+    at_utc_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class OverrideTold:
+    """Part of the equipment is set aside by hand: it was set, it stands, it ended (and why). `left_s` from now on."""
+
+    override: str
+    part: OverridePart
+    name: str
+    """Which one, where there are several: a loop's name."""
+    phase: OverridePhase
+    reason: str
+    """Why it was set."""
+    actor: Actor
+    """Who set it."""
+    left_s: float
+    why: str
+    at_utc_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class GateMoved:
     """The gate's state as its contacts tell it."""
 
@@ -946,6 +999,8 @@ Announcement = (
     | AlarmEnded
     | DispositionRecorded
     | SignalShown
+    | LaneSignalShown
+    | OverrideTold
     | GateMoved
     | CommandCompleted
     | EquipmentFault
@@ -990,6 +1045,8 @@ TOPIC_CLASS: dict[type[Announcement], str] = {
     AlarmEnded: "alarm",
     DispositionRecorded: "disposition",
     SignalShown: "equipment",
+    LaneSignalShown: "equipment",
+    OverrideTold: "audit",
     GateMoved: "equipment",
     CommandCompleted: "equipment",
     EquipmentFault: "equipment",

@@ -39,13 +39,17 @@ from lanecontrol.announcements import (
     GateMoved,
     GateState,
     InputsDropped,
+    LaneAspect,
     LaneLife,
     LaneLifeChanged,
+    LaneSignalShown,
     LaneStarted,
     LaneType,
     OccupancyRecorded,
     OrderAnswered,
     OrderRejected,
+    OverridePhase,
+    OverrideTold,
     PassageAssessed,
     PassageAtBooth,
     PassageClosed,
@@ -81,7 +85,7 @@ from lanecontrol.announcements import (
     VehiclePictured,
 )
 from lanecontrol.clock import Instant
-from lanecontrol.commands import Actor, Disposition, Result, Role
+from lanecontrol.commands import Actor, Disposition, OverridePart, Result, Role
 from lanecontrol.events import DeviceState, Heading, Identity, PlateCandidate
 from lanecontrol.identifier import Identifier
 from lanecontrol.port.payloads import event_bytes
@@ -249,6 +253,18 @@ def _announcements() -> Iterator[Announcement]:
     yield VehiclePictured(PICTURE, "vehicle", "camera", "approach", at + 1.75, "4711")
     yield EvidenceUndeliverable(PICTURE, "packet too large", at + 133.5)
     yield StoreSalvaged(184_000, 2, 31, "database disk image is malformed", at + 134.0)
+    yield LaneSignalShown(LaneAspect.CLOSING, "order of M. Chen", at + 135.0)
+    yield OverrideTold(
+        "07-o000004",
+        OverridePart.LOOP_OUT,
+        "exit",
+        OverridePhase.STANDS,
+        "stuck since the rain, technician called",
+        Actor("M. Chen", Role.SUPERVISOR),
+        5400.0,
+        "still set",
+        at + 136.0,
+    )
     yield from _scan(at + 200.0, officer, plate, occupancies, pictures, disposed)
 
 
