@@ -172,6 +172,9 @@ class _Officer:
         self._asked: dict[str, Callable[[bool], None]] = {}
         self._count = 0
         self._busy = False
+        self._idle_since_s = 0.0
+        self._signal = ""
+        self._released: tuple[str, int | None] = ("", None)
 
     def hear(self, name: str, data: Mapping[str, Any]) -> None:
         if name == "passage_assessed":
@@ -180,17 +183,35 @@ class _Officer:
             self._assessed[data["passage"]] = data
         elif name == "passage_closed":
             self._assessed.pop(data["passage"], None)
+        elif name == "signal_shown":
+            self._signal = data["aspect"]
 
     def work(self, now_s: float) -> None:
         """Do what is due, and begin with the next vehicle when free."""
         while self._plans and self._plans[0][0] <= now_s:
             heapq.heappop(self._plans)[2]()
-        if not self._busy and self._waiting:
+        if self._busy:
+            self._idle_since_s = now_s
+        elif self._waiting:
             self._busy = True
             passage = self._waiting.pop(0)
             manner = self._manner
             service_s = max(manner.least_s, self._rng.gauss(manner.mean_s, manner.spread_s))
             self._later(now_s + service_s, lambda: self._serve(passage))
+        elif now_s - self._idle_since_s >= RETRY_S:
+            self._idle_since_s = now_s
+            self._look_again()
+
+    def _look_again(self) -> None:
+        """A vehicle that was let go and still stands there before a red signal: permission was withdrawn meanwhile."""
+        passage, vehicle = self._released
+        if vehicle is not None and self._signal == "stop" and self._sees() == vehicle and passage in self._assessed:
+            self._busy = True
+            self._decide(passage)
+
+    def _sees(self) -> int | None:
+        there = self._run.world.at_booth
+        return there.number if there is not None else None
 
     def _later(self, at_s: float, what: Callable[[], None]) -> None:
         self._count += 1
@@ -215,11 +236,13 @@ class _Officer:
             released = fields["disposition"] == "RELEASED"
             fields = {"disposition": "REFER_SECONDARY" if released else "RELEASED"}
         request = Dispose(passage, Disposition(fields["disposition"]), tuple(fields.get("reasons", ())))
-        self._ask(request, lambda done: self._disposed(passage, done))
+        seen = self._sees()
+        self._ask(request, lambda done: self._disposed(passage, seen, done))
 
-    def _disposed(self, passage: str, done: bool) -> None:
+    def _disposed(self, passage: str, seen: int | None, done: bool) -> None:
         if done:
             self._busy = False
+            self._released = (passage, seen)
         else:
             self._later(self._run.world.now_s + RETRY_S, lambda: self._decide(passage))
 

@@ -21,7 +21,7 @@ from lanecontrol.events import (
     ModuleWatchdogTripped,
     OutputsRead,
 )
-from lanecontrol.lane import interlock, orders, patience, tracking
+from lanecontrol.lane import interlock, loops, orders, patience
 from lanecontrol.lane.record import replace
 from lanecontrol.lane.setup import Gate, Loop, Signal
 from lanecontrol.lane.state import MAX_DEVICES, Contact, DeviceNote, Equipment
@@ -66,20 +66,16 @@ def _put(t: Turn, index: int, contact: Contact) -> None:
 
 
 def _loop_changed(t: Turn, index: int, old: Contact, on: bool) -> None:
-    station = t.plan.loop_station[index]
-    before = t.level(station)
     window_s, edges = (old.window_s, old.edges + 1)
     if t.now_s - old.window_s > CHATTER_WINDOW_S:
         window_s, edges = t.now_s, 1
         _chattering(t, index, active=old.edges >= CHATTER_EDGES)
     elif edges == CHATTER_EDGES:
         _chattering(t, index, active=True)
-    _put(t, index, Contact(on, t.now_s, old.since_s, window_s, edges))
-    after = t.level(station)
+    _put(t, index, replace(old, on=on, since_s=t.now_s, before_s=old.since_s, window_s=window_s, edges=edges))
     if on:
         _take_pictures(t, t.setup.loops[index])
-    if before is not after and station >= 0:
-        tracking.station_changed(t, station, before, after)
+    loops.told(t, index, old)
 
 
 def _take_pictures(t: Turn, loop: Loop) -> None:

@@ -256,7 +256,7 @@ def beyond_booth(t: Turn, passage: Passage) -> Passage:
 
 def gone(t: Turn, passage: Passage) -> None:
     """The vehicle has cleared the lane; the passage stays open until its readings have settled."""
-    passage = left_booth(t, passage)
+    passage = left_booth(t, passage, at_s=passage.adrift_s)
     settled_s = t.now_s if passage.booth_left_s is None else max(t.now_s, passage.booth_left_s + SETTLE_S)
     passage = t.put(replace(passage, gone_s=t.now_s, adrift_s=None, assess_s=None, wake_s=settled_s))
     if t.due(settled_s):

@@ -41,8 +41,8 @@ def wake(t: Turn, passage: Passage) -> None:
 def _judge_queued(t: Turn, passage: Passage) -> None:
     """Between portal and first loop for long: gone, unless those ahead keep it waiting."""
     stations = range(min(t.plan.booth + 1, len(t.plan.stations)))
-    free_s = max((t.changed_s(station) for station in stations), default=0.0)
-    if any(t.level(station) is not False for station in stations):
+    free_s = max((t.held_since_s(station) for station in stations), default=0.0)
+    if any(t.held(station) is not False for station in stations):
         t.put(replace(passage, wake_s=t.now_s + QUEUE_LIMIT_S / 4))
     elif not t.due(free_s + QUEUE_LIMIT_S):
         t.put(replace(passage, wake_s=free_s + QUEUE_LIMIT_S))

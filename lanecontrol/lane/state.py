@@ -258,6 +258,13 @@ class Assembly:
 # --- equipment -------------------------------------------------------------------------------------------------------
 
 
+SHORT_S = 0.35
+"""Too short for a vehicle: a motorcycle of 2 m needs longer over a loop of 2 m at 10 m/s."""
+CHATTERS_FROM = 3
+CALM_S = 60.0
+"""A loop chatters from so many states on that were too short for a vehicle, until there was none for so long."""
+
+
 @quick
 @dataclass(frozen=True, slots=True)
 class Contact:
@@ -269,6 +276,22 @@ class Contact:
     """Since when it was what it was before."""
     window_s: float = 0.0
     edges: int = 0
+    held: bool | None = None
+    """What tracking goes by: a change that could be a false one is believed only after a while (`lane.loops`)."""
+    held_s: float = 0.0
+    """When that last changed."""
+    held_before_s: float = 0.0
+    lean_s: float = 0.0
+    """For how long, taken together, the contact has contradicted `held` up to its last change."""
+    settle_s: float | None = None
+    """When it will have done so for long enough."""
+    shorts: int = 0
+    """States of the last while that were too short for any vehicle; `short_s` is when the last one ended."""
+    short_s: float = 0.0
+
+    def chatters(self, now_s: float) -> bool:
+        """Whether this contact has lately told of several states that were too short for any vehicle."""
+        return self.shorts >= CHATTERS_FROM and now_s - self.short_s < CALM_S
 
 
 @quick
@@ -307,6 +330,8 @@ class Equipment:
     gate: GateState = GateState.UNKNOWN
     gate_watch_s: float | None = None
     gate_close_s: float | None = None
+    loops_s: float | None = None
+    """When a change of a loop that is not believed yet is to be looked at."""
     reassert_s: float | None = None
     reasserted_s: float | None = None
     faults: tuple[tuple[str, str], ...] = ()

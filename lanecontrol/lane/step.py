@@ -43,7 +43,7 @@ from lanecontrol.events import (
     StoreChanged,
     TagRead,
 )
-from lanecontrol.lane import assembly, equipment, interlock, orders, plates, portal, radiation, restart
+from lanecontrol.lane import assembly, equipment, interlock, loops, orders, plates, portal, radiation, restart
 from lanecontrol.lane.effects import Drive, Effect, Publish
 from lanecontrol.lane.passages import ask_again, assess, reassess
 from lanecontrol.lane.patience import wake
@@ -109,6 +109,7 @@ def _do_what_is_due(t: Turn) -> None:
     if t.due(t.equipment.reassert_s):
         t.equipment = replace(t.equipment, reassert_s=None)
         interlock.reassert(t, "the outputs are not as commanded")
+    loops.settle(t)
     for name in [p.id for p in t.tracking.passages]:
         _wake_passage(t, name)
     if t.due(t.assembly.sweep_s):
@@ -140,7 +141,7 @@ def _wake_s(t: Turn) -> float | None:
     """The next moment at which anything is due."""
     first = t.assembly.sweep_s
     e = t.equipment
-    for moment_s in (radiation.due_s(t), e.gate_watch_s, e.gate_close_s, e.reassert_s):
+    for moment_s in (radiation.due_s(t), e.gate_watch_s, e.gate_close_s, e.loops_s, e.reassert_s):
         if moment_s is not None and (first is None or moment_s < first):
             first = moment_s
     for passage in t.tracking.passages:

@@ -14,6 +14,7 @@ from __future__ import annotations
 from lanecontrol.announcements import LaneType, PassageEnd
 from lanecontrol.lane import alarms, assembly
 from lanecontrol.lane.passages import (
+    NOTHING_SHOWN,
     QUEUE_LIMIT_S,
     arrive,
     attach,
@@ -27,7 +28,7 @@ from lanecontrol.lane.passages import (
 )
 from lanecontrol.lane.plan import BEFORE
 from lanecontrol.lane.record import replace
-from lanecontrol.lane.state import Passage
+from lanecontrol.lane.state import SHORT_S, Passage
 from lanecontrol.lane.turn import Turn
 
 BOUNCE_S = 1.0
@@ -50,6 +51,8 @@ SPLIT_MARGIN_S = 0.5
 """Counting goes on for so much longer than the hold-in: a further vehicle."""
 ROLL_BACK_S = 4.0
 """A vehicle that rolls back from the booth takes the approach loop no longer than this before it leaves the booth's."""
+MOVE_OFF_S = 1.2
+"""No vehicle is let go, moves off and clears the booth loop in less."""
 PASSING_S = 3.0
 """From the booth loop to the exit loop, for a vehicle that is on its way."""
 
@@ -94,12 +97,28 @@ def station_changed(t: Turn, station: int, before: bool | None, after: bool | No
 def reconcile(t: Turn) -> None:
     """Every loop that is on has a vehicle: give it the next one, or a new one."""
     for station in reversed(range(len(t.plan.stations))):
-        if t.level(station) and not _covered(t, station):
+        if t.held(station) and not _covered(t, station):
             _taken(t, station)
 
 
 def _covered(t: Turn, station: int) -> bool:
     return any(p.tail <= station <= p.head and p.adrift_s is None for p in t.live())
+
+
+def surprised_by(t: Turn, station: int) -> bool:
+    """Whether a vehicle on this loop would be news: nobody is known who could have come there by now."""
+    live = t.live()
+    if _covered(t, station) or _returning(t, station) is not None:
+        return False
+    for passage in live:
+        if BEFORE < passage.head < station:
+            return station > t.plan.booth and not may_leave(passage) and not passage.lost
+    if any(not may_leave(p) and (p.tail == station + 1 or (p.head > station and p.adrift_s is not None)) for p in live):
+        return False  # it may be rolling back
+    reach_s = t.plan.portal_to_loop_m / FASTEST_MPS
+    if any(p.head == BEFORE and t.now_s - p.opened_s >= reach_s for p in live):
+        return station > t.plan.booth
+    return station > 0 or t.plan.births_at_portal
 
 
 def _confirm(t: Turn, station: int) -> None:
@@ -134,9 +153,16 @@ def _returning(t: Turn, station: int) -> Passage | None:
             away_s = t.now_s - passage.adrift_s
             if station == t.plan.booth and not may_leave(passage):
                 return passage
+            if station == t.plan.booth and _follower(t, station):
+                return None
             if away_s < (FLICKER_S if station == t.plan.booth else BOUNCE_S):
                 return passage
     return None
+
+
+def _follower(t: Turn, station: int) -> bool:
+    """Somebody is or was on the loop before this one, and may have closed up."""
+    return any(p.head == station - 1 and p.head > BEFORE for p in t.live())
 
 
 def _coming(t: Turn, station: int) -> Passage | None:
@@ -165,12 +191,12 @@ def _from_queue(t: Turn, station: int) -> Passage | None:
 
 def _free_since_s(t: Turn, station: int) -> float:
     """Since when a vehicle could have driven onto this loop; now, if it was held all the time."""
-    since_s = t.changed_s(station)
-    if not t.level(station):
+    since_s = t.held_since_s(station)
+    if not t.held(station):
         return since_s
     if since_s < t.now_s:
         return t.now_s
-    return max((contact.before_s for contact in t.loops(station)), default=t.now_s)
+    return max((contact.held_before_s for contact in t.loops(station)), default=t.now_s)
 
 
 def _hand_on(t: Turn, passage: Passage, heir: Passage) -> None:
@@ -226,13 +252,16 @@ def _relieve(t: Turn, passage: Passage) -> None:
     for other in t.live():
         if other.id != passage.id and other.tail <= t.plan.booth < other.head:
             other = t.put(replace(other, tail=t.plan.booth + 1))
-            left_booth(t, other, at_s=t.changed_s(other.head) if t.level(other.head) else t.now_s)
+            left_booth(t, other, at_s=t.held_since_s(other.head) if t.held(other.head) else t.now_s)
+        elif other.id != passage.id and other.head == t.plan.booth and other.adrift_s is not None and may_leave(other):
+            other = left_booth(t, other, at_s=other.adrift_s)
+            t.put(replace(other, wake_s=min(other.wake_s or t.now_s, t.now_s + PASSING_S)))
 
 
 def _let_go_of(t: Turn, passage: Passage) -> None:
     """Stations behind this vehicle that are off, and all before those, are not under it any more."""
     for station in reversed(range(passage.tail, passage.head)):
-        if t.level(station) is False:
+        if t.held(station) is False:
             passage = t.put(replace(passage, tail=station + 1))
             if passage.tail > t.plan.booth:
                 left_booth(t, passage)
@@ -253,19 +282,41 @@ def _off_loop(t: Turn, passage: Passage, station: int, *, known: bool) -> None:
         passage = t.put(replace(passage, tail=station + 1))
         if station == booth:
             left_booth(t, passage)
-    elif station == last and last > booth:
+    elif station == last and last > booth and not _stands_at_booth(t, passage):
         gone(t, passage)
         _hurry_followers(t)
     elif passage.tail < station:
         # The loop behind is still taken: it went back. Should it show up ahead after all, that loop was another's.
         end_permission(t, passage.id, "the vehicle went back from the booth")
-        t.put(replace(passage, head=station - 1, assess_s=None))
-    elif known and station == booth and not may_leave(passage) and _backed_onto_approach(t, station):
+        passage = t.put(replace(passage, head=station - 1, assess_s=None))
+        if station - 1 == booth:
+            _stays_at_booth(t, passage)
+    elif known and station == booth and not _can_have_gone(t, passage) and _backed_onto_approach(t, station):
         _roll_back(t, passage, station - 1)
     elif known and station < booth and _moved_up(t, station):
         _enter(t, replace(passage, tail=station + 1), station + 1)
     else:
         _set_adrift(t, passage, station)
+
+
+def _stays_at_booth(t: Turn, passage: Passage) -> None:
+    """It seemed to have gone on, and has not: whoever stands at the booth is assessed, and decided upon."""
+    t.put(replace(passage, unreleased=False, shown=NOTHING_SHOWN, assess_s=t.now_s + t.setup.limits.assess_after_s))
+
+
+def _can_have_gone(t: Turn, passage: Passage) -> bool:
+    """Whether it was let go, and so long ago that it can have cleared the booth loop ahead."""
+    by = passage.disposition
+    return may_leave(passage) and by is not None and t.utc_s - by.at_utc_s >= MOVE_OFF_S
+
+
+def _stands_at_booth(t: Turn, passage: Passage) -> bool:
+    """The last loop is clear and the booth's still taken: by a follower, unless the last one had made it all up."""
+    last, booth = t.plan.last, t.plan.booth
+    if passage.tail > booth or not t.held(booth):
+        return False
+    on_s = max((contact.held_before_s for contact in t.loops(last)), default=0.0)
+    return t.chatters(last) or t.now_s - on_s < SHORT_S
 
 
 def _hurry_followers(t: Turn) -> None:
@@ -281,15 +332,23 @@ def _backed_onto_approach(t: Turn, station: int) -> bool:
     Who had been given that loop was not there: it is put back into the queue.
     """
     behind = station - 1
-    if behind < 0 or not t.level(behind) or t.now_s - t.changed_s(behind) > ROLL_BACK_S:
+    if behind < 0 or not t.held(behind) or t.now_s - t.held_since_s(behind) > ROLL_BACK_S:
         return False
     for passage in t.live():
         if passage.head == behind and passage.adrift_s is None:
             if passage.reached_s is None or t.now_s - passage.reached_s > ROLL_BACK_S:
                 return False
-            wake_s = t.now_s + QUEUE_LIMIT_S
-            t.put(replace(passage, head=BEFORE, tail=BEFORE, reached_s=None, wake_s=wake_s))
+            _was_nobody(t, passage)
     return True
+
+
+def _was_nobody(t: Turn, passage: Passage) -> None:
+    """This passage had been given a loop on which another vehicle was: back into the queue, if it ever was in one."""
+    if passage.reached_s is not None and passage.opened_s >= passage.reached_s and t.plan.births_at_portal:
+        close(t, passage, PassageEnd.WITHDRAWN, "the loop was taken by another vehicle")
+    else:
+        wake_s = t.now_s + QUEUE_LIMIT_S
+        t.put(replace(passage, head=BEFORE, tail=BEFORE, reached_s=None, wake_s=wake_s))
 
 
 def _set_adrift(t: Turn, passage: Passage, station: int) -> None:
@@ -308,7 +367,7 @@ def _set_adrift(t: Turn, passage: Passage, station: int) -> None:
 
 def _moved_up(t: Turn, station: int) -> bool:
     """The next loop is held by a vehicle that is already further on: the one behind has closed up to it."""
-    if not t.level(station + 1):
+    if not t.held(station + 1):
         return False
     return any(p.head > station + 1 and p.tail <= station + 1 for p in t.live())
 

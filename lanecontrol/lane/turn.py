@@ -159,6 +159,27 @@ class Turn:
         """When a loop of this station last changed."""
         return max((contact.since_s for contact in self.loops(station)), default=0.0)
 
+    def held(self, station: int) -> bool | None:
+        """Whether tracking takes a station for taken: as `level`, but of changes that are believed (`lane.loops`)."""
+        known: bool | None = False
+        contacts = self.equipment.contacts
+        for index, where in enumerate(self.plan.loop_station):
+            if where == station and index < len(contacts):
+                held = contacts[index].held
+                if held:
+                    return True
+                if held is None:
+                    known = None
+        return known
+
+    def held_since_s(self, station: int) -> float:
+        """When a loop of this station was last believed to have changed."""
+        return max((contact.held_s for contact in self.loops(station)), default=0.0)
+
+    def chatters(self, station: int) -> bool:
+        """Whether a loop of this station chatters: what it says may be made up."""
+        return any(contact.chatters(self.now_s) for contact in self.loops(station))
+
     def device(self, name: str) -> DeviceNote | None:
         for note in self.equipment.devices:
             if note.device == name:

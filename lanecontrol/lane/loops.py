@@ -1,0 +1,109 @@
+"""Which changes of a presence loop are believed, and when: no vehicle is on a loop for a fifth of a second.
+
+A change that the lane expects is believed at once. One that would be a surprise (somebody behind the booth who was not
+let go, somebody whom the portal has not seen) has to last, and every change of a loop that *chatters*, that is, told of
+several states too short for a vehicle. A contact that flickers meanwhile does not start again from nothing: what
+counts is for how long, taken together, it contradicted what is believed. What cannot wait (the gate) goes by the
+contact itself and not by this.
+
+Called by `lane.equipment` for every change of a loop and by `lane.step` when one has lasted.
+"""
+
+from __future__ import annotations
+
+from lanecontrol.lane import tracking
+from lanecontrol.lane.record import replace
+from lanecontrol.lane.state import CALM_S, SHORT_S, Contact
+from lanecontrol.lane.turn import Turn
+
+BURST_S = 3.0
+"""Between two close vehicles a loop may be clear for a moment: that counts only so soon after another such state."""
+SURPRISE_S = SHORT_S
+"""A steady loop tells of something unexpected: believed after this."""
+CHATTER_S = 0.4
+"""The same for any change of a loop that chatters, and for a surprise on one."""
+CHATTER_SURPRISE_S = 2.0
+
+
+def told(t: Turn, index: int, old: Contact) -> None:
+    """The contact of loop `index` has changed; `old` is what it was before."""
+    contact = t.contact(index)
+    if old.on is None or old.held is None:
+        _believe(t, index, contact.on)
+        return
+    lasted_s = t.now_s - old.since_s
+    if lasted_s < SHORT_S:
+        contact = _short(t, index, contact, was_on=old.on)
+    lean_s = old.lean_s + lasted_s if old.on is not old.held else max(0.0, old.lean_s - lasted_s)
+    _put(t, index, replace(contact, lean_s=lean_s, settle_s=None))
+    _look(t, index)
+    _note_due(t)
+
+
+def settle(t: Turn) -> None:
+    """Believe every change that has lasted."""
+    if not t.due(t.equipment.loops_s):
+        return
+    for index in range(len(t.plan.loop_station)):
+        if t.due(t.contact(index).settle_s):
+            _look(t, index)
+    _note_due(t)
+
+
+def _look(t: Turn, index: int) -> None:
+    """Believe the contact if it has contradicted what is believed for long enough; else note when that will be."""
+    contact = t.contact(index)
+    if contact.on is contact.held:
+        return
+    due_s = contact.since_s + _patience_s(t, index, contact) - contact.lean_s
+    if t.due(due_s):
+        _believe(t, index, contact.on)
+    else:
+        _put(t, index, replace(contact, settle_s=due_s))
+
+
+def _patience_s(t: Turn, index: int, contact: Contact) -> float:
+    station = t.plan.loop_station[index]
+    surprise = bool(contact.on) and tracking.surprised_by(t, station)
+    if contact.chatters(t.now_s):
+        # Who stands on the loop before this one may well go on standing there, whatever this one says.
+        return CHATTER_SURPRISE_S if surprise or (contact.on and t.held(station - 1)) else CHATTER_S
+    return SURPRISE_S if surprise else 0.0
+
+
+def _believe(t: Turn, index: int, on: bool | None) -> None:
+    station = t.plan.loop_station[index]
+    before = t.held(station)
+    contact = t.contact(index)
+    _put(t, index, replace(contact, held=on, held_s=t.now_s, held_before_s=contact.held_s, lean_s=0.0, settle_s=None))
+    after = t.held(station)
+    if before is not after and station >= 0:
+        tracking.station_changed(t, station, before, after)
+        _look_at_the_others(t)
+
+
+def _look_at_the_others(t: Turn) -> None:
+    """One loop explains another: what would have been a surprise may be none any more."""
+    for index in range(len(t.plan.loop_station)):
+        if t.contact(index).settle_s is not None:
+            _look(t, index)
+
+
+def _short(t: Turn, index: int, contact: Contact, *, was_on: bool) -> Contact:
+    """The state that has just ended was too short for a vehicle."""
+    since_s = t.now_s - contact.short_s
+    shorts = contact.shorts if since_s < CALM_S else 0
+    contact = replace(contact, shorts=shorts + (was_on or since_s < BURST_S), short_s=t.now_s)
+    if contact.chatters(t.now_s):
+        t.doubt(f"chatter:{t.setup.loops[index].name}", for_s=2 * CALM_S)
+    return contact
+
+
+def _put(t: Turn, index: int, contact: Contact) -> None:
+    contacts = t.equipment.contacts
+    t.equipment = replace(t.equipment, contacts=(*contacts[:index], contact, *contacts[index + 1 :]))
+
+
+def _note_due(t: Turn) -> None:
+    moments_s = [c.settle_s for c in t.equipment.contacts if c.settle_s is not None]
+    t.equipment = replace(t.equipment, loops_s=min(moments_s, default=None))
