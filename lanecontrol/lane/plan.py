@@ -31,8 +31,16 @@ class Plan:
     opened: int = NOWHERE
     closed: int = NOWHERE
     button: int = NOWHERE
+    emergency: int = NOWHERE
+    beams: tuple[int, ...] = ()
+    """Contacts that are on while something stands under the gate's arm."""
+    gate_fault: int = NOWHERE
+    booth_lamps: tuple[int, ...] = ()
+    """Read-back contacts of the booth signal: green, red. Empty where it has none."""
+    lane_lamps: tuple[int, ...] = ()
+    """The same of the overhead signal: open, closing, closed."""
     trusted: tuple[str, ...] = ()
-    """Devices whose loss withdraws permission: they carry the loops, the signal or the gate."""
+    """Devices whose loss withdraws permission: they carry the loops, the signals, the gate or the emergency button."""
     antenna_place: tuple[int, ...] = ()
     camera_place: tuple[int, ...] = ()
     births_at_portal: bool = False
@@ -50,13 +58,24 @@ def make_plan(setup: LaneSetup) -> Plan:
     starts = {zone.name: zone.start_m for zone in setup.zones}
     stations = tuple(sorted({loop.zone for loop in setup.loops if loop.zone in order}, key=lambda name: order[name]))
     points = [(loop.device, loop.point) for loop in setup.loops]
-    opened = closed = button = NOWHERE
-    if setup.gate is not None:
-        opened, closed = len(points), len(points) + 1
-        points += [(setup.gate.device, setup.gate.opened_input), (setup.gate.device, setup.gate.closed_input)]
-    if setup.booth_button is not None:
-        button = len(points)
-        points.append((setup.booth_button.device, setup.booth_button.point))
+    gate, signal, overhead = setup.gate, setup.signal, setup.lane_signal
+
+    def place(device: str, *names: str) -> tuple[int, ...]:
+        places = []
+        for name in names:
+            places.append(len(points) if name else NOWHERE)
+            points.extend([(device, name)] if name else [])
+        return tuple(places)
+
+    opened, closed = place(gate.device, gate.opened_input, gate.closed_input) if gate else (NOWHERE, NOWHERE)
+    button, emergency = (
+        place(part.device, part.point)[0] if part else NOWHERE for part in (setup.booth_button, setup.emergency_button)
+    )
+    beams = place(gate.device, *gate.beams) if gate else ()
+    gate_fault = place(gate.device, gate.fault_input)[0] if gate else NOWHERE
+    booth_lamps = place(signal.device, signal.green_input, signal.red_input) if signal else ()
+    over_inputs = (overhead.open_input, overhead.closing_input, overhead.closed_input) if overhead else ()
+    lane_lamps = place(overhead.device, *over_inputs) if overhead else ()
     portal = next((p.zone for p in setup.portals if p.zone in order), "")
     upstream = bool(portal) and (not stations or order[portal] < order[stations[0]])
     return Plan(
@@ -69,6 +88,11 @@ def make_plan(setup: LaneSetup) -> Plan:
         opened=opened,
         closed=closed,
         button=button,
+        emergency=emergency,
+        beams=beams,
+        gate_fault=gate_fault,
+        booth_lamps=booth_lamps if any(at != NOWHERE for at in booth_lamps) else (),
+        lane_lamps=lane_lamps if any(at != NOWHERE for at in lane_lamps) else (),
         trusted=_trusted(setup),
         antenna_place=tuple(_place(stations, order, antenna.zone) for antenna in setup.antennas),
         camera_place=tuple(_place(stations, order, camera.zone) for camera in setup.cameras),
@@ -79,7 +103,8 @@ def make_plan(setup: LaneSetup) -> Plan:
 
 def _trusted(setup: LaneSetup) -> tuple[str, ...]:
     names = [loop.device for loop in setup.loops]
-    names += [part.device for part in (setup.signal, setup.gate) if part is not None]
+    parts = (setup.signal, setup.gate, setup.lane_signal, setup.emergency_button)
+    names += [part.device for part in parts if part is not None]
     return tuple(dict.fromkeys(names))
 
 
