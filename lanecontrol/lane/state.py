@@ -15,11 +15,13 @@ from lanecontrol.announcements import (
     BoundOccupancy,
     DisposedBy,
     GateState,
+    LaneAspect,
     LaneLife,
     Quality,
     SignalAspect,
     TagKind,
 )
+from lanecontrol.commands import Actor, OverridePart
 from lanecontrol.events import DeviceState, Identity, Level
 from lanecontrol.identifier import Identifier
 from lanecontrol.lane.plan import BEFORE, Plan
@@ -31,6 +33,7 @@ MAX_ALARMS = 32
 MAX_DEVICES = 64
 MAX_FAULTS = 64
 MAX_PENDING = 32
+MAX_OVERRIDES = 32
 MAX_PANELS = 16
 MAX_WINDOW = 50
 
@@ -319,6 +322,26 @@ class Pending:
 
 @quick
 @dataclass(frozen=True, slots=True)
+class SetAside:
+    """A manual override. It stands until `until_s` unless somebody ends it; then it is kept for the records only.
+
+    `command` is what carries it where it grants something; `ended_s` is set once it is over.
+    """
+
+    id: str
+    part: OverridePart
+    name: str
+    reason: str
+    actor: Actor
+    set_s: float
+    until_s: float
+    tell_s: float
+    command: str = ""
+    ended_s: float | None = None
+
+
+@quick
+@dataclass(frozen=True, slots=True)
 class Equipment:
     """Contacts, devices, and what signal and gate were told."""
 
@@ -336,6 +359,23 @@ class Equipment:
     reasserted_s: float | None = None
     faults: tuple[tuple[str, str], ...] = ()
     pending: tuple[Pending, ...] = ()
+    lane_aspect: LaneAspect = LaneAspect.DARK
+    lane_since_s: float = 0.0
+    """Since when the overhead signal is told to show this."""
+    lane_command: str = ""
+    """The command that carries its green arrow; empty while it is not to be shown."""
+    lane_hold_s: float | None = None
+    """No other aspect before this moment: the yellow X's least time, or a pause after a red one shown in doubt."""
+    beacon: bool | None = None
+    lamps_s: tuple[float | None, float | None] = (None, None)
+    """When what the lamps of the booth's and the overhead signal read back becomes a fault."""
+    gate_told: bool = False
+    """The gate was commanded open in this run, and the command has not been taken back."""
+    gate_odd_s: float | None = None
+    """When a movement that nobody commanded becomes a fault."""
+    health_s: float | None = None
+    """When the loops' health is looked at next."""
+    overrides: tuple[SetAside, ...] = ()
 
 
 # --- the desk: life, permission, alarms, orders ----------------------------------------------------------------------
@@ -364,6 +404,8 @@ class Alarm:
     active: bool
     """Its occupancy still goes on."""
     acknowledged: bool = False
+    cause: str = ""
+    """The fault behind it, as `equipment/code`, where there is one."""
 
 
 @quick
@@ -389,6 +431,10 @@ class Desk:
     writable: bool = True
     central: bool | None = None
     stopping: bool = False
+    life_s: float = 0.0
+    """Since when the lane's life is what it is."""
+    accepted: str | None = None
+    """Hash of the equipment's configuration as last accepted; None before the first time."""
 
 
 @quick
@@ -402,6 +448,7 @@ class Counters:
     alarms: int = 0
     commands: int = 0
     presses: int = 0
+    overrides: int = 0
 
 
 @quick
