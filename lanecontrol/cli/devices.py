@@ -1,6 +1,7 @@
 """`lanecontrol devices CONFIG`: the devices of a lane, each taken through a connection test in stages.
 
-Reads only: nothing is commanded, and no device's watchdog is fed.
+Reads only: nothing is commanded, and no device's watchdog is fed. With `--prove-failsafe` outputs are switched, and
+are seen to fall; that is `devices_failsafe`.
 """
 
 from __future__ import annotations
@@ -21,10 +22,22 @@ def main(argv: list[str]) -> int:
     parser.add_argument("config", help="the lane file")
     parser.add_argument("--seconds", type=float, default=5.0, metavar="S", help="how long to wait for each stage (5)")
     arguments.add_json(parser)
+    proof = parser.add_argument_group("fail-safe outputs, with the daemon stopped")
+    proof.add_argument("--prove-failsafe", action="store_true", help="stop the heartbeat and see each output fall")
+    proof.add_argument("--yes", action="store_true", help="switch outputs without asking; for scripts")
+    named = "switch this one too: a gate, a scan request; repeat"
+    proof.add_argument("--outputs", action="append", default=[], metavar="NAME", help=named)
+    proof.add_argument("--clear", action="store_true", help="clear a tripped watchdog, before and after")
     options = parser.parse_args(argv)
+    if not options.prove_failsafe and (options.yes or options.outputs or options.clear):
+        parser.error("--yes, --outputs and --clear go with --prove-failsafe")
 
     from lanecontrol.config import load
 
+    if options.prove_failsafe:
+        from lanecontrol.cli.devices_failsafe import prove
+
+        return prove(load(options.config), options)
     tests = asyncio.run(_test_all(load(options.config), options.seconds))
     if options.json:
         for test in tests:
