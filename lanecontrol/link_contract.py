@@ -29,6 +29,12 @@ class Link(ABC):
         """Send `data` if that needs no waiting; answers whether it was done. Raises LinkLost."""
         return False
 
+    def heed(self, take: Callable[[bytes], bool]) -> bool:
+        """Hand what comes to `take` as it comes, without a task's turn, until it answers False; what comes then is
+        read as ever, and so is the end. Answers whether this link does that. `take` must not raise.
+        """
+        return False
+
     @abstractmethod
     async def close(self) -> None:
         """Close now; never raises, never takes longer than a second, may be called again."""

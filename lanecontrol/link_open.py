@@ -153,5 +153,15 @@ class _Watched(Link):
         self._traffic.tx_bytes += len(data)
         return True
 
+    def heed(self, take: Callable[[bytes], bool]) -> bool:
+        if self._tap is not None:
+            return False
+
+        def counted(data: bytes) -> bool:
+            self._traffic.rx_bytes += len(data)
+            return take(data)
+
+        return self._link.heed(counted)
+
     async def close(self) -> None:
         await self._link.close()

@@ -44,6 +44,7 @@ class StreamLink(BufferedLink, asyncio.BufferedProtocol):
         self.distrusted = False
         """The peer ended the connection because of our certificate."""
         self._on_connect = on_connect
+        self._take: Callable[[bytes], bool] | None = None
         self._space = memoryview(bytearray(_SEGMENT))
         self._transport: Any = None
         self._gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -65,7 +66,11 @@ class StreamLink(BufferedLink, asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         self._acknowledge_at_once()
-        self._feed(bytes(self._space[:nbytes]))
+        data = bytes(self._space[:nbytes])
+        if self._take is None or self._received:
+            self._feed(data)
+        elif not self._take(data):
+            self._take = None
 
     def _acknowledge_at_once(self) -> None:
         """The kernel forgets this with the next answer, so it is asked again with every segment."""
@@ -118,6 +123,10 @@ class StreamLink(BufferedLink, asyncio.BufferedProtocol):
             self._transport.write(data)
             return True
         return False
+
+    def heed(self, take: Callable[[bytes], bool]) -> bool:
+        self._take = take
+        return True
 
     async def finish(self) -> None:
         """Send nothing more, and go on reading. Over TLS, which cannot do this, nothing happens."""

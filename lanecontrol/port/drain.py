@@ -17,7 +17,7 @@ from lanecontrol.ledger.records import START, Position
 from lanecontrol.port.outbox import Waiting
 from lanecontrol.port.payloads import CONTENT_TYPE
 from lanecontrol.port.topics import BACKLOG_PROPERTY, CLASSES
-from lanecontrol.port.transport import NO_SUBSCRIBERS, REFUSED, Message, Transport
+from lanecontrol.port.transport import NO_SUBSCRIBERS, REFUSED, Message, Sink, Transport
 
 if TYPE_CHECKING:
     from lanecontrol.port.relay import Relay
@@ -90,6 +90,7 @@ class Drain:
         self._good: list[Waiting] = []
         """Taken by the broker, not settled yet."""
         self._in_rounds = transport.after_answers(self._answers_told)
+        self._sink = Sink(self._good.append if self._in_rounds else self._taken, self._not_taken)
         self._backlog = _Feed(START)
         self._live = _Feed(head)
         self._queue: deque[Waiting] = deque()
@@ -242,12 +243,23 @@ class Drain:
 
     def _send_some(self, count: int) -> bool:
         """Send so many; answers whether there were so many."""
+        batch: list[tuple[Message, bytes, Waiting]] = []
+        messages, head = self._messages, self._head
         for _ in range(count):
             row = self._next()
             if row is None:
-                return False
-            self._send(row)
-        return True
+                break
+            if row.body is None:
+                self._relay.unreadable(row)
+                self._less((row,))
+                continue
+            kind = row.topic_class, row.position <= head
+            batch.append((messages.get(kind) or self._message(*kind), row.body, row))
+        if batch:
+            self._flying.update([row.position for _, _, row in batch])
+            self._relay.counts.sent += len(batch)
+            self._transport.send(batch, self._sink)
+        return row is not None
 
     def _next(self) -> Waiting | None:
         if self._stalled and (row := self._resumed()) is not None:
@@ -279,17 +291,6 @@ class Drain:
                 del self._stalled[topic_class]
         return None
 
-    def _send(self, row: Waiting) -> None:
-        if row.body is None:
-            self._relay.unreadable(row)
-            self._less((row,))
-            return
-        old = row.position <= self._head
-        self._flying.add(row.position)
-        self._relay.counts.sent += 1
-        message = self._messages.get((row.topic_class, old)) or self._message(row.topic_class, old)
-        self._transport.send(message, row.body, self._answered, row)
-
     def _message(self, topic_class: str, old: bool) -> Message:
         """All that messages of a class have in common."""
         properties = (BACKLOG_PROPERTY,) if old else ()
@@ -297,16 +298,18 @@ class Drain:
         self._messages[topic_class, old] = message
         return message
 
-    def _answered(self, row: Waiting, outcome: int | BaseException) -> None:
-        if outcome == 0:
-            self._good.append(row)
+    def _taken(self, row: Waiting) -> None:
+        self._good.append(row)
+        if not self._in_rounds:
+            self._answers_told()
+
+    def _not_taken(self, row: Waiting, outcome: int | BaseException) -> None:
+        self._flying.discard(row.position)
+        if isinstance(outcome, int):
+            self._answered_otherwise(row, outcome)
         else:
-            self._flying.discard(row.position)
-            if isinstance(outcome, int):
-                self._answered_otherwise(row, outcome)
-            else:
-                self._lost = self._lost or outcome
-                self._wake.set()
+            self._lost = self._lost or outcome
+            self._wake.set()
         if not self._in_rounds:
             self._answers_told()
 
@@ -317,7 +320,8 @@ class Drain:
 
     def _settle(self) -> None:
         if self._good:
-            good, self._good = self._good, []
+            good = self._good[:]
+            self._good.clear()
             self._flying.difference_update([row.position for row in good])
             self._relay.good(good, unheard=False)
             self._less(good)

@@ -12,19 +12,16 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from itertools import islice
-from typing import Any
 
 from lanecontrol.clock import RealWork
 from lanecontrol.errors import DeviceError, LinkLost, ProtocolViolation
 from lanecontrol.links import Link, Links
 from lanecontrol.port import mqtt_encode as encode
 from lanecontrol.port.mqtt_codec import Decoder
+from lanecontrol.port.mqtt_flight import FUTURES, Flight, refusals, wrote
 from lanecontrol.port.mqtt_greeting import link_url, refusal
 from lanecontrol.port.mqtt_packets import (
-    PACKET_TOO_LARGE,
     PROTOCOL_ERROR,
-    RETAIN_UNSUPPORTED,
     TAKEN_OVER,
     V5,
     WITH_WILL,
@@ -39,7 +36,7 @@ from lanecontrol.port.mqtt_packets import (
     reason_text,
 )
 from lanecontrol.port.mqtt_pulse import Pulse
-from lanecontrol.port.transport import Answered, Broker, Greeting, Message, Received, TakenOver, Transport
+from lanecontrol.port.transport import Batch, Broker, Greeting, Message, Received, Sink, TakenOver, Transport
 
 QUEUE_LIMIT = 64
 """Incoming messages that may wait to be received; told to an MQTT 5 broker as our receive maximum."""
@@ -98,20 +95,10 @@ class MqttClient(Transport):
         self._bug: BaseException | None = None
         self._tasks: list[asyncio.Task[None]] = []
         # towards the broker
-        self._out: list[bytes] = []
-        self._written: list[tuple[Answered, Any]] = []
-        """What counts as sent when it is written: messages of QoS 0, the goodbye."""
+        self._flight = Flight(broker.protocol)
         self._wake: asyncio.Future[None] | None = None
-        self._packet_id = 0
-        self._window = 1
-        self._largest: int | None = None
-        self._retains = True
-        self._flying: dict[int, tuple[Answered, Any, float]] = {}
-        self._form: encode.Form | None = None
         self._round: Callable[[], None] | None = None
         self._in_round = False
-        self._asking: dict[int, tuple[asyncio.Future[tuple[int, ...]], float]] = {}
-        self._waiting: deque[tuple[Answered, Any, Message, bytes]] = deque()
         # from the broker
         self._incoming: deque[Publish] = deque()
         self._arrived = asyncio.Event()
@@ -158,9 +145,7 @@ class MqttClient(Transport):
             raise refusal(connack)
         if connack.maximum_qos < 1:
             raise ProtocolViolation("connect", "the broker has no QoS 1")
-        self._window = connack.receive_maximum
-        self._largest = connack.maximum_packet_bytes
-        self._retains = connack.retain_available
+        self._flight.welcome(connack)
         self.greeting = Greeting(
             connack.session_present, connack.receive_maximum, connack.maximum_packet_bytes, self._broker.protocol
         )
@@ -173,50 +158,22 @@ class MqttClient(Transport):
 
     def begin(self, message: Message) -> asyncio.Future[int]:
         future: asyncio.Future[int] = self._loop.create_future()
-        self.send(message, message.payload, _resolve, future)
+        self.send([(message, message.payload, future)], FUTURES)
         return future
 
-    def send(self, message: Message, payload: bytes, answered: Answered, token: Any) -> None:
+    def send(self, batch: Batch, sink: Sink) -> None:
         if self._lost is not None:
-            answered(token, self._loss())
+            for _, _, token in batch:
+                sink.other(token, self._loss())
             return
-        if not self._held:
-            self._hold()
-        if self._waiting or (message.qos and len(self._flying) >= self._window):
-            self._waiting.append((answered, token, message, payload))
-        else:
-            self._send(answered, token, message, payload)
-
-    def _send(self, answered: Answered, token: Any, message: Message, payload: bytes) -> None:
-        packet_id = self._next_id() if message.qos else 0
-        try:
-            form = self._form
-            if form is None or form.message is not message:
-                form = self._form = encode.Form(message, self._broker.protocol)
-            head = form.head(packet_id, len(payload))
-        except encode.Unsendable as bad:
-            self._refuse(answered, token, bad.code)
-            return
-        if self._largest is not None and len(head) + len(payload) > self._largest:
-            self._refuse(answered, token, PACKET_TOO_LARGE)
-        elif message.retain and not self._retains:
-            self._refuse(answered, token, RETAIN_UNSUPPORTED)
-        else:
-            if message.qos:
-                self._flying[packet_id] = answered, token, self._due()
-            else:
-                self._written.append((answered, token))
-            self._out += (head, payload)
-            self._wake_writer()
+        self._hold()
+        self._flight.take(batch, sink, self._due())
+        self._wake_writer()
+        self._release()  # where all of it was refused on the spot
 
     def after_answers(self, call: Callable[[], None]) -> bool:
         self._round = call
         return True
-
-    def _refuse(self, answered: Answered, token: Any, code: int) -> None:
-        """What the broker could not take is not sent: the reason is told as if it had answered."""
-        answered(token, code)
-        self._release()
 
     def _due(self) -> float:
         """When an answer to what is sent now is overdue; sees to it that somebody looks then."""
@@ -225,38 +182,16 @@ class MqttClient(Transport):
             self._deadline = self._loop.call_at(due_s, self._mind_deadline)
         return due_s
 
-    def _next_id(self) -> int:
-        while True:
-            self._packet_id = self._packet_id % 65_535 + 1
-            if self._packet_id not in self._flying and self._packet_id not in self._asking:
-                return self._packet_id
-
-    def _fill_window(self) -> None:
-        while self._waiting and (len(self._flying) < self._window or not self._waiting[0][2].qos):
-            answered, token, message, payload = self._waiting.popleft()
-            if answered is not _resolve or not token.done():  # nobody gave it up while it waited
-                self._send(answered, token, message, payload)
-
     # --- subscribe and receive ---
 
     async def subscribe(self, filters: Sequence[str], *, retain_as_published: bool = False) -> None:
         if self._lost is not None:
             raise self._loss()
-        packet_id = self._next_id()
-        future: asyncio.Future[tuple[int, ...]] = self._loop.create_future()
-        try:
-            packet = encode.encode_subscribe(
-                filters, packet_id, self._broker.protocol, retain_as_published=retain_as_published
-            )
-        except encode.Unsendable as bad:
-            raise ProtocolViolation("subscribe", str(bad)) from None
+        asked = self._flight.ask(filters, self._due(), retain_as_published=retain_as_published)
         self._hold()
-        self._asking[packet_id] = future, self._due()
-        self._write(packet)
-        codes = await future
-        refused = [f"{name}: {reason_text(code)}" for name, code in zip(filters, codes, strict=False) if code > 2]
-        if refused or len(codes) != len(filters):
-            raise ProtocolViolation("subscribe", "; ".join(refused) or "not an answer for each filter")
+        self._wake_writer()
+        if refused := refusals(filters, await asked):
+            raise ProtocolViolation("subscribe", refused)
 
     async def receive(self) -> Received:
         while not self._incoming:
@@ -274,88 +209,76 @@ class MqttClient(Transport):
     # --- the two tasks ---
 
     def _write(self, packet: bytes) -> None:
-        self._out.append(packet)
+        self._flight.out.append(packet)
         self._wake_writer()
 
     def _wake_writer(self) -> None:
-        if not self._in_round and self._wake is not None and not self._wake.done():
+        if self._flight.out and not self._in_round and self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
 
     async def _keep_writing(self) -> None:
+        flight = self._flight
         try:
             while True:
-                if not self._out:
+                if not flight.out:
                     self._wake = self._loop.create_future()
                     await self._wake
-                data, done = self._taken_out()
+                data, written = flight.take_out()
+                self._pulse.sent()
                 await self._link.write(data)
-                self._sent(done)
+                wrote(written)
+                self._release()
         except DeviceError as lost:
             self._fail(lost)
 
-    def _taken_out(self) -> tuple[bytes, list[tuple[Answered, Any]]]:
-        data, done = b"".join(self._out), self._written
-        self._out, self._written = [], []
-        self._pulse.sent()
-        return data, done
-
-    def _sent(self, done: list[tuple[Answered, Any]]) -> None:
-        for answered, token in done:
-            answered(token, 0)
-        if done:
-            self._release()
-
     def _write_round(self) -> None:
         """What a round of answers led to goes out without another task's turn, where it need not wait."""
-        if not self._out:
-            return
-        if not self._written and self._wake is not None and not self._wake.done():
-            data = b"".join(self._out)
-            if self._link.write_now(data):
-                self._out = []
-                self._pulse.sent()
+        flight = self._flight
+        if flight.out and flight.only_answered and self._wake is not None and not self._wake.done():
+            data, _ = flight.take_out()
+            try:
+                written = self._link.write_now(data)
+            except DeviceError as lost:
+                self._fail(lost)
                 return
-            self._out = [data]
+            if written:
+                self._pulse.sent()
+            else:
+                flight.out.append(data)
         self._wake_writer()
 
     async def _keep_reading(self) -> None:
         try:
             while self._lost is None:
-                data = await self._link.read()
-                self._pulse.heard()
-                self._take(data)
-                self._write_round()
-                self._release()
-                if len(self._incoming) > self._queue_limit:
-                    # More than our receive maximum: QoS 0, or MQTT 3.1.1. Whoever sends waits in the socket.
-                    self._room.clear()
+                self._link.heed(self._take)
+                if not self._take(await self._link.read()):
                     await self._room.wait()
-                    self._pulse.heard()
+                    self._pulse.heard()  # what waited in the socket meanwhile is no silence
         except DeviceError as lost:
             self._fail(lost)
 
-    def _take(self, data: bytes) -> None:
-        """A round: all that came at once, and what that leads to."""
+    def _take(self, data: bytes) -> bool:
+        """A round: all that came at once, and what that leads to. Answers whether more may come."""
         self._in_round = True
-        if self._flying:
-            data = self._acknowledged(data)
+        flight = self._flight
+        self._pulse.heard()
+        if flight.flying:
+            ids, data = self._decoder.acknowledgements(data)
+            flight.acknowledged(ids)
         if data:
             for packet in self._decoder.feed(data):
                 self._handle(packet)
-        if self._waiting and self._lost is None:
-            self._fill_window()
+        if flight.waiting and self._lost is None:
+            flight.refill(self._due())
         if self._round is not None:
             self._round()
         self._in_round = False
-
-    def _acknowledged(self, data: bytes) -> bytes:
-        """Take the plain PUBACKs that `data` begins with; answers what comes after them."""
-        ids, data = self._decoder.acknowledgements(data)
-        for packet_id in ids:
-            sent = self._flying.pop(packet_id, None)
-            if sent is not None:
-                sent[0](sent[1], 0)
-        return data
+        self._write_round()
+        self._release()
+        if len(self._incoming) > self._queue_limit:
+            # More than our receive maximum: QoS 0, or MQTT 3.1.1. Whoever sends waits in the socket.
+            self._room.clear()
+        return self._lost is None and self._room.is_set()
 
     def _handle(self, packet: Packet) -> None:
         if self._lost is not None:
@@ -365,14 +288,12 @@ class MqttClient(Transport):
             return
         match packet:
             case Puback(packet_id, code):
-                if (sent := self._flying.pop(packet_id, None)) is not None:
-                    sent[0](sent[1], code)
+                self._flight.answered(packet_id, code)
             case Publish():
                 self._incoming.append(packet)
                 self._arrived.set()
             case Suback(packet_id, codes):
-                if (asked := self._asking.pop(packet_id, None)) is not None and not asked[0].done():
-                    asked[0].set_result(codes)
+                self._flight.granted(packet_id, codes)
             case Pingresp():
                 pass
             case Disconnect(code, reason):
@@ -407,12 +328,11 @@ class MqttClient(Transport):
 
     def _mind_deadline(self) -> None:
         self._deadline = None
-        oldest = [due_s for _, _, due_s in islice(self._flying.values(), 1)]
-        oldest += [due_s for _, due_s in islice(self._asking.values(), 1)]
-        if not oldest or self._lost is not None:
+        oldest_s = self._flight.oldest_due_s()
+        if oldest_s is None or self._lost is not None:
             return
         now_s, limit_s = self._loop.time(), self._broker.answer_timeout_s
-        due_s = now_s + limit_s if self._deaf else min(oldest)
+        due_s = now_s + limit_s if self._deaf else oldest_s
         if due_s <= now_s + _TICK_S:
             self._fail(LinkLost("session", f"no acknowledgement within {limit_s:g} s"))
         else:
@@ -431,8 +351,7 @@ class MqttClient(Transport):
             self._work.outstanding += 1
 
     def _release(self) -> None:
-        waiting = self._flying or self._waiting or self._asking or self._written or self._pulse.asked
-        if self._held and (self._lost is not None or not waiting):
+        if self._held and (self._lost is not None or not (self._flight.pending or self._pulse.asked)):
             self._held = False
             self._work.outstanding -= 1
 
@@ -450,17 +369,7 @@ class MqttClient(Transport):
         self._pulse.stop()
         if self._deadline is not None:
             self._deadline.cancel()
-        unanswered = [sent[:2] for sent in self._flying.values()] + [sent[:2] for sent in self._waiting] + self._written
-        asking = [future for future, _ in self._asking.values()]
-        self._flying.clear()
-        self._asking.clear()
-        self._waiting.clear()
-        self._written = []
-        for answered, token in unanswered:
-            answered(token, self._loss())
-        for future in asking:
-            if not future.done():
-                future.set_exception(self._loss())
+        self._flight.abandon(self._loss)
         if not self._greeted.done():
             self._greeted.set_exception(self._loss())
             self._greeted.exception()  # nobody may be waiting for it any more
@@ -496,18 +405,9 @@ class MqttClient(Transport):
     async def _farewell(self, with_will: bool) -> None:
         if with_will and self._broker.protocol != V5:
             return  # MQTT 3.1.1 has no other way than to go without a word
-        flushed: asyncio.Future[int] = self._loop.create_future()
-        self._written.append((_resolve, flushed))
-        self._write(encode.encode_disconnect(self._broker.protocol, WITH_WILL if with_will else 0))
+        goodbye = encode.encode_disconnect(self._broker.protocol, WITH_WILL if with_will else 0)
+        flushed = self._flight.tell_when_written(goodbye)
+        self._wake_writer()
         await asyncio.wait((flushed,), timeout=FAREWELL_S)
         if flushed.done():
             flushed.exception()
-
-
-def _resolve(future: asyncio.Future[int], outcome: int | BaseException) -> None:
-    if future.done():
-        return
-    if isinstance(outcome, int):
-        future.set_result(outcome)
-    else:
-        future.set_exception(outcome)

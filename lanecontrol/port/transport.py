@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from lanecontrol.errors import LinkLost
 
@@ -89,14 +89,27 @@ class Broker:
         return self.url.partition("?")[0]
 
 
-Answered = Callable[[Any, "int | BaseException"], None]
-"""Told of a token and what became of it: the PUBACK's reason code, or why nobody knows. Must not raise."""
+class Sink(NamedTuple):
+    """Who is told what became of messages, by the token that was given with each. Neither may raise."""
+
+    good: Callable[[Any], object]
+    """The broker took it: the reason code was 0."""
+    other: Callable[[Any, int | BaseException], object]
+    """Another reason code; or why nobody knows."""
 
 
-def _tell(done: asyncio.Future[int], answered: Answered, token: Any) -> None:
-    if not done.cancelled():
-        error = done.exception()
-        answered(token, done.result() if error is None else error)
+Batch = Sequence[tuple[Message, bytes, Any]]
+"""Messages to be sent, each with its payload (its own does not count) and a token."""
+
+
+def _tell(done: asyncio.Future[int], sink: Sink, token: Any) -> None:
+    if done.cancelled():
+        return
+    error = done.exception()
+    if error is not None or done.result():
+        sink.other(token, error or done.result())
+    else:
+        sink.good(token)
 
 
 class Transport(ABC):
@@ -119,13 +132,14 @@ class Transport(ABC):
         """
         return asyncio.ensure_future(self.publish(message))
 
-    def send(self, message: Message, payload: bytes, answered: Answered, token: Any) -> None:
-        """The same for one of thousands: `message` with another payload; `answered(token, outcome)` when that is known.
+    def send(self, batch: Batch, sink: Sink) -> None:
+        """The same for thousands, in order: `sink` is told of each token once, when that is known; perhaps at once.
 
         Messages that differ in their payload only should be one object: what goes before the payload is then made once.
         """
-        future = self.begin(replace(message, payload=payload))
-        future.add_done_callback(lambda done: _tell(done, answered, token))
+        for message, payload, token in batch:
+            future = self.begin(replace(message, payload=payload))
+            future.add_done_callback(lambda done, token=token: _tell(done, sink, token))  # type: ignore[misc]
 
     def after_answers(self, call: Callable[[], None]) -> bool:
         """Have `call` called after each round of answers, when they are all told and before anything is written.
