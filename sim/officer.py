@@ -2,7 +2,8 @@
 
 It stands in for a person and is marked as simulated in everything it does. It has no privileged way in: it hears what
 the port hears and gives the same orders over MQTT that an officer's client gives. It follows the recommendation:
-a mandatory or recommended referral goes to secondary, everything else is released.
+a mandatory or recommended referral goes to secondary, everything else is released. In a lane with a scanner a share of
+the rest is sent there first, and the officer sees that through before turning to the next vehicle.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
+
+from sim.scan_duty import ScanDuty
 
 RETRY_S = 3.0
 """After a refusal (gate still moving, new assessment due) a person looks again after a few seconds."""
@@ -33,6 +36,8 @@ class Manner:
     least_s: float = 2.5
     wrong_share: float = 0.0
     """Share of decisions that do not follow the recommendation."""
+    scanner_share: float = 0.0
+    """Share of the vehicles that would be released which are sent to the scanner."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +52,18 @@ class AutomaticOfficer:
     """Serves one lane. `hear` gets every event the port receives; `sees` is the officer's own look at the booth."""
 
     def __init__(
-        self, lane: str, manner: Manner, rng: random.Random, ask: Ask, sees: Callable[[], Seen | None]
+        self,
+        lane: str,
+        manner: Manner,
+        rng: random.Random,
+        ask: Ask,
+        sees: Callable[[], Seen | None],
+        scans: ScanDuty | None = None,
     ) -> None:
+        """`scans` is for a lane with a scanner."""
         self.lane = lane
+        self._scans = scans
+        self._to_scanner: dict[str, bool] = {}
         self._manner = manner
         self._rng = rng
         self._ask = ask
@@ -65,6 +79,8 @@ class AutomaticOfficer:
         """An event of this lane: its type's short name and its data."""
         self._lane_there.set()
         self._told.set()
+        if self._scans is not None:
+            self._scans.hear(kind, data)
         if kind == "passage_assessed":
             passage = data["passage"]
             if passage not in self._assessed:
@@ -72,6 +88,7 @@ class AutomaticOfficer:
             self._assessed[passage] = data
         elif kind == "passage_closed":
             self._assessed.pop(data["passage"], None)
+            self._to_scanner.pop(data["passage"], None)
         elif kind == "signal_shown":
             self._signal = data["aspect"]
 
@@ -97,6 +114,8 @@ class AutomaticOfficer:
     async def _open(self) -> None:
         while await self._ask(self.lane, "open", {}) != "done":  # noqa: ASYNC110  asked again, not looked at
             await asyncio.sleep(RETRY_S)
+        if self._scans is not None:
+            await self._scans.put_into_use()
 
     async def _serve(self, passage: str) -> None:
         manner = self._manner
@@ -125,12 +144,25 @@ class AutomaticOfficer:
 
     async def _decide(self, passage: str) -> bool:
         """Give the disposition; whether the lane took it."""
-        decision = self._contrary(decide(self._assessed[passage]))
+        decision = self._further(passage, self._contrary(decide(self._assessed[passage])))
         seen = self._sees()
+        scans = self._scans if decision["disposition"] == "REFER_SCANNER" else None
+        if scans is not None and seen is not None:
+            scans.tell_driver(seen.vehicle)
         done = await self._ask(self.lane, "disposition", {"passage": passage, **decision}) == "done"
         if done:
             self._released = (passage, seen)
+            if scans is not None and seen is not None:
+                await scans.see_through(passage, seen.vehicle)
         return done
+
+    def _further(self, passage: str, decision: dict[str, Any]) -> dict[str, Any]:
+        """Some of those that would be released are to be scanned; which, is settled once for each."""
+        if self._scans is None or decision["disposition"] != "RELEASED":
+            return decision
+        if passage not in self._to_scanner:
+            self._to_scanner[passage] = self._rng.random() < self._manner.scanner_share
+        return {"disposition": "REFER_SCANNER", "reasons": ["officer"]} if self._to_scanner[passage] else decision
 
     def _contrary(self, decision: dict[str, Any]) -> dict[str, Any]:
         """Now and then the other way round; releasing against a mandatory referral the lane will refuse."""

@@ -18,6 +18,7 @@ from lanecontrol.port.central import Arrival, PortClient
 from lanecontrol.port.topics import LaneAddress
 from lanecontrol.port.transport import Broker, Connect
 from sim.officer import AutomaticOfficer
+from sim.scan_duty import Given
 
 AGAIN_S = 0.5
 """After a lost connection."""
@@ -59,6 +60,7 @@ class PortDesk:
         self._clock = clock
         self._new_key = new_key
         self._work = work
+        self.name = name
         self._actor = Actor(name, Role.OFFICER, simulated=True)
         self._client: PortClient | None = None
         self.lanes: dict[str, LaneDesk] = {}
@@ -109,13 +111,17 @@ class PortDesk:
 
     async def ask(self, address: LaneAddress, verb: str, fields: Mapping[str, Any]) -> str:
         """Give an order as the automatic officer; answers how it ended."""
+        return (await self.give(address, verb, fields, self._actor)).result
+
+    async def give(self, address: LaneAddress, verb: str, fields: Mapping[str, Any], actor: Actor) -> Given:
+        """Give an order as `actor`; answers how it ended, and its key."""
         if self._client is None:
-            return "unknown"
+            return Given("unknown")
         try:
-            reply = await self._client.command(address, verb, dict(fields), actor=self._actor)
+            reply = await self._client.command(address, verb, dict(fields), actor=actor)
         except DeviceError:
-            return "unknown"
-        return reply.result.value
+            return Given("unknown")
+        return Given(reply.result.value, reply.key)
 
 
 def short_name(event_type: str) -> str:

@@ -18,6 +18,7 @@ from typing import Any
 
 from lanecontrol.app import Lane, Surroundings
 from lanecontrol.clock import AnchoredClock, Clock, LoopClock, RealWork
+from lanecontrol.commands import Actor
 from lanecontrol.config.load import load
 from lanecontrol.links import LinkOpener, MemoryNet, serve_memory
 from lanecontrol.port.mqtt_client import MqttConnector
@@ -31,6 +32,7 @@ from sim.officer import AutomaticOfficer, Manner, Seen
 from sim.port_desk import LaneDesk, PortDesk
 from sim.readings import Deed
 from sim.rpm_rapiscan_recording import RecordingConfig, RecordingPortal
+from sim.scan_duty import Given, ScanDuty
 from sim.simfile import Simulation
 from sim.stage import Stage, Wiring
 from sim.virtual_clock import VirtualLoop
@@ -284,12 +286,20 @@ def make_officer(desk: PortDesk, address: LaneAddress, world: World, scenario: S
     async def ask(_: str, verb: str, fields: Mapping[str, Any]) -> str:
         return await desk.ask(address, verb, fields)
 
+    async def give(verb: str, fields: Mapping[str, Any], actor: Actor) -> Given:
+        return await desk.give(address, verb, fields, actor)
+
     officer = scenario.officer
     manner = Manner(
-        officer.service_time_s, officer.service_time_sd_s, officer.service_time_least_s, officer.wrong_share
+        officer.service_time_s,
+        officer.service_time_sd_s,
+        officer.service_time_least_s,
+        officer.wrong_share,
+        officer.scanner_share,
     )
     rng = random.Random(f"officer/{seed}")
-    return AutomaticOfficer(address.lane, manner, rng, ask, lambda: _seen_at_booth(world))
+    scans = ScanDuty(give, world, desk.name) if world.scene.scanner is not None else None
+    return AutomaticOfficer(address.lane, manner, rng, ask, lambda: _seen_at_booth(world), scans)
 
 
 async def _recorded(stage: Stage) -> None:

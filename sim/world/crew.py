@@ -67,6 +67,11 @@ class Crew:
         """This vehicle stops at the mark."""
         return number in self._referred
 
+    @property
+    def expected(self) -> frozenset[int]:
+        """Vehicles that were sent here and have not driven on yet."""
+        return frozenset(self._referred)
+
     # --- what they do ------------------------------------------------------------------------------------------------
 
     def step(self, now_s: float, vehicles: Sequence[Vehicle], at_mark: Vehicle | None) -> None:

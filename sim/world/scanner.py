@@ -60,6 +60,8 @@ class AtScanner:
     crew_of: int | None
     place: str
     all_out: bool
+    expected: frozenset[int]
+    """Vehicles that were sent here and have not driven on yet."""
 
 
 class Scanner:

@@ -150,7 +150,15 @@ class World:
         if scanner is None:
             return None
         crew = scanner.crew
-        return AtScanner(scanner.phase, scanner.beam, scanner.standing, crew.vehicle, crew.place.value, crew.all_out)
+        return AtScanner(
+            scanner.phase,
+            scanner.beam,
+            scanner.standing,
+            crew.vehicle,
+            crew.place.value,
+            crew.all_out,
+            crew.expected,
+        )
 
     @property
     def lamps(self) -> Lamps:
