@@ -4,7 +4,9 @@ The CSV has the columns `file` and `plate` (others are ignored). Prints the exac
 many reads reach the default threshold, time per picture, memory and load; says which subset it was. Pictures, one
 thread, decoding excluded, three to warm up. `--cross-validate` fits the confidence on four fifths and judges it on the
 last, five times; `--calibrate` writes the coefficients fitted on everything given. `--frames N` reads N consecutive
-rows of the same plate together, as frames of one passage.
+rows of the same plate together, as frames of one passage. `--perturb` reads the pictures re-encoded, padded or scaled.
+`--yardstick` times, in between, the detector as it is packaged at 736 by 416: on a machine with other work to do only
+the ratio to it means something.
 
 Scoring: upper case, only A-Z and 0-9, O counted as 0 on both sides; no answer is wrong; a plate that is not accepted
 still counts for the exact rate, and does not count for precision.
@@ -18,14 +20,18 @@ import os
 import random
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lanecontrol.plates import require
 from lanecontrol.plates.answers import Options
 
 WARM_UP = 3
+PERTURBED = ("png", "jpeg60", "webp", "padded", "scaled80", "scaled125", "all")
+EDITS = 2
+"""Up to so many characters from the truth, the line that was read is the plate, though not read right."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +47,16 @@ class Result:
     cpu_ms: float
     """Of this process alone: what the time would be if nobody else wanted the processor, or nearly."""
 
+    yardstick_ms: float = 0.0
+
     @property
     def right(self) -> bool:
         return self.answer == self.truth
+
+    @property
+    def plate(self) -> bool:
+        """Whether what was read is at least the plate."""
+        return bool(self.truth and self.answer) and edits(self.answer, self.truth) <= EDITS
 
 
 def main() -> int:
@@ -68,6 +81,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--frames", type=int, default=1, metavar="N", help="read N rows of the same plate together")
     parser.add_argument("--step", type=int, default=1, metavar="N", help="only every Nth row")
     parser.add_argument("--window", type=int, nargs=4, metavar=("X", "Y", "W", "H"), help="look only there")
+    parser.add_argument("--perturb", choices=PERTURBED, default="", help="read the pictures changed in this way")
+    parser.add_argument("--yardstick", action="store_true", help="time a plain pass of the detector in between")
     parser.add_argument("--wrong", action="store_true", help="list what was read wrong")
     parser.add_argument("--cross-validate", action="store_true", help="judge the confidence by fivefold splitting")
     parser.add_argument("--calibrate", type=Path, metavar="FILE", help="write coefficients of the confidence")
@@ -102,18 +117,67 @@ def _measured(folder: Path, rows: Sequence[tuple[str, str]], options: argparse.N
     for names, _ in passages[:WARM_UP]:
         loaded.read([pictures.decoded((folder / name).read_bytes())[0] for name in names], wanted)
     results = []
+    yardstick = _yardstick() if options.yardstick else None
     shown = track(passages, description="reading", console=Console(stderr=True), disable=not sys.stderr.isatty())
-    for names, truth in shown:
-        frames = [pictures.decoded((folder / name).read_bytes())[0] for name in names]
+    for place, (names, truth) in enumerate(shown):
+        contents = [_changed((folder / name).read_bytes(), options.perturb, place) for name in names]
+        frames = [pictures.decoded(content)[0] for content in contents]
+        yardstick_ms = _timed(yardstick) if yardstick else 0.0
         began_s = time.process_time()
         reading = loaded.read(frames, wanted)
         cpu_ms = (time.process_time() - began_s) * 1000 / len(names)
-        answer = normalised(reading.plate.clear)
-        measured = dict(reading.features)
-        results.append(
-            Result(truth, answer, reading.confidence, reading.accepted, measured, reading.ms / len(names), cpu_ms)
-        )
+        answer, measured = normalised(reading.plate.clear), dict(reading.features)
+        ms = reading.ms / len(names)
+        results.append(Result(truth, answer, reading.confidence, reading.accepted, measured, ms, cpu_ms, yardstick_ms))
     return results, loaded.version
+
+
+def _changed(content: bytes, how: str, place: int) -> bytes:
+    """The same picture in another file: re-encoded, with a border, or another size."""
+    if not how:
+        return content
+    import cv2
+    import numpy as np
+
+    picture: Any = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    if how == "all":
+        how = PERTURBED[place % (len(PERTURBED) - 1)]
+    if how == "padded":
+        top, bottom, left, right = random.Random(place).choices(range(8, 120), k=4)
+        grey = (place * 37 % 256,) * 3
+        picture = cv2.copyMakeBorder(picture, top, bottom, left, right, cv2.BORDER_CONSTANT, value=grey)
+    elif how.startswith("scaled"):
+        factor = int(how.removeprefix("scaled")) / 100
+        way = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
+        picture = cv2.resize(picture, None, fx=factor, fy=factor, interpolation=way)
+    ending, *setting = {
+        "jpeg60": (".jpg", cv2.IMWRITE_JPEG_QUALITY, 60),
+        "webp": (".webp", cv2.IMWRITE_WEBP_QUALITY, 75),
+    }.get(how, (".png",))
+    return bytes(cv2.imencode(str(ending), picture, setting)[1].tobytes())
+
+
+def _yardstick() -> Callable[[], object]:
+    """One pass of the packaged detector, with onnxruntime's defaults but for one thread."""
+    import numpy as np
+    import onnxruntime
+
+    from lanecontrol.plates import weights
+
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = settings.inter_op_num_threads = 1
+    session = onnxruntime.InferenceSession(
+        weights.verified(weights.packaged(weights.DETECTOR)), settings, providers=["CPUExecutionProvider"]
+    )
+    sheet = np.zeros((1, 3, 416, 736), np.float32)
+    session.run(None, {"x": sheet})
+    return lambda: session.run(None, {"x": sheet})
+
+
+def _timed(work: Callable[[], object]) -> float:
+    began_s = time.process_time()
+    work()
+    return (time.process_time() - began_s) * 1000
 
 
 def _passages(rows: Sequence[tuple[str, str]], count: int) -> list[tuple[list[str], str]]:
@@ -147,6 +211,11 @@ def _tell(results: Sequence[Result], options: argparse.Namespace, engine: str) -
         print(f"without a plate: {len(empty)}, of which {given} were given one, {accepted} of them accepted")
     p50, p95 = times[len(times) // 2], times[min(len(times) - 1, int(0.95 * len(times)))]
     print(f"ms per picture, one thread: p50 {p50:.0f}, p95 {p95:.0f}; of the processor p50 {cpu[len(cpu) // 2]:.0f}")
+    if options.yardstick:
+        ratios = sorted(r.cpu_ms / r.yardstick_ms for r in results)
+        stick = sorted(r.yardstick_ms for r in results)[len(results) // 2]
+        print(f"a plain pass of the packaged detector takes {stick:.0f} ms of the processor; p50 is "
+              f"{ratios[len(ratios) // 2]:.2f} of it, p95 {ratios[int(0.95 * len(ratios))]:.2f}")  # fmt: skip
     print(f"peak memory {_peak_mib():.0f} MiB; {_load()}")
     if options.wrong:
         for r in sorted(results, key=lambda r: -r.confidence):
@@ -191,43 +260,51 @@ def _load() -> str:
 
 
 def _fit(results: Sequence[Result], options: argparse.Namespace) -> None:
-    from lanecontrol.plates.confidence import FEATURES, fitted
+    from lanecontrol.plates.confidence import FEATURES, Sample, fitted
 
-    samples = [(r.features, r.right) for r in results if r.features]
+    groups = {"these": [Sample(r.features, r.plate, r.right) for r in results if r.features]}
     if options.save:
         with options.save.open("w", encoding="utf-8", newline="") as out:
             writer = csv.writer(out)
-            writer.writerow([*FEATURES, "right"])
-            writer.writerows([*(f.get(name, 0.0) for name in FEATURES), int(right)] for f, right in samples)
+            writer.writerow([*FEATURES, "plate", "right"])
+            writer.writerows(
+                [*(s.features.get(name, 0.0) for name in FEATURES), int(s.plate), int(s.right)] for s in groups["these"]
+            )
     for path in options.results:
         with path.open(encoding="utf-8", newline="") as lines:
-            samples += [
-                ({name: float(row[name]) for name in FEATURES}, row["right"] == "1") for row in csv.DictReader(lines)
+            groups[path.stem] = [
+                Sample({name: float(row[name]) for name in FEATURES}, row["plate"] == "1", row["right"] == "1")
+                for row in csv.DictReader(lines)
             ]
+    samples = [(name, sample) for name, group in groups.items() for sample in group]
     random.Random(1).shuffle(samples)
-    judged = []
+    judged: list[tuple[str, float, bool]] = []
     for fold in range(5):
-        judge = fitted([sample for place, sample in enumerate(samples) if place % 5 != fold])
-        judged += [(judge.confidence(features), right) for features, right in samples[fold::5]]
-    print(
-        f"confidence, fivefold cross-validation over {len(judged)} reads ({sum(r for _, r in judged)} of them right):"
-    )
+        judge = fitted([sample for place, (_, sample) in enumerate(samples) if place % 5 != fold])
+        judged += [(name, judge.confidence(sample.features), sample.right) for name, sample in samples[fold::5]]
+    print(f"confidence, fivefold cross-validation over {len(judged)} reads ({sum(r for _, _, r in judged)} right):")
     for threshold in sorted({0.1, 0.2, 0.3, 0.5, 0.7, 0.8, 0.85, 0.9, 0.95, 0.97, Options().min_confidence}):
-        print(f"  at or above {threshold:.2f}: {_share(judged, threshold)}")
+        each = "; ".join(f"{name} {_share(judged, threshold, name)}" for name, group in groups.items() if group)
+        print(f"  at or above {threshold:.2f}: {_share(judged, threshold)} ({each})")
     if options.calibrate:
-        made = fitted(samples)
+        told = f"{Options().min_confidence:g}: {_share(judged, Options().min_confidence)}"
+        made = fitted([sample for _, sample in samples])
         options.calibrate.write_text(
-            "# How sure a read is, as the probability that it is right: a logistic regression (see confidence.py).\n"
+            "# How sure a read is: whether the line is a plate, and whether it was read right; see confidence.py.\n"
             f"# Fitted by `./lane bench plates ... --calibrate` on {len(samples)} reads. In fivefold cross-validation\n"
-            f"# over them, at or above {Options().min_confidence:g}: {_share(judged, Options().min_confidence)}.\n"
-            f"bias: {made.bias:.4f}\nweights:\n"
-            + "".join(f"  {name}: {weight:.4f}\n" for name, weight in made.weights.items()),
+            f"# over them, at or above {told}.\n" + _yaml("plate", made.plate) + _yaml("right", made.right),
             encoding="utf-8",
         )
 
 
-def _share(judged: Sequence[tuple[float, bool]], threshold: float) -> str:
-    taken = [right for sure, right in judged if sure >= threshold]
+def _yaml(name: str, curve: Any) -> str:
+    weights: Mapping[str, float] = curve.weights
+    lines = "".join(f"    {feature}: {weight:.4f}\n" for feature, weight in weights.items())
+    return f"{name}:\n  bias: {curve.bias:.4f}\n  weights:\n{lines}"
+
+
+def _share(judged: Sequence[tuple[str, float, bool]], threshold: float, group: str = "") -> str:
+    taken = [right for name, sure, right in judged if sure >= threshold and group in ("", name)]
     return f"{len(taken)} reads, {sum(taken) / max(len(taken), 1):.1%} right"
 
 

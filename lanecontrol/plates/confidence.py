@@ -1,6 +1,6 @@
 """How sure a read is: a few features of it, weighed by coefficients that were fitted and are kept as data.
 
-Called by the engine, and by the benchmark that fits the coefficients. Pure but for reading the data file.
+Called by the judgement of a read, and by the benchmark that fits the coefficients. Pure but for reading the data file.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from importlib.resources import files
 
 FEATURES = (
     "certainty",
-    "weakest",
+    "second",
     "share",
     "prior",
     "agreement",
@@ -20,24 +20,48 @@ FEATURES = (
     "short",
     "letters",
     "digits",
+    "word",
     "taller",
     "tight",
+    "named",
 )
-"""What a read is judged by, each between about -3 and 1: see `engine.features`."""
-_STEPS, _RIDGE = 50, 1e-3
+"""What a read is judged by, each between about -3 and 1: see `judging.features`."""
+_STEPS, _RIDGE = 50, 2e-3
+_MOST = 8.0
 
 
 @dataclass(frozen=True, slots=True)
-class Calibration:
+class Curve:
     """Coefficients of a logistic regression over the features of a read."""
 
     bias: float
     weights: Mapping[str, float]
 
+    def __call__(self, features: Mapping[str, float]) -> float:
+        return probability(self.bias + sum(weight * features.get(name, 0.0) for name, weight in self.weights.items()))
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Two questions: whether the line is a plate (`plate`), and whether it was read right if it is (`right`)."""
+
+    plate: Curve
+    right: Curve
+
     def confidence(self, features: Mapping[str, float]) -> float:
-        """Probability 0 to 1 that the read is right."""
-        total = self.bias + sum(weight * features.get(name, 0.0) for name, weight in self.weights.items())
-        return 1 / (1 + math.exp(-max(min(total, 30.0), -30.0)))
+        """Probability 0 to 1 that the read of a single frame is right."""
+        return self.plate(features) * self.right(features)
+
+
+def logit(share: float) -> float:
+    """Logarithm of the odds."""
+    share = min(max(share, probability(-_MOST)), probability(_MOST))
+    return math.log(share / (1 - share))
+
+
+def probability(odds: float) -> float:
+    """The probability whose odds have this logarithm."""
+    return 1 / (1 + math.exp(-min(max(odds, -_MOST), _MOST)))
 
 
 def load() -> Calibration:
@@ -46,11 +70,33 @@ def load() -> Calibration:
 
     text = files(__package__).joinpath("confidence.yaml").read_text(encoding="utf-8")
     data = YAML(typ="safe", pure=True).load(text)
-    return Calibration(float(data["bias"]), {name: float(value) for name, value in data["weights"].items()})
+    return Calibration(_curve(data["plate"]), _curve(data["right"]))
 
 
-def fitted(samples: Sequence[tuple[Mapping[str, float], bool]]) -> Calibration:
+def _curve(data: Mapping[str, object]) -> Curve:
+    weights = data["weights"]
+    assert isinstance(weights, Mapping)
+    return Curve(float(str(data["bias"])), {name: float(value) for name, value in weights.items()})
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A read to fit on: its features, whether the line is the plate, and whether it was read right."""
+
+    features: Mapping[str, float]
+    plate: bool
+    right: bool
+
+
+def fitted(samples: Sequence[Sample]) -> Calibration:
     """Coefficients that fit these reads best, drawn a little towards zero. Deterministic; needs numpy."""
+    return Calibration(
+        _fitted([(each.features, each.plate) for each in samples]),
+        _fitted([(each.features, each.right) for each in samples if each.plate]),
+    )
+
+
+def _fitted(samples: Sequence[tuple[Mapping[str, float], bool]]) -> Curve:
     import numpy as np
 
     x = np.array([[1.0, *(features.get(name, 0.0) for name in FEATURES)] for features, _ in samples])
@@ -61,4 +107,4 @@ def fitted(samples: Sequence[tuple[Mapping[str, float], bool]]) -> Calibration:
         slope = x.T @ (p - y) / len(y) + pull @ w
         bend = (x.T * (p * (1 - p))) @ x / len(y) + pull + np.eye(len(w)) * 1e-9
         w -= np.linalg.solve(bend, slope)
-    return Calibration(float(w[0]), {name: float(value) for name, value in zip(FEATURES, w[1:], strict=True)})
+    return Curve(float(w[0]), {name: float(value) for name, value in zip(FEATURES, w[1:], strict=True)})

@@ -23,6 +23,8 @@ WIDER = Look(widen=0.6)
 """For short texts: a box that is too narrow cuts off the first or last character, and the rest looks like a plate."""
 PRIOR = 0.5
 """Exponent of the prior: patterns are not drawn independently of how they look (tried 0.25 to 1.5)."""
+SECOND = 0.5
+"""How much of a look the other recogniser's opinion counts (tried 0 to 1)."""
 _UNSEEN = 1e-6
 _UNSEEN_IN_FRAME = 0.02
 """What a text counts for in a frame where it was not among the candidates: one bad frame must not outvote the rest."""

@@ -45,6 +45,12 @@ RECOGNISER = Packaged(
     "6f327246b50388f3c176ae304bd95767ea6dc0c9ae92153ef8cbe210b3c14884",
 )
 """PP-OCRv6 text recogniser, Apache-2.0."""
+SECOND = Packaged(
+    "rapidocr-onnxruntime",
+    "rapidocr_onnxruntime/models/ch_PP-OCRv4_rec_infer.onnx",
+    "48fc40f24f6d2a207a2b1091d3437eb3cc3eb6b676dc3ef9c37384005483683b",
+)
+"""PP-OCRv4 text recogniser, Apache-2.0: weaker, but wrong in other places."""
 
 
 def packaged(weights: Packaged) -> Weights:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lanecontrol.plates import beam, confidence, grammar
+from lanecontrol.plates.confidence import Sample
 from lanecontrol.plates.jurisdiction import edits, told
 
 pytest.importorskip("numpy", reason="needs lanecontrol[plates]")
@@ -165,13 +166,17 @@ def test_edits_are_symmetric_and_bounded(one: str, other: str) -> None:
 
 def test_a_confidence_is_a_probability_whatever_the_features() -> None:
     calibration = confidence.load()
-    assert set(calibration.weights) <= set(confidence.FEATURES)
+    assert set(calibration.plate.weights) | set(calibration.right.weights) <= set(confidence.FEATURES)
     for value in (-1e9, -1.0, 0.0, 1.0, 1e9):
         assert 0 <= calibration.confidence(dict.fromkeys(confidence.FEATURES, value)) <= 1
 
 
-def test_a_fit_tells_good_reads_from_bad_ones() -> None:
+def test_a_fit_tells_good_reads_from_bad_ones_and_signs_from_plates() -> None:
     good: dict[str, float] = {"certainty": 0.0, "agreement": 1.0}
     bad: dict[str, float] = {"certainty": -1.5, "agreement": 0.3}
-    judge = confidence.fitted([(good, True), (bad, False)] * 20)
+    sign = {**good, "word": 0.8}
+    samples = [Sample(good, True, True), Sample(bad, True, False), Sample(sign, False, False)] * 20
+    judge = confidence.fitted(samples)
     assert judge.confidence(good) > 0.8 > 0.2 > judge.confidence(bad)
+    assert judge.confidence(sign) < 0.2
+    assert judge.right(sign) > 0.8, "read right, but no plate"

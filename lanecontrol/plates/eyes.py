@@ -1,0 +1,145 @@
+"""One picture: the lines of text in it, looked at as closely as needed.
+
+Called by the engine. Pure once the weights are loaded. A coarse look for lines of text at a fixed number of pixels;
+where nothing is sure, a closer look around each line that may be a plate, and at overlapping parts of the picture; then
+several shifted crops of the best line for the recogniser, and the opinion of another one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lanecontrol.plates import chooser, detector, lines, recogniser, vote
+from lanecontrol.plates.detector import Image, Model, TextBox
+from lanecontrol.plates.grammar import Grammar
+from lanecontrol.plates.lines import Seen
+from lanecontrol.plates.recogniser import Look
+
+COARSE_PX = 736 * 416
+"""Pixels of the coarse look: fewer lose small plates, more cost time and memory."""
+_LINES = 6
+"""Most lines that are read after one look for them."""
+_CLOSER = 2
+"""Lines around which is looked more closely."""
+_MARGIN = 0.05
+"""Of the height of the picture."""
+_SAME = 0.85
+_LIKELY = 0.4
+"""Probability of a first look that makes looking elsewhere needless."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recogniser:
+    """A recogniser's weights, and for each of its classes the column it counts for."""
+
+    model: Model
+    fold: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Eyes:
+    """The detector, the recogniser, and where there is one another recogniser for a second opinion."""
+
+    finder: Model
+    reader: Recogniser
+    second: Recogniser | None = None
+
+    def look(self, picture: Image, known: Grammar) -> list[Seen]:
+        """The lines of one picture. The longer nothing is sure, the closer they are looked at."""
+        size = picture.shape[:2]
+        seen = self._read_once(picture, lines.ordered(detector.coarse(self.finder, picture, COARSE_PX)), [], known)
+        if not self._sure(seen, size, known):
+            for box in self._doubtful(seen, size, known):
+                seen = self._read_once(picture, detector.closer(self.finder, picture, box), seen, known)
+        if not self._likely(seen, size, known):
+            for part in detector.parts(picture, COARSE_PX):
+                found = lines.ordered(detector.part(self.finder, picture, part))
+                seen = self._read_once(picture, found, seen, known)
+        seen = self._with_joined(picture, seen, known)
+        for place in lines.to_vote(seen, size, known):
+            seen[place] = self._again(picture, seen[place], known)
+        return seen
+
+    def _doubtful(self, seen: Sequence[Seen], size: tuple[int, int], known: Grammar) -> list[TextBox]:
+        order = lines.by_score(seen, size, known)[:_CLOSER]
+        return [seen[place].box for place in order] or [line.box for line in seen[:_CLOSER]]
+
+    def _with_joined(self, picture: Image, seen: Sequence[Seen], known: Grammar) -> list[Seen]:
+        """Two lines that are pieces of one are read as one, and no longer on their own when that gives both texts."""
+        made = list(seen)
+        texts = {id(one): line.text for one in seen if (line := lines.line(one, known)) is not None}
+        for one, other in combinations(seen, 2):
+            length = len(texts.get(id(one), "")) + len(texts.get(id(other), ""))
+            if not 4 <= length <= chooser.LONGEST or min(len(texts.get(id(s), "")) for s in (one, other)) < 1:
+                continue
+            box = detector.joined(one.box, other.box)
+            if box is None or not detector.may_be_read(box):
+                continue
+            whole = self._seen(picture, box, vote.LOOKS[:1])
+            left, right = sorted((one, other), key=lambda each: each.box.x)
+            line = lines.line(whole, known)
+            if line is not None and line.text == texts[id(left)] + texts[id(right)]:
+                made = [each for each in made if each is not one and each is not other]
+                made.append(whole)
+        return made
+
+    def _read_once(self, picture: Image, boxes: Sequence[TextBox], seen: Sequence[Seen], known: Grammar) -> list[Seen]:
+        """Those lines and the ones in `boxes` that are new; after a sure one only what competes or stands near it."""
+        made = list(seen)
+        sure: TextBox | None = None
+        for box in boxes:
+            if len(made) >= len(seen) + _LINES:
+                break
+            if not detector.may_be_read(box) or any(detector.overlap(box, other.box) > _SAME for other in made):
+                continue
+            if sure is not None and not lines.near(box, sure) and box.height < sure.height:
+                continue
+            line = self._seen(picture, box, vote.LOOKS[:1])
+            made.append(line)
+            if sure is None and lines.is_sure(line, known):
+                sure = box
+        return made
+
+    def _sure(self, seen: Sequence[Seen], size: tuple[int, int], known: Grammar) -> bool:
+        best = lines.best(seen, size, known)
+        return best is not None and lines.is_sure(best, known)
+
+    def _likely(self, seen: Sequence[Seen], size: tuple[int, int], known: Grammar) -> bool:
+        best = lines.best(seen, size, known)
+        return best is not None and lines.certainty(best, known) > _LIKELY
+
+    def _again(self, picture: Image, line: Seen, known: Grammar) -> Seen:
+        """The line read by the other recogniser; where they do not agree on a sure one, more crops of it as well."""
+        opinion = self._opinion(picture, line.box)
+        if lines.is_sure(line, known):
+            if opinion is not None and _says(opinion, line.looks[0]):
+                return lines.with_second(line, opinion)
+            crops: tuple[Look, ...] = vote.LOOKS[1:]
+        else:
+            crops = vote.LOOKS[1:] + (vote.WIDER,) * (max(map(len, line.looks)) < lines.WHOLE)
+        line = lines.merged(line, self._seen(picture, line.box, crops))
+        return line if opinion is None else lines.with_second(line, opinion)
+
+    def _opinion(self, picture: Image, box: TextBox) -> dict[str, float] | None:
+        if self.second is None:
+            return None
+        tables = recogniser.probabilities(self.second.model, [recogniser.crop(picture, box)], self.second.fold)
+        return vote.over_crops(tables, recogniser.ALPHABET)
+
+    def _seen(self, picture: Image, box: TextBox, looks: Sequence[Look]) -> Seen:
+        crops = [recogniser.crop(picture, box, look) for look in looks]
+        tables = recogniser.probabilities(self.reader.model, crops, self.reader.fold)
+        votes = vote.over_crops(tables, recogniser.ALPHABET)
+        margin = not _MARGIN < box.y / len(picture) < 1 - _MARGIN
+        return Seen(box, votes, tuple(recogniser.greedy(table) for table in tables), margin)
+
+
+def _says(opinion: dict[str, float], text: str) -> bool:
+    """Whether this text is the likeliest, O counted as 0."""
+    best = max(opinion, key=lambda each: opinion[each], default="")
+    return best.replace("O", "0") == text.replace("O", "0")

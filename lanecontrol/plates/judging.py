@@ -1,0 +1,117 @@
+"""How sure a read is: what speaks for it in each frame, and all frames together.
+
+Called by the engine. Pure. Two questions are asked apart, because several frames answer only one of them: whether the
+line is a plate at all (a sign stays a sign however often it is looked at), and whether it was read right (where frames
+that agree are evidence, and frames that do not agree are evidence against it).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lanecontrol.plates import vote
+from lanecontrol.plates.confidence import Calibration, logit, probability
+from lanecontrol.plates.detector import TextBox
+from lanecontrol.plates.grammar import Grammar
+from lanecontrol.plates.lines import WHOLE, Seen
+
+_CHARACTER = 0.48
+"""Width of a character on most plates, with its share of the gaps, in heights of the line's box."""
+_FURTHER = 0.5
+"""What one more frame counts against the one before: frames of one vehicle share most causes of error."""
+_FLOOR = 1e-3
+_RUN = re.compile(r"[A-Z]{3,}")
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """One frame: its line, the other texts beside it, and whether its words name a jurisdiction."""
+
+    line: Seen
+    around: tuple[TextBox, ...] = ()
+    named: bool = False
+
+
+def confidence(text: str, frames: Sequence[Witness], known: Grammar, calibration: Calibration) -> float:
+    """Probability that this text is the plate which these frames show."""
+    plate, agreeing, others = [], [], []
+    for witness in frames:
+        best = _best(witness.line, known)
+        measured = features(best, witness, known)
+        right = logit(calibration.right(measured))
+        if alike(best) == alike(text):
+            plate.append(logit(calibration.plate(measured)))
+            agreeing.append(right)
+        else:
+            others.append(right)
+    if not agreeing:
+        return 0.0
+    return probability(sum(plate) / len(plate)) * probability(_together(agreeing) - _further(others))
+
+
+def _together(agreeing: Sequence[float]) -> float:
+    """Odds (logarithm) of frames that say the same; one that is doubtful on its own takes nothing from the rest."""
+    return _further(agreeing) or max(agreeing)
+
+
+def _further(evidence: Sequence[float]) -> float:
+    """The strongest counts whole, each further one less."""
+    strongest = sorted((each for each in evidence if each > 0), reverse=True)
+    return sum(each * _FURTHER**place for place, each in enumerate(strongest))
+
+
+def _best(line: Seen, known: Grammar) -> str:
+    ranked = vote.ranked(line.votes, known)
+    return ranked[0][0] if ranked else ""
+
+
+def features(text: str, witness: Witness, known: Grammar) -> dict[str, float]:
+    """What the confidence is made of, each scaled to about one.
+
+    `certainty`: probability of the text before the prior (logarithm); `second`: the same in the eyes of the other
+    recogniser; `share`: its part of all candidates after it; `prior`: how usual its pattern is; `agreement`: part of
+    the looks that say the same; `height` of the text in pixels (logarithm), where it is small; `short`: characters
+    fewer than most plates have; `letters`, `digits`: it has nothing else; `word`: part of it that is a word which is
+    written on signs and vehicles; `taller`: the tallest line beside it against it (logarithm), as the number is the
+    largest; `tight`: how close the line's width is to what so many characters need; `named`: words beside it name a
+    state.
+    """
+    line, same = witness.line, alike(text)
+    box = line.box
+    ranked = vote.ranked(line.votes, known)
+    return {
+        "certainty": _log(_part(line.votes, same)),
+        "second": -1.0 if line.second is None else _log(_part(line.second, same)),
+        "share": next((share for other, share in ranked if alike(other) == same), 0.0),
+        "prior": known.log_prior(text) / 3,
+        "agreement": sum(alike(look) == same for look in line.looks) / max(len(line.looks), 1),
+        "height": min(math.log10(max(box.height, 1.0) / 20), 0.1),
+        "short": max(WHOLE - len(text), 0) / 3,
+        "letters": float(text.isalpha()),
+        "digits": float(text.isdigit()),
+        "word": _spelled(text, known),
+        "taller": max(math.log(other.height / box.height) for other in (box, *witness.around)),
+        "tight": -abs(math.log(max(box.aspect, 0.1) / (_CHARACTER * max(len(text), 1)))),
+        "named": float(witness.named),
+    }
+
+
+def alike(text: str) -> str:
+    """As texts are compared: O and 0 look the same on most plates."""
+    return text.replace("O", "0")
+
+
+def _part(votes: vote.Votes, same: str) -> float:
+    return sum(p for other, p in votes.items() if alike(other) == same)
+
+
+def _log(share: float) -> float:
+    return math.log10(max(min(share, 1.0), _FLOOR))
+
+
+def _spelled(text: str, known: Grammar) -> float:
+    """Part of the text that is a word of the data file; three letters are as likely a series as a word."""
+    return max((len(run) / len(text) for run in _RUN.findall(text) if len(run) > 3 and run in known.words), default=0.0)
