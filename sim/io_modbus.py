@@ -19,7 +19,9 @@ An area is as large as its `count` (16, unless more points are named); reading o
 code 2, as is writing an input. Inputs may lie in the coils too (`area: coils`), as in some ADAM modules; then the coils
 between the two areas read 0. The `iologik` watchdog is fed by every valid request, its time is set in the
 maker's utility (here: in the configuration), its flag is coil 4144. The `wago` one has the register block 0x1000:
-time, function mask, trigger, status (0 idle, 1 active, 2 expired), restart, stop.
+time, function mask, trigger, status (0 idle, 1 active, 2 expired), restart, stop; and 0x1030, the idle time-out, which
+closes a silent connection and leaves the outputs as they are. The `adam` one is set in the maker's utility too and fed
+by every valid request; no address tells of a trip, and the next client that writes drives the outputs again.
 
 After a trip the outputs stand at their safe values, and writing them is refused with code 4 until the flag is cleared.
 What a real module answers then is not known for any model; a refusal hides least. At power-on every output is off.
@@ -28,6 +30,7 @@ Requests for another unit id are answered with code 11.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Literal
 
@@ -114,7 +117,7 @@ class FakeModule(Fake):
         for at, name in self._outputs.items():
             self._put_output(at, name in config.invert)
         self.watchdog = Watchdog(config.watchdog, self._drop_outputs)
-        if config.watchdog.kind != "wago":
+        if self.watchdog.has_coil:
             self._coils[config.watchdog.flag_coil] = False
 
     def _lay_out_inputs(self, inputs: InputsConfig) -> None:
@@ -138,9 +141,20 @@ class FakeModule(Fake):
     async def serve(self, link: Link) -> None:
         framer = Framer()
         while not framer.broken:
-            answers = [self._answer(request) for request in framer.feed(await link.read())]
+            data = await self._read(link)
+            if data is None:
+                return
+            answers = [self._answer(request) for request in framer.feed(data)]
             if answers:
                 await link.write(b"".join(answers))
+
+    async def _read(self, link: Link) -> bytes | None:
+        """What comes next; None when nothing did for as long as the idle time-out says. Without one, no deadline."""
+        try:
+            async with asyncio.timeout(self.watchdog.idle_s or None):
+                return await link.read()
+        except TimeoutError:
+            return None
 
     def _answer(self, request: Request) -> bytes:
         if request.unit != self.config.unit:
@@ -178,7 +192,7 @@ class FakeModule(Fake):
             return None
         if any(at not in self._outputs for at in range(address, address + len(values))):
             return Refusal.ILLEGAL_ADDRESS
-        if self.watchdog.tripped:
+        if self.watchdog.holds:
             return Refusal.DEVICE_FAILURE
         for at, bit in enumerate(values, address):
             self._write_output(at, bit)
@@ -205,7 +219,7 @@ class FakeModule(Fake):
         return None
 
     def _drop_outputs(self) -> None:
-        if self.config.watchdog.kind != "wago":
+        if self.watchdog.has_coil:
             self._coils[self.config.watchdog.flag_coil] = True
         for at, name in self._outputs.items():
             self._write_output(at, self.config.watchdog.safe.get(name, False) != (name in self.config.invert))

@@ -20,6 +20,8 @@ TICK_S = 0.1
 WAGO_TIME, WAGO_MASK_LOW, WAGO_MASK_HIGH, WAGO_TRIGGER = 0x1000, 0x1001, 0x1002, 0x1003
 WAGO_STATUS, WAGO_RESTART, WAGO_STOP = 0x1006, 0x1007, 0x1008
 WAGO_REGISTERS = range(0x1000, 0x100C)
+WAGO_IDLE = 0x1030
+"""Idle time-out of a connection, also in units of 100 ms: no watchdog, the outputs keep their last state."""
 
 
 class WatchdogConfig(BaseModel):
@@ -27,7 +29,7 @@ class WatchdogConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
-    kind: Literal["generic", "iologik", "wago"] = "generic"
+    kind: Literal["generic", "iologik", "wago", "adam"] = "generic"
     """Which registers it has; the module's docstring describes each."""
     time_s: float = Field(default=2.0, ge=0, le=6553.5)
     """Without a feed for so long the outputs drop; 0 is off. `generic` and `wago` can be set over the wire too."""
@@ -54,8 +56,23 @@ class Watchdog:
         self._on_trip = on_trip
         self._deadline_s: float | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._words = dict.fromkeys(WAGO_REGISTERS, 0) if config.kind == "wago" else {}
+        self._words = dict.fromkeys((*WAGO_REGISTERS, WAGO_IDLE), 0) if config.kind == "wago" else {}
         self._words.update({config.heartbeat_register: 0} if config.kind == "generic" else {})
+
+    @property
+    def holds(self) -> bool:
+        """Tripped, and outputs cannot be driven before it is cleared."""
+        return self.tripped and self.config.kind != "adam"
+
+    @property
+    def has_coil(self) -> bool:
+        """A coil tells of the trip."""
+        return self.config.kind in ("generic", "iologik")
+
+    @property
+    def idle_s(self) -> float:
+        """A connection on which nothing came for so long is closed; 0 is never."""
+        return self._words.get(WAGO_IDLE, 0) * TICK_S
 
     @property
     def running(self) -> bool:
@@ -105,6 +122,8 @@ class Watchdog:
         match self.config.kind:
             case "iologik":
                 self.feed()
+            case "adam":
+                self.clear()
             case "generic" if self.config.fed_by == "any":
                 self.feed()
             case "wago" if self.running and self._masked(function):
@@ -120,7 +139,7 @@ class Watchdog:
 
     def has_flag(self, address: int) -> bool:
         """Whether `address` is the coil with the tripped flag."""
-        return self.config.kind != "wago" and address == self.config.flag_coil
+        return self.has_coil and address == self.config.flag_coil
 
     def write_flag(self, on: bool) -> None:
         """Writing 1 clears; writing 0 does nothing."""
@@ -130,7 +149,7 @@ class Watchdog:
     def read_word(self, address: int) -> int | None:
         """The register, or None where there is none."""
         time_register = WAGO_TIME if self.config.kind == "wago" else self.config.time_register
-        if address == time_register and self.config.kind != "iologik":
+        if address == time_register and self.config.kind in ("generic", "wago"):
             return round(self.time_s / TICK_S)
         if address == WAGO_STATUS and self.config.kind == "wago":
             return 2 if self.tripped else int(self.running)

@@ -27,6 +27,16 @@ def module() -> Handler:
     return FakeModule(ModuleConfig(), lambda deed: None).serve
 
 
+def wago() -> Handler:
+    config = {"readback_base": 0x200, "watchdog": {"kind": "wago"}}
+    return FakeModule(ModuleConfig.model_validate(config), lambda deed: None).serve
+
+
+def adam() -> Handler:
+    config = {"inputs": {"area": "coils"}, "outputs": {"base": 16}, "watchdog": {"kind": "adam"}}
+    return FakeModule(ModuleConfig.model_validate(config), lambda deed: None).serve
+
+
 def reader() -> Handler:
     return FakeReader(ReaderConfig(), lambda deed: None).serve
 
@@ -39,6 +49,8 @@ def broker() -> Handler:
 SERVICES = [
     pytest.param(portal, b"", b"", id="portal"),
     pytest.param(module, bytes.fromhex("00010000000601020000 0001"), bytes.fromhex("000100000004010201"), id="module"),
+    pytest.param(wago, bytes.fromhex("00010000000601020000 0001"), bytes.fromhex("000100000004010201"), id="wago"),
+    pytest.param(adam, bytes.fromhex("00010000000601010000 0001"), bytes.fromhex("000100000004010101"), id="adam"),
     pytest.param(reader, bytes.fromhex("04010000000b0000000100"), bytes.fromhex("043f00000020"), id="reader"),
     pytest.param(broker, bytes.fromhex("100e00044d5154540502000000000161"), bytes.fromhex("20"), id="broker"),
 ]

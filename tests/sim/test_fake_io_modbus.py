@@ -397,3 +397,78 @@ async def test_pymodbus_reads_writes_and_is_refused_over_tcp() -> None:
         assert (await client.read_coils(500, count=1, device_id=1)).exception_code == 2
         assert deeds == [OutputSet("red", on=True), OutputSet("green", on=True)]
         client.close()
+
+
+# --- the makers' modules, as the reference has them ------------------------------------------------------------------
+
+ADAM = {
+    "inputs": {"area": "coils", "base": 0, "count": 6, "points": ("loop",)},
+    "outputs": {"base": 16, "count": 6, "points": ("red", "gate")},
+    "watchdog": {"kind": "adam", "time_s": 1.0, "safe": {"red": True}},
+}
+WAGO = {
+    "inputs": {"points": ("loop",)},
+    "outputs": {"points": ("red", "gate")},
+    "readback_base": 0x200,
+    "watchdog": {"kind": "wago", "time_s": 1.0, "safe": {"red": True}},
+}
+IOLOGIK = {
+    "inputs": {"count": 6, "points": ("loop",)},
+    "outputs": {"count": 6, "points": ("red", "gate")},
+    "watchdog": {"kind": "iologik", "time_s": 1.0, "safe": {"red": True}},
+}
+
+
+@virtual
+async def test_an_adam_drops_its_outputs_when_nobody_asks_and_tells_nobody_but_by_its_outputs() -> None:
+    async with bench(**ADAM) as lane:
+        gate_on, outputs = "050011ff00", "0100100002"
+        for _ in range(20):
+            assert await lane.ask(gate_on) == gate_on
+            await asyncio.sleep(0.5)
+        assert await lane.ask(outputs) == "010102", "the gate is on"
+        await asyncio.sleep(1.1)
+        assert lane.deeds == [OutputSet("gate", True), OutputSet("red", True), OutputSet("gate", False)]
+        assert await lane.ask(outputs) == "010101", "only what is read back tells of it"
+        assert await lane.ask(READ_FLAG) == "8102"
+        assert await lane.ask("0300000001") == "8302", "nor has it any registers"
+        assert await lane.ask(gate_on) == gate_on, "whoever writes next drives it again"
+
+
+@virtual
+async def test_a_wagos_idle_timeout_closes_the_connection_and_leaves_the_outputs_as_they_are() -> None:
+    async with bench(**WAGO) as lane:
+        await lane.ask("050001ff00")
+        assert await lane.ask("061030001e") == "061030001e", "3 s"
+        await lane.ask("0310300001")
+        assert await lost(lane.link)
+        assert lane.module.outputs() == {"red": False, "gate": True}, "the trap: no fail-safe"
+        async with client_of(lane.module.serve) as other:
+            assert await Bench(other, lane.module, lane.deeds).ask("0102010001") == "010101"
+
+
+@pytest.mark.parametrize(
+    ("config", "inputs", "outputs"),
+    [(ADAM, "coils", 16), (WAGO, "discrete_inputs", 0), (IOLOGIK, "discrete_inputs", 0)],
+    ids=["adam", "wago", "iologik"],
+)
+async def test_pymodbus_sees_the_watchdog_drop_what_another_client_had_set(
+    config: dict[str, Any], inputs: str, outputs: int
+) -> None:
+    watchdog = {**config["watchdog"], "time_s": 0.2}
+    dropped = asyncio.Event()
+    module = FakeModule(
+        ModuleConfig.model_validate({**config, "watchdog": watchdog}),
+        lambda deed: dropped.set() if deed == OutputSet("gate", on=False) else None,
+    )
+    async with serve_tcp("127.0.0.1", 0, module.serve) as port:
+        client = AsyncModbusTcpClient("127.0.0.1", port=port, timeout=5, retries=0, reconnect_delay=0)
+        assert await client.connect()
+        module.sense(Contact("loop", on=True))
+        assert (await getattr(client, f"read_{inputs}")(0, count=6, device_id=1)).bits[0]
+        assert not (await client.write_coils(outputs, [False, True], device_id=1)).isError()
+        if watchdog["kind"] == "wago":
+            assert not (await client.write_register(0x1003, 1, device_id=1)).isError()
+        await dropped.wait()  # no deadline: the suite's own, should the watchdog not work
+        assert (await client.read_coils(outputs, count=2, device_id=1)).bits[:2] == [True, False]
+        client.close()
