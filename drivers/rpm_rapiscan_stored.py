@@ -128,7 +128,7 @@ class Parity:
 
     def __init__(self, ways: Ways) -> None:
         self._gamma, self._neutron = GammaTest(ways.n_sigma, ways.intervals), NeutronTest()
-        self._gamma.groups = groups_of(ways.algorithms)
+        self._gamma.group_by(groups_of(ways.algorithms))
         self._score: float | None = None
         self._decisions = [0, 0]
         self._statistics = [0, 0]
@@ -177,7 +177,7 @@ class Parity:
         neutron.steps = int(number(values, "neutron_intervals", 1, 99, neutron.steps))
         match values:
             case {"algorithms": str(mask)}:
-                gamma.groups = groups_of(mask)
+                gamma.group_by(groups_of(mask))
             case {"neutron_alpha_1e6": _}:
                 neutron.upper, neutron.lower = limits(number(values, "neutron_alpha_1e6", 1, 1e5, ALPHA * 1e6) / 1e6)
 

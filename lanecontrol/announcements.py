@@ -595,6 +595,32 @@ class OccupancyRecorded:
     passages: tuple[str, ...]
     n_sigma: float = 0.0
     gamma_disagreements: int = 0
+    gamma_suppression: float | None = None
+    """By which share the vehicle's mass lowered the count of all panels below the background, at most."""
+    neutron_max_score: float | None = None
+    """The highest score of our own sequential test, beside the limit that it is compared with."""
+    neutron_score_limit: float = 0.0
+    crowded: bool = False
+    """Another vehicle stood by the portal and may have kept off background."""
+    check: str = ""
+    """The source check that this belongs to; then it is no vehicle's."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceChecked:
+    """A source check of a portal has ended: passed, or why not. `check` is the key of the order that began it."""
+
+    check: str
+    portal: str
+    source: str
+    actor: Actor
+    passed: bool
+    why: str
+    gamma_alarm: bool
+    neutron_alarm: bool
+    gamma_max_sigma: float | None
+    occupancies: tuple[str, ...]
+    at_utc_s: float
 
 
 # --- class `alarm` ---------------------------------------------------------------------------------------------------
@@ -994,6 +1020,7 @@ Announcement = (
     | EvidenceStored
     | EvidenceUndeliverable
     | OccupancyRecorded
+    | SourceChecked
     | AlarmRaised
     | AlarmAcknowledged
     | AlarmEnded
@@ -1040,6 +1067,7 @@ TOPIC_CLASS: dict[type[Announcement], str] = {
     EvidenceStored: "evidence",
     EvidenceUndeliverable: "evidence",
     OccupancyRecorded: "radiation",
+    SourceChecked: "radiation",
     AlarmRaised: "alarm",
     AlarmAcknowledged: "alarm",
     AlarmEnded: "alarm",

@@ -213,6 +213,17 @@ class EnableEquipment:
     """A supervisor accepts the equipment's changed configuration: until then gate and scanner are not commanded."""
 
 
+@dataclass(frozen=True, slots=True)
+class CheckPortal:
+    """Somebody will hold a source to a portal, with no vehicle in the lane: it has to alarm within `within_s`."""
+
+    portal: str
+    source: str
+    gamma: bool = True
+    neutron: bool = False
+    within_s: float = 120.0
+
+
 Request = (
     Dispose
     | SetOccupants
@@ -231,6 +242,7 @@ Request = (
     | Override
     | EndOverride
     | EnableEquipment
+    | CheckPortal
 )
 
 

@@ -12,7 +12,10 @@ recordings behind them do not show is said where it stands.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from math import floor, isfinite, log, sqrt
+from operator import add, sub
 
 # --- gamma -----------------------------------------------------------------------------------------------------------
 
@@ -23,65 +26,95 @@ N_SIGMA = 4.0
 INTERVALS = 5
 """Intervals in the gamma window where nobody says otherwise."""
 
-Sums = tuple[int, int, int]
-"""Counts of one interval, or of a window: all panels, the first pillar's pair, the second pillar's pair."""
-Places = tuple[int, ...]
+Panels = tuple[int, ...]
+"""Panels that are added up, by their place in a line of counts."""
+Groups = tuple[str, ...]
+"""Names of groups of panels, each of which decides by itself."""
+Sums = tuple[int, ...]
+"""Counts of one interval, or of a window, by groups."""
+Pairs = tuple[Panels, Panels]
 
-GROUPS = ("SUM", "VERTICAL_1", "VERTICAL_2")
-"""Names of the three places in `Sums`."""
-ALL_GROUPS: Places = (0, 1, 2)
+USUAL: Groups = ("SUM", "VERTICAL_1", "VERTICAL_2")
+"""What controllers of recordings go by: all panels together, and those of each pillar."""
+HORIZONTAL: Pairs = ((0, 2), (1, 3))
+"""Panels of one height, where nobody says otherwise. Unverified: it may be the first with the fourth, and the second
+with the third, so the lane file can say (`portals: horizontal`)."""
 
 
-def sums_of(counts: Sequence[int]) -> Sums:
+@lru_cache(maxsize=64)
+def panels_of(groups: Groups, count: int, horizontal: Pairs = HORIZONTAL) -> tuple[Panels, ...]:
+    """The panels of each group where a line has so many counts."""
+    half = count // 2
+    known: dict[str, Panels] = {
+        "SUM": tuple(range(count)),
+        "VERTICAL_1": tuple(range(half)),
+        "VERTICAL_2": tuple(range(half, count)),
+        "HORIZONTAL_1": tuple(panel for panel in horizontal[0] if panel < count),
+        "HORIZONTAL_2": tuple(panel for panel in horizontal[1] if panel < count),
+    }
+    return tuple(known.get(name) or _single(name, count) for name in groups)
+
+
+def _single(name: str, count: int) -> Panels:
+    number = int(name.removeprefix("SINGLE_")) - 1 if name.startswith("SINGLE_") else count
+    return (number,) if number < count else ()
+
+
+def sums_of(counts: Sequence[int], groups: Groups = USUAL, horizontal: Pairs = HORIZONTAL) -> Sums:
     """The counts of one interval by groups."""
-    if len(counts) == 4:
+    if groups == USUAL and len(counts) == 4:
         a, b, c, d = counts
         return a + b + c + d, a + b, c + d
-    half = len(counts) // 2
-    return sum(counts), sum(counts[:half]), sum(counts[half:])
+    return tuple(sum(counts[panel] for panel in panels) for panels in panels_of(groups, len(counts), horizontal))
 
 
-def expected_of(background_cps: Sequence[int]) -> tuple[float, float, float]:
+def expected_of(
+    background_cps: Sequence[int], groups: Groups = USUAL, horizontal: Pairs = HORIZONTAL
+) -> tuple[float, ...]:
     """What the background brings in one interval, by groups."""
-    a, b, c = sums_of(background_cps)
-    return a * INTERVAL_S, b * INTERVAL_S, c * INTERVAL_S
+    return tuple([part * INTERVAL_S for part in sums_of(background_cps, groups, horizontal)])
 
 
 def slide(window: tuple[Sums, ...], total: Sums, sums: Sums, intervals: int) -> tuple[tuple[Sums, ...], Sums]:
-    """The window with one more interval, and its sum; the oldest intervals fall out."""
+    """The window with one more interval, and its sum; the oldest intervals fall out. `total` is empty at first."""
+    if len(total) != len(sums):
+        window, total = (), (0,) * len(sums)
     window = (*window, sums)
-    a, b, c = total
-    a, b, c = a + sums[0], b + sums[1], c + sums[2]
+    total = tuple(map(add, total, sums))
     while len(window) > intervals:
-        a, b, c = a - window[0][0], b - window[0][1], c - window[0][2]
+        total = tuple(map(sub, total, window[0]))
         window = window[1:]
-    return window, (a, b, c)
+    return window, total
 
 
-def strongest(
-    total: Sums, expected: tuple[float, float, float], intervals: int, groups: Places = ALL_GROUPS
-) -> tuple[float | None, int]:
+def strongest(total: Sums, expected: tuple[float, ...], intervals: int) -> tuple[float | None, int]:
     """The highest S of a full window and the place of its group; None where there is no background to compare with."""
     highest, where = None, 0
-    for place in groups:
-        background = expected[place] * intervals
+    for place, counted in enumerate(total):
+        background = expected[place] * intervals if place < len(expected) else 0.0
         if background > 0.0:
-            s = (total[place] - background) / sqrt(background)
+            s = (counted - background) / sqrt(background)
             if highest is None or s > highest:
                 highest, where = s, place
     return highest, where
 
 
-def groups_of(mask: str) -> Places:
+def groups_of(mask: str, panels: int = 4) -> Groups:
     """The groups that an algorithm mask (SG2: sum, horizontal, vertical, single) turns on.
 
-    Which panels HORIZONTAL takes together, and how SINGLE decides, is not documented: they are left out. A mask that
-    turns nothing else on, or that is none, stands for SUM and VERTICAL.
+    A mask that turns nothing on, or that is none, stands for SUM and VERTICAL. Unverified: that SINGLE is each panel by
+    itself, which is what the word says; no recording shows it.
     """
     if len(mask) != 4 or set(mask) - {"0", "1"}:
-        return ALL_GROUPS
-    places = (0,) * (mask[0] == "1") + (1, 2) * (mask[2] == "1")
-    return places or ALL_GROUPS
+        return USUAL
+    kinds: tuple[Groups, ...] = (
+        ("SUM",),
+        ("HORIZONTAL_1", "HORIZONTAL_2"),
+        ("VERTICAL_1", "VERTICAL_2"),
+        tuple(f"SINGLE_{number}" for number in range(1, panels + 1)),
+    )
+    order = (0, 2, 1, 3)
+    return tuple(name for kind in order if mask[kind] == "1" for name in kinds[kind]) or USUAL
 
 
 class GammaTest:
@@ -90,27 +123,33 @@ class GammaTest:
     def __init__(self, n_sigma: float = N_SIGMA, intervals: int = INTERVALS) -> None:
         self.n_sigma = n_sigma
         self.intervals = intervals
-        self.groups = ALL_GROUPS
+        self.groups = USUAL
         self._background_cps: tuple[int, ...] = ()
-        self._expected = (0.0, 0.0, 0.0)
+        self._expected: tuple[float, ...] = ()
         self._window: tuple[Sums, ...] = ()
-        self._total = (0, 0, 0)
+        self._total: Sums = ()
+
+    def group_by(self, groups: Groups) -> None:
+        """Decide by these groups from now on."""
+        self.groups, self._expected = groups, expected_of(self._background_cps, groups)
 
     def background(self, cps: tuple[int, ...]) -> None:
         """Vacant: whatever was counted before is over."""
-        self._background_cps, self._expected = cps, expected_of(cps)
+        self._background_cps, self._expected = cps, expected_of(cps, self.groups)
         self.end()
 
     def end(self) -> None:
         """The occupancy is over. The background stands until the next one is told."""
-        self._window, self._total = (), (0, 0, 0)
+        self._window, self._total = (), ()
 
     def counts(self, counts: tuple[int, ...]) -> float | None:
         """S after one more interval; None before a full window, and where there is no background to compare with."""
-        self._window, self._total = slide(self._window, self._total, sums_of(counts), self.intervals)
+        self._window, self._total = slide(
+            self._window, self._total, sums_of(counts, self.groups), self.intervals
+        )
         if len(self._window) < self.intervals or len(counts) != len(self._background_cps):
             return None
-        return strongest(self._total, self._expected, self.intervals, self.groups)[0]
+        return strongest(self._total, self._expected, self.intervals)[0]
 
 
 # --- neutron ---------------------------------------------------------------------------------------------------------
@@ -139,42 +178,52 @@ class NeutronTest:
     def __init__(self) -> None:
         self.steps = NEUTRON_STEPS
         self.upper, self.lower = limits()
-        self._tests: tuple[_Sequential, ...] = ()
+        self._tests: tuple[Sequential, ...] = ()
 
     def background(self, cps: tuple[float, ...]) -> None:
         """The exact background of all channels; whatever was counted before is over."""
-        rate = sum(cps)
-        found = dict.fromkeys(_alternatives(rate)) if isfinite(rate) else {}
-        self._tests = tuple(_Sequential(rate, other / 5) for other in found if other / 5 > rate > 0.0)
+        self._tests = sequential_tests(cps)
 
     def end(self) -> None:
         """The occupancy is over."""
-        for test in self._tests:
-            test.restart()
+        self._tests = tuple(Sequential(test.excess_cps, test.log_ratio) for test in self._tests)
 
     def second(self, counts: tuple[int, ...]) -> tuple[float, ...]:
         """The score after one more second, once for each alternative; empty where no background is known."""
-        return tuple(test.step(sum(counts), self.steps, self.upper, self.lower) for test in self._tests)
+        done = [second(test, sum(counts), self.steps, self.upper, self.lower) for test in self._tests]
+        self._tests = tuple(test for test, _ in done)
+        return tuple(score for _, score in done)
 
 
-class _Sequential:
-    """One test: the background against one higher rate, both in counts per second."""
+@dataclass(frozen=True, slots=True)
+class Sequential:
+    """One test under way: the background against one higher rate, `excess_cps` above it."""
 
-    def __init__(self, background_cps: float, alarming_cps: float) -> None:
-        self._excess = alarming_cps - background_cps
-        self._log_ratio = log(alarming_cps / background_cps)
-        self._score, self._taken = 0.0, 0
+    excess_cps: float
+    log_ratio: float
+    score: float = 0.0
+    taken: int = 0
 
-    def restart(self) -> None:
-        self._score, self._taken = 0.0, 0
 
-    def step(self, count: int, most: int, upper: float, lower: float) -> float:
-        """That the test starts over above the upper limit too is the rule of such tests; no recording shows it."""
-        score = self._score + count * self._log_ratio - self._excess
-        self._score, self._taken = score, self._taken + 1
-        if not lower < score <= upper or self._taken >= most:
-            self.restart()
-        return score
+def sequential_tests(background_cps: Sequence[float]) -> tuple[Sequential, ...]:
+    """Tests of this background, one for each alternative that rounding leaves open; none where it is no background."""
+    rate = sum(background_cps)
+    if not isfinite(rate) or rate <= 0.0:
+        return ()
+    rates = [fifths / 5 for fifths in dict.fromkeys(_alternatives(rate))]
+    return tuple(Sequential(other - rate, log(other / rate)) for other in rates if other > rate)
+
+
+def second(test: Sequential, count: int, steps: int, upper: float, lower: float) -> tuple[Sequential, float]:
+    """The test after one more second, and its score.
+
+    That it starts over above the upper limit too is the rule of such tests; no recording shows it.
+    """
+    score = test.score + count * test.log_ratio - test.excess_cps
+    taken = test.taken + 1
+    if not lower < score <= upper or taken >= steps:
+        return Sequential(test.excess_cps, test.log_ratio), score
+    return Sequential(test.excess_cps, test.log_ratio, score, taken), score
 
 
 def _alternatives(background_cps: float) -> list[int]:

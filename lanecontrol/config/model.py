@@ -23,6 +23,7 @@ from lanecontrol.config.equipment_model import (
 )
 from lanecontrol.config.section import Metres, Name, Seconds, Section, TopicPart
 from lanecontrol.lane import setup
+from lanecontrol.radiation_statistics import HORIZONTAL
 
 
 def _whole_hex(value: str) -> str:
@@ -88,6 +89,10 @@ class PortalSection(Section):
     """Occupied without a count for so long: the occupancy is closed as incomplete."""
     background_age_limit_s: Seconds = 10.0
     """A background older than this is marked stale."""
+    horizontal: tuple[tuple[int, ...], tuple[int, ...]] = HORIZONTAL
+    """Panels of one height, by their place in a line of counts from 0, for the algorithm of that name."""
+    check_every_h: float = Field(default=0.0, ge=0, le=8784)
+    """A source check has to be passed in this time, or the portal is told as unchecked; 0 for none."""
 
 
 class AntennaSection(Section):

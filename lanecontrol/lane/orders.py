@@ -18,6 +18,7 @@ from lanecontrol.announcements import (
 from lanecontrol.commands import (
     DONE,
     AbortScan,
+    CheckPortal,
     Acknowledge,
     Actor,
     CloseLane,
@@ -42,7 +43,7 @@ from lanecontrol.commands import (
     ScanVehicle,
     SetOccupants,
 )
-from lanecontrol.lane import alarms, interlock, overrides, scanner
+from lanecontrol.lane import alarms, interlock, overrides, scanner, source_check
 from lanecontrol.lane.passages import GOING, assess, close, gone, judged, may_leave, reassess
 from lanecontrol.lane.record import replace
 from lanecontrol.lane.state import MAX_KEYS, Passage
@@ -121,6 +122,8 @@ def _carry_out(t: Turn, key: str, actor: Actor, request: Request) -> Outcome:
             return scanner.ordered(t, key, actor, request)
         case Override() | EndOverride() | EnableEquipment():
             return overrides.ordered(t, actor, request)
+        case CheckPortal():
+            return source_check.ordered(t, key, actor, request)
 
 
 # --- dispositions ----------------------------------------------------------------------------------------------------

@@ -119,7 +119,7 @@ def known(
             plates=plates,
             occupancies=passage.occupancies,
             occupants=passage.occupants,
-            portal_fault=passage.portal_fault,
+            portal_notes=passage.portal_notes,
             tids_differ=assembly.tids_differ(t, tags),
             quality=passage.quality,
         ),
@@ -215,11 +215,12 @@ def attach(t: Turn, name: str, occupancy: str, *, gamma: bool, neutron: bool, am
     reassess(t, passage)
 
 
-def blame_portal(t: Turn, name: str) -> None:
-    """The measurement of this passage is not to be trusted."""
+def blame_portal(t: Turn, name: str, notes: tuple[str, ...]) -> None:
+    """Something is to be said of the measurement of this passage: codes of findings."""
     passage = t.passage(name)
-    if passage is not None and not passage.portal_fault:
-        t.put(replace(passage, portal_fault=True))
+    if passage is not None and not set(notes) <= set(passage.portal_notes):
+        passage = t.put(replace(passage, portal_notes=tuple(sorted({*passage.portal_notes, *notes}))))
+        reassess(t, passage)
 
 
 # --- leaving ---------------------------------------------------------------------------------------------------------

@@ -22,12 +22,15 @@ from lanecontrol.announcements import (
 )
 from lanecontrol.lane.setup import LaneSetup
 
-RULES_VERSION = "1"
+RULES_VERSION = "2"
 
 WEIGHT: dict[str, tuple[Severity, Referral]] = {
     "rpm.neutron_alarm": (Severity.CRITICAL, Referral.MANDATORY),
     "rpm.gamma_alarm": (Severity.HIGH, Referral.MANDATORY),
     "rpm.fault": (Severity.MEDIUM, Referral.RECOMMENDED),
+    "rpm.alarm_missing": (Severity.MEDIUM, Referral.RECOMMENDED),
+    "rpm.alarm_unconfirmed": (Severity.INFO, Referral.NONE),
+    "rpm.buffer_zone_occupied": (Severity.INFO, Referral.NONE),
     "rpm.no_measurement": (Severity.MEDIUM, Referral.RECOMMENDED),
     "card.missing_for_occupants": (Severity.HIGH, Referral.RECOMMENDED),
     "card.simulated": (Severity.HIGH, Referral.RECOMMENDED),
@@ -36,8 +39,17 @@ WEIGHT: dict[str, tuple[Severity, Referral]] = {
     "plate.unread": (Severity.LOW, Referral.RECOMMENDED),
     "passage.ambiguous": (Severity.LOW, Referral.OFFICER_CONFIRMS),
     "correlation.degraded": (Severity.LOW, Referral.OFFICER_CONFIRMS),
+    "equipment.override": (Severity.MEDIUM, Referral.OFFICER_CONFIRMS),
 }
 """What each finding weighs and what it recommends (lane operating rules)."""
+
+PORTAL_NOTES = {
+    "rpm.fault": "background fault, tamper or an incomplete measurement",
+    "rpm.alarm_missing": "by its own counts the portal should have raised an alarm, and did not",
+    "rpm.alarm_unconfirmed": "the portal's counts by themselves would not have been an alarm",
+    "rpm.buffer_zone_occupied": "another vehicle by the portal kept off background: the alarm may be due to it",
+}
+"""What there is to say of a measurement. None of it takes an alarm back."""
 
 CARD_RULES: dict[LaneType, str] = {
     LaneType.SENTRI: "every person",
@@ -62,9 +74,11 @@ class Known:
     plates: tuple[BoundPlate, ...]
     occupancies: tuple[BoundOccupancy, ...]
     occupants: int | None
-    portal_fault: bool
+    portal_notes: tuple[str, ...]
     tids_differ: bool
     quality: Quality
+    overrides: tuple[str, ...] = ()
+    """Manual overrides that stood while the vehicle was in the lane."""
 
 
 def rules_hash(setup: LaneSetup) -> str:
@@ -106,8 +120,7 @@ def _radiation(setup: LaneSetup, known: Known) -> list[Finding]:
             found.append(_finding(code, "portal", "may be another vehicle's" if shared else ""))
     if setup.portals and not known.occupancies:
         found.append(_finding("rpm.no_measurement", "portal", "no occupancy was recorded for this vehicle"))
-    if known.portal_fault:
-        found.append(_finding("rpm.fault", "portal", "background fault, tamper or an incomplete measurement"))
+    found += [_finding(code, "portal", detail) for code, detail in PORTAL_NOTES.items() if code in known.portal_notes]
     return found
 
 
@@ -149,4 +162,6 @@ def _matching(known: Known) -> list[Finding]:
         found.append(_finding("passage.ambiguous", "matching", "a reading may be another vehicle's"))
     if known.quality is not Quality.GOOD:
         found.append(_finding("correlation.degraded", "matching", f"the lane's matching is {known.quality.value}"))
+    if known.overrides:
+        found.append(_finding("equipment.override", "equipment", f"overridden by hand: {', '.join(known.overrides)}"))
     return found

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from lanecontrol.events import GammaBackground, NeutronBackground, PortalSetup, PortalSpeed, PortalTamper
+from lanecontrol.lane.radiation_state import MAX_PANELS, MAX_WINDOW, PortalState
 from lanecontrol.lane.record import replace
-from lanecontrol.lane.state import MAX_PANELS, MAX_WINDOW, PortalState
 from lanecontrol.lane.turn import Turn
 from lanecontrol.radiation_setup import named, number
 from lanecontrol.radiation_statistics import INTERVAL_S, groups_of
@@ -96,5 +96,7 @@ def portal_setup(t: Turn, event: PortalSetup) -> None:
             hold_in_s=INTERVAL_S * number(values, "hold_in_intervals", 0, 500, portal.hold_in_s / INTERVAL_S),
             n_sigma=number(values, "n_sigma", 0.1, 1000, portal.n_sigma),
             groups=groups_of(mask) if isinstance(mask, str) else portal.groups,
+            neutron_steps=int(number(values, "neutron_intervals", 1, 99, portal.neutron_steps)),
+            neutron_alpha=number(values, "neutron_alpha_1e6", 1, 1e5, portal.neutron_alpha * 1e6) / 1e6,
         ),
     )

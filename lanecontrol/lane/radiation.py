@@ -17,25 +17,34 @@ from lanecontrol.events import (
     PortalAlarm,
     PortalSide,
 )
-from lanecontrol.lane import alarms, tracking
+from lanecontrol.lane import alarms, source_check, tracking
 from lanecontrol.lane.passages import attach, blame_portal
 from lanecontrol.lane.portal import put, sound, which
+from lanecontrol.lane.radiation_state import MAX_WINDOW, Counting, Occupancy, PastOccupancy, PortalState
 from lanecontrol.lane.record import replace
-from lanecontrol.lane.setup import LaneSetup, Portal
-from lanecontrol.lane.state import (
-    MAX_WINDOW,
-    Counting,
-    Occupancy,
-    PastOccupancy,
-    PortalState,
-)
+from lanecontrol.lane.setup import LaneSetup, Portal, Zone
 from lanecontrol.lane.turn import Turn
-from lanecontrol.radiation_statistics import GROUPS, expected_of, slide, strongest, sums_of
+from lanecontrol.radiation_statistics import (
+    Sequential,
+    expected_of,
+    limits,
+    second,
+    sequential_tests,
+    slide,
+    strongest,
+    sums_of,
+)
 
 HISTORY_S = 1.0
 """The portal first sends five intervals that it had kept from before the vehicle came."""
 TRAILING_S = 0.3
 """A neutron line so soon after the end belongs to the occupancy that has just ended: lines come in any order."""
+NEAR_M = 3.0
+"""A vehicle so close to the portal keeps off some 15 % of the background (manual of a portal maker, Ludlum 4525)."""
+DOUBTFUL_SIGMA = 0.1
+"""Nearer to the threshold our figures and the controller's may differ: backgrounds are rounded on the wire."""
+DOUBTFUL_SCORE = 0.5
+"""The same for the neutron score; the rate it tests for is an extrapolation where no recording shows it."""
 EARLY_SPEED_S = 2.0
 """A speed line may come this long before the first count of its occupancy."""
 
@@ -58,28 +67,37 @@ def gamma_counts(t: Turn, event: GammaCounts) -> None:
     occupancy, counting = portal.occupancy, portal.counting
     if occupancy is None or counting is None:
         return
-    sums = sums_of(event.counts)
+    groups = portal.groups
+    sums = sums_of(event.counts, groups, t.setup.portals[index].horizontal)
     window, total = slide(counting.window, counting.total, sums, portal.intervals)
     sigma, group, disagreements = counting.sigma_max, counting.sigma_group, counting.disagreements
+    least = counting.least_share
     if len(window) == portal.intervals and len(occupancy.background.gamma_cps) == len(event.counts):
-        s, place = strongest(total, occupancy.expected, portal.intervals, portal.groups)
+        s, place = strongest(total, occupancy.expected, portal.intervals)
         if s is not None:
             disagreements += (s > portal.n_sigma) is not (event.alarm or portal.gamma_standing)
             if sigma is None or s > sigma:
-                sigma, group = s, GROUPS[place]
+                sigma, group = s, groups[place]
+        if groups[0] == "SUM" and occupancy.expected[0] > 0.0:
+            share = total[0] / (occupancy.expected[0] * portal.intervals)
+            least = share if least is None or share < least else least
+    counted = sum(event.counts)
     first_alarm = event.alarm and not counting.gamma_alarm
     counting = Counting(
         t.now_s,
         counting.intervals + 1,
         window,
         total,
-        sums[0] if sums[0] > counting.gamma_max else counting.gamma_max,
+        counted if counted > counting.gamma_max else counting.gamma_max,
         sigma,
         group,
         counting.neutron_max,
         counting.gamma_alarm or event.alarm,
         counting.neutron_alarm,
         disagreements,
+        least,
+        counting.neutron_tests,
+        counting.neutron_score,
     )
     put(
         t,
@@ -94,9 +112,13 @@ def gamma_counts(t: Turn, event: GammaCounts) -> None:
             portal.past,
             portal.tamper,
             portal.early_speed,
-            portal.groups,
+            groups,
             portal.gamma_standing,
             portal.neutron_standing,
+            portal.neutron_steps,
+            portal.neutron_alpha,
+            portal.check,
+            portal.check_due_s,
         ),
     )
     if first_alarm:
@@ -120,15 +142,27 @@ def neutron_counts(t: Turn, event: NeutronCounts) -> None:
     if counting is None:
         return
     first_alarm = event.alarm and not counting.neutron_alarm
+    upper, lower = limits(portal.neutron_alpha)
+    done = [second(test, sum(event.counts), portal.neutron_steps, upper, lower) for test in counting.neutron_tests]
     counting = replace(
         counting,
         last_s=t.now_s,
+        neutron_tests=tuple([test for test, _ in done]),
+        neutron_score=_higher(counting.neutron_score, done),
         neutron_max=max(counting.neutron_max, sum(event.counts)),
         neutron_alarm=counting.neutron_alarm or event.alarm,
     )
     put(t, index, replace(portal, counting=counting))
     if first_alarm:
         _alarm(t, index, AlarmKind.NEUTRON)
+
+
+def _higher(score: float | None, done: list[tuple[Sequential, float]]) -> float | None:
+    """The highest score so far. Where rounding leaves two tests open, the lower of them counts: ours is no alarm."""
+    if not done:
+        return score
+    now = min(score for _, score in done)
+    return now if score is None or now > score else score
 
 
 def portal_alarm(t: Turn, event: PortalAlarm) -> None:
@@ -153,7 +187,7 @@ def portal_alarm(t: Turn, event: PortalAlarm) -> None:
         return
     elif past is not None and t.now_s - past.ended_s <= TRAILING_S:
         _late_alarm(t, index, past, kind)
-    else:
+    elif not source_check.noticed(t, index, kind):
         alarms.raise_alarm(t, kind, t.given.source, _bystanders(t, t.setup.portals[index]))
 
 
@@ -192,7 +226,8 @@ def _occupied(t: Turn, index: int) -> PortalState:
     site = t.setup.portals[index]
     background = portal.background
     stale = background.gamma_s is None or t.now_s - background.gamma_s > site.background_age_limit_s
-    passages = _candidates(t, site)
+    check = source_check.standing(t, index)
+    passages = () if check else _candidates(t, site)
     early = portal.early_speed
     speed_mps = early[0] if early is not None and t.now_s - early[1] <= EARLY_SPEED_S else None
     occupancy = Occupancy(
@@ -201,12 +236,15 @@ def _occupied(t: Turn, index: int) -> PortalState:
         started_utc_s=t.utc_s,
         background=background,
         background_stale=stale,
-        expected=expected_of(background.gamma_cps),
+        expected=expected_of(background.gamma_cps, portal.groups, site.horizontal),
         passages=passages,
         speed_mps=speed_mps,
         tamper=portal.tamper,
+        crowded=_crowded(t, site),
+        check=check,
     )
-    portal = replace(t.radiation[index], occupancy=occupancy, counting=Counting(t.now_s))
+    tests = sequential_tests(background.neutron_cps)
+    portal = replace(t.radiation[index], occupancy=occupancy, counting=Counting(t.now_s, neutron_tests=tests))
     put(t, index, portal)
     for passage in passages:
         attach(t, passage, name, gamma=False, neutron=False, ambiguous=len(passages) > 1)
@@ -222,6 +260,19 @@ def _candidates(t: Turn, site: Portal) -> tuple[str, ...]:
         return (tracking.seen_at_portal(t, site.zone),)
     place = t.plan.stations.index(site.zone) if site.zone in t.plan.stations else t.plan.booth
     return tracking.in_zone(t, place)
+
+
+def _crowded(t: Turn, site: Portal) -> bool:
+    """Whether a loop within reach of the portal is taken as it begins: its vehicle stood there in the background."""
+    here = next((zone for zone in t.setup.zones if zone.name == site.zone), None)
+    if here is None:
+        return False
+    near = [z.name for z in t.setup.zones if z.name != here.name and _apart_m(here, z) <= NEAR_M]
+    return any(t.level(t.plan.stations.index(name)) is True for name in near if name in t.plan.stations)
+
+
+def _apart_m(one: Zone, other: Zone) -> float:
+    return max(one.start_m - other.end_m, other.start_m - one.end_m)
 
 
 def _another(t: Turn, index: int, occupancy: Occupancy) -> None:
@@ -248,7 +299,7 @@ def _another(t: Turn, index: int, occupancy: Occupancy) -> None:
 def _alarm(t: Turn, index: int, kind: AlarmKind) -> None:
     """The controller raised an alarm: say so at once, for every vehicle that it may be about."""
     occupancy = t.radiation[index].occupancy
-    if occupancy is None:
+    if occupancy is None or (occupancy.check and source_check.noticed(t, index, kind)):
         return
     alarms.raise_alarm(t, kind, t.given.source, occupancy.passages, occupancy.id)
     for passage in occupancy.passages:
@@ -269,6 +320,8 @@ def _late_alarm(t: Turn, index: int, past: PastOccupancy, kind: AlarmKind) -> No
     if (gamma, neutron) == (past.gamma_alarm, past.neutron_alarm):
         return
     put(t, index, replace(t.radiation[index], past=replace(past, gamma_alarm=gamma, neutron_alarm=neutron)))
+    if source_check.noticed(t, index, kind):
+        return
     names = tuple(p.id for p in t.tracking.passages if any(o.occupancy == past.id for o in p.occupancies))
     alarms.raise_alarm(t, kind, t.given.source, names, past.id)
     for name in names:
@@ -287,6 +340,7 @@ def silent(t: Turn) -> None:
     for index, portal in enumerate(t.radiation):
         if portal.counting is not None and t.due(portal.counting.last_s + _silence_s(t.setup, index)):
             _close(t, index, incomplete=True)
+        source_check.settle(t, index)
 
 
 def _silence_s(setup: LaneSetup, index: int) -> float:
@@ -300,6 +354,9 @@ def due_s(t: Turn) -> float | None:
         if portal.counting is not None:
             moment_s = portal.counting.last_s + _silence_s(t.setup, index)
             due = moment_s if due is None or moment_s < due else due
+        moment = source_check.due_s(portal)
+        if moment is not None and (due is None or moment < due):
+            due = moment
     return due
 
 
@@ -341,9 +398,34 @@ def _close(t: Turn, index: int, *, incomplete: bool) -> None:
             passages=occupancy.passages,
             n_sigma=portal.n_sigma,
             gamma_disagreements=counting.disagreements,
+            gamma_suppression=None if counting.least_share is None else round(max(0.0, 1 - counting.least_share), 4),
+            neutron_max_score=None if counting.neutron_score is None else round(counting.neutron_score, 4),
+            neutron_score_limit=round(limits(portal.neutron_alpha)[0], 4),
+            crowded=occupancy.crowded,
+            check=occupancy.check,
         )
     )
-    if past.faulty:
-        for passage in occupancy.passages:
-            blame_portal(t, passage)
+    for passage in occupancy.passages:
+        blame_portal(t, passage, _notes(portal, occupancy, counting, faulty=past.faulty))
     alarms.occupancy_over(t, occupancy.id)
+    source_check.measured(t, index, occupancy, counting)
+
+
+def _notes(portal: PortalState, occupancy: Occupancy, counting: Counting, *, faulty: bool) -> tuple[str, ...]:
+    """What is to be said of this measurement at the vehicle: codes of findings."""
+    sigma, score = counting.sigma_max, counting.neutron_score
+    upper = limits(portal.neutron_alpha)[0]
+    ours = (sigma is not None and sigma > portal.n_sigma + DOUBTFUL_SIGMA and not counting.gamma_alarm) or (
+        score is not None and score > upper + DOUBTFUL_SCORE and not counting.neutron_alarm
+    )
+    theirs = (counting.gamma_alarm and sigma is not None and sigma < portal.n_sigma - DOUBTFUL_SIGMA) or (
+        counting.neutron_alarm and score is not None and score < upper - DOUBTFUL_SCORE
+    )
+    alarmed = counting.gamma_alarm or counting.neutron_alarm
+    notes = (
+        ("rpm.fault", faulty),
+        ("rpm.alarm_missing", ours),
+        ("rpm.alarm_unconfirmed", theirs),
+        ("rpm.buffer_zone_occupied", alarmed and occupancy.crowded),
+    )
+    return tuple(code for code, given in notes if given)

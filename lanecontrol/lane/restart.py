@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from lanecontrol.announcements import PassageEnd
 from lanecontrol.events import Input, Started
-from lanecontrol.lane import alarms, equipment, interlock, patience, radiation, tracking
+from lanecontrol.lane import alarms, equipment, interlock, patience, radiation, source_check, tracking
 from lanecontrol.lane.passages import close, close_gone, may_leave
 from lanecontrol.lane.plan import BEFORE, make_plan
 from lanecontrol.lane.record import replace
@@ -80,6 +80,7 @@ def _settle_radiation(t: Turn) -> None:
             if occupancy is not None:
                 alarms.occupancy_over(t, occupancy.id)
         t.radiation = radiation.initial(t.setup)
+    source_check.started(t)
     radiation.silent(t)
 
 

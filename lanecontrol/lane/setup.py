@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from lanecontrol.announcements import LaneType, TagKind
+from lanecontrol.radiation_statistics import HORIZONTAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,10 @@ class Portal:
     silence_limit_s: float = 10.0
     """Occupied without a count for so long: the occupancy is closed as incomplete (rule 7 of the portal's page)."""
     background_age_limit_s: float = 10.0
+    horizontal: tuple[tuple[int, ...], tuple[int, ...]] = HORIZONTAL
+    """Panels of one height, by their place in a line of counts from 0."""
+    check_every_h: float = 0.0
+    """A source check has to be passed in this time, or the portal is told as unchecked; 0 for portals without."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,11 +22,11 @@ from lanecontrol.announcements import (
     TagKind,
 )
 from lanecontrol.commands import Actor, OverridePart
-from lanecontrol.events import DeviceState, Identity, Level
+from lanecontrol.events import DeviceState, Identity
 from lanecontrol.identifier import Identifier
 from lanecontrol.lane.plan import BEFORE, Plan
+from lanecontrol.lane.radiation_state import PortalState
 from lanecontrol.lane.record import quick
-from lanecontrol.radiation_statistics import ALL_GROUPS
 
 MAX_KEYS = 256
 MAX_ALARMS = 32
@@ -34,96 +34,6 @@ MAX_DEVICES = 64
 MAX_FAULTS = 64
 MAX_PENDING = 32
 MAX_OVERRIDES = 32
-MAX_PANELS = 16
-MAX_WINDOW = 50
-
-# --- radiation -------------------------------------------------------------------------------------------------------
-
-
-@quick
-@dataclass(frozen=True, slots=True)
-class Background:
-    """What the portal measured while vacant, and when it last said so."""
-
-    gamma_cps: tuple[int, ...] = ()
-    gamma_level: Level = Level.NORMAL
-    gamma_s: float | None = None
-    neutron_cps: tuple[float, ...] = ()
-    neutron_level: Level = Level.NORMAL
-    neutron_s: float | None = None
-
-
-@quick
-@dataclass(frozen=True, slots=True)
-class Counting:
-    """The part of an occupancy that every count renews."""
-
-    last_s: float
-    intervals: int = 0
-    window: tuple[tuple[int, int, int], ...] = ()
-    """The last gamma intervals as (all panels, first pair, second pair), and their sum below."""
-    total: tuple[int, int, int] = (0, 0, 0)
-    gamma_max: int = 0
-    sigma_max: float | None = None
-    sigma_group: str = ""
-    neutron_max: int = 0
-    gamma_alarm: bool = False
-    neutron_alarm: bool = False
-    disagreements: int = 0
-    """Gamma intervals with a full window that our own figures decide otherwise than the controller."""
-
-
-@quick
-@dataclass(frozen=True, slots=True)
-class Occupancy:
-    """A vehicle in the portal. `another_after_s`: counts after this moment must be a further vehicle's."""
-
-    id: str
-    started_s: float
-    started_utc_s: float
-    background: Background
-    background_stale: bool
-    expected: tuple[float, float, float]
-    """Background counts in one interval, in the same three groups."""
-    passages: tuple[str, ...]
-    another_after_s: float | None = None
-    speed_mps: float | None = None
-    tamper: bool = False
-
-
-@quick
-@dataclass(frozen=True, slots=True)
-class PastOccupancy:
-    """The occupancy before: a vehicle found without one of its own may have been in it."""
-
-    id: str
-    ended_s: float
-    gamma_alarm: bool
-    neutron_alarm: bool
-    faulty: bool
-
-
-@quick
-@dataclass(frozen=True, slots=True)
-class PortalState:
-    """One portal. `n_sigma`, `intervals`, `hold_in_s` and `groups` follow its setup lines once they were seen."""
-
-    n_sigma: float
-    intervals: int
-    hold_in_s: float = 2.0
-    background: Background = Background()
-    occupancy: Occupancy | None = None
-    counting: Counting | None = None
-    past: PastOccupancy | None = None
-    tamper: bool = False
-    early_speed: tuple[float, float] | None = None
-    """The last speed told while vacant, m/s, and when."""
-    groups: tuple[int, ...] = ALL_GROUPS
-    """Which groups of panels its gamma decision goes by: places in `Counting.total`."""
-    gamma_standing: bool = False
-    neutron_standing: bool = False
-    """Alarms that the controller told by themselves and has not cleared."""
-
 
 # --- tracking --------------------------------------------------------------------------------------------------------
 
@@ -158,7 +68,8 @@ class Passage:
     shown: Identifier = Identifier("")
     """What the last assessment said, cut to what matters: only a change is published again. It names numbers."""
     occupancies: tuple[BoundOccupancy, ...] = ()
-    portal_fault: bool = False
+    portal_notes: tuple[str, ...] = ()
+    """What is to be said of its measurements by the portal: codes of findings."""
     disposition: DisposedBy | None = None
     occupants: int | None = None
     unreleased: bool = False

@@ -18,6 +18,7 @@ from lanecontrol.commands import (
     AbortScan,
     Acknowledge,
     Actor,
+    CheckPortal,
     CloseLane,
     ConfirmDriverOut,
     ConfirmScan,
@@ -301,6 +302,25 @@ class EnableEquipmentCommand(CommandPayload):
         return EnableEquipment()
 
 
+class SourceCheckCommand(CommandPayload):
+    """Somebody will hold a source to a radiation portal; the lane is closed and empty."""
+
+    verb = "source-check"
+    portal: Name
+    """The portal's device."""
+    source: Name
+    """Which source, as its label says."""
+    gamma: bool = True
+    """It has to raise a gamma alarm."""
+    neutron: bool = False
+    """It has to raise a neutron alarm."""
+    within_s: Annotated[float, Field(ge=10, le=1800, allow_inf_nan=False)] = 120.0
+    """In so many seconds."""
+
+    def request(self) -> Request:
+        return CheckPortal(self.portal, self.source, self.gamma, self.neutron, self.within_s)
+
+
 COMMANDS: dict[str, type[CommandPayload]] = {
     model.verb: model
     for model in (
@@ -321,6 +341,7 @@ COMMANDS: dict[str, type[CommandPayload]] = {
         OverrideCommand,
         EndOverrideCommand,
         EnableEquipmentCommand,
+        SourceCheckCommand,
     )
 }
 """The request model of every verb."""

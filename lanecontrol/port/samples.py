@@ -78,6 +78,7 @@ from lanecontrol.announcements import (
     Severity,
     SignalAspect,
     SignalShown,
+    SourceChecked,
     StoreOverFull,
     StoreSalvaged,
     TagKind,
@@ -346,3 +347,16 @@ def _scan(
         counts,
     )
     yield ScannerFigures(counts, at + 80_000.0)
+    yield SourceChecked(
+        "check-20260101",
+        "rpm",
+        "Cs-137 no. 12",
+        officer,
+        False,
+        "no gamma alarm in time",
+        False,
+        False,
+        1.2345,
+        ("07-r000009",),
+        at + 90_000.0,
+    )

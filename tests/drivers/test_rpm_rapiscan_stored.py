@@ -76,7 +76,8 @@ def test_a_line_that_only_looks_stamped_keeps_its_fields() -> None:
 @given(st.binary(max_size=600))
 def test_whatever_stands_in_a_capture_is_counted_without_an_error(raw: bytes) -> None:
     found = RapiscanPortal.summarise(raw, {})
-    assert found["lines"] == raw.count(b"\n") + (not raw.endswith(b"\n") and raw != b"")
+    text = raw.removeprefix(b"\xef\xbb\xbf")
+    assert found["lines"] == text.count(b"\n") + (not text.endswith(b"\n") and text != b"")
     assert len(list(RapiscanPortal.decode(raw, {}))) <= found["lines"]
 
 

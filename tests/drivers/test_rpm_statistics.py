@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lanecontrol.radiation_statistics import (
-    ALL_GROUPS,
     INTERVAL_S,
+    USUAL,
     GammaTest,
     NeutronTest,
     Sums,
@@ -77,7 +77,7 @@ def test_the_window_is_the_sum_of_the_last_intervals(counts: list[tuple[int, ...
 def test_the_strongest_group_is_none_of_the_weaker_ones(counts: tuple[int, ...], background: tuple[int, ...]) -> None:
     total, expected = sums_of(counts), expected_of(background)
     highest, place = strongest(total, expected, 5)
-    alone = [strongest(total, expected, 5, (group,))[0] for group in ALL_GROUPS]
+    alone = [strongest((one,), (rate,), 5)[0] for one, rate in zip(total, expected, strict=True)]
     assert highest == max(s for s in alone if s is not None) == alone[place]
     assert INTERVAL_S * 5 == 1.0
 
@@ -86,13 +86,26 @@ def test_counts_of_any_number_of_panels_are_grouped() -> None:
     assert sums_of((1, 2, 3, 4)) == (10, 3, 7)
     assert sums_of((5,)) == (5, 0, 5)
     assert sums_of(()) == (0, 0, 0)
+    assert sums_of((1, 2, 3, 4), ("HORIZONTAL_1", "HORIZONTAL_2")) == (4, 6)
+    assert sums_of((1, 2, 3, 4), ("HORIZONTAL_1",), ((0, 3), (1, 2))) == (5,)
+    assert sums_of((1, 2, 3, 4), ("SINGLE_2", "SINGLE_4", "SINGLE_5")) == (2, 4, 0)
 
 
 @pytest.mark.parametrize(
     ("mask", "groups"),
-    [("1010", (0, 1, 2)), ("1000", (0,)), ("0010", (1, 2)), ("0101", (0, 1, 2)), ("", (0, 1, 2)), ("x", (0, 1, 2))],
+    [
+        ("1010", USUAL),
+        ("1000", ("SUM",)),
+        ("0010", ("VERTICAL_1", "VERTICAL_2")),
+        ("0100", ("HORIZONTAL_1", "HORIZONTAL_2")),
+        ("0001", ("SINGLE_1", "SINGLE_2", "SINGLE_3", "SINGLE_4")),
+        ("1101", ("SUM", "HORIZONTAL_1", "HORIZONTAL_2", "SINGLE_1", "SINGLE_2", "SINGLE_3", "SINGLE_4")),
+        ("0000", USUAL),
+        ("", USUAL),
+        ("x", USUAL),
+    ],
 )
-def test_a_mask_turns_on_the_groups_that_are_known(mask: str, groups: tuple[int, ...]) -> None:
+def test_a_mask_turns_on_the_groups_that_are_known(mask: str, groups: tuple[str, ...]) -> None:
     assert groups_of(mask) == groups
 
 

@@ -12,9 +12,11 @@ from lanecontrol.announcements import (
     BoundOccupancy,
     BoundPlate,
     BoundTag,
+    Finding,
     LaneType,
     Quality,
     Referral,
+    Severity,
     TagKind,
 )
 from lanecontrol.identifier import Identifier
@@ -26,7 +28,7 @@ CLEAN = Known(
     plates=(),
     occupancies=(BoundOccupancy("r1", False, False),),
     occupants=None,
-    portal_fault=False,
+    portal_notes=(),
     tids_differ=False,
     quality=Quality.GOOD,
 )
@@ -51,7 +53,9 @@ def test_a_clean_car_has_no_findings_and_no_referral() -> None:
         ({"occupancies": (BoundOccupancy("r1", True, False),)}, "rpm.gamma_alarm", Referral.MANDATORY),
         ({"occupancies": (BoundOccupancy("r1", False, True),)}, "rpm.neutron_alarm", Referral.MANDATORY),
         ({"occupancies": ()}, "rpm.no_measurement", Referral.RECOMMENDED),
-        ({"portal_fault": True}, "rpm.fault", Referral.RECOMMENDED),
+        ({"portal_notes": ("rpm.fault",)}, "rpm.fault", Referral.RECOMMENDED),
+        ({"portal_notes": ("rpm.alarm_missing",)}, "rpm.alarm_missing", Referral.RECOMMENDED),
+        ({"portal_notes": ("rpm.alarm_unconfirmed",)}, "rpm.alarm_unconfirmed", Referral.NONE),
         ({"tags": ()}, "card.missing_for_occupants", Referral.RECOMMENDED),
         ({"occupants": 2}, "card.missing_for_occupants", Referral.RECOMMENDED),
         ({"tids_differ": True}, "card.clone_suspect", Referral.RECOMMENDED),
@@ -123,4 +127,7 @@ def test_the_hash_follows_the_rules_and_the_sites_table() -> None:
 
 
 def test_nothing_in_the_rules_admits_anybody() -> None:
-    assert all(recommended is not Referral.NONE for _, recommended in WEIGHT.values())
+    """What recommends nothing only informs: the strongest recommendation of all findings counts."""
+    assert all(weight is Severity.INFO for weight, recommended in WEIGHT.values() if recommended is Referral.NONE)
+    found = [Finding("a", Severity.INFO, Referral.NONE, ""), Finding("b", Severity.HIGH, Referral.MANDATORY, "")]
+    assert referral(tuple(found)) is Referral.MANDATORY

@@ -19,6 +19,7 @@ from lanecontrol.commands import (
     AbortScan,
     Acknowledge,
     Actor,
+    CheckPortal,
     CloseLane,
     ConfirmDriverOut,
     ConfirmScan,
@@ -78,6 +79,7 @@ FIELDS: dict[str, dict[str, Any]] = {
     "override": {"part": "loop_out", "reason": "chatters", "for_s": 600.0, "name": "approach"},
     "override-end": {"part": "loop_out", "name": "approach"},
     "enable": {},
+    "source-check": {"portal": "rpm1", "source": "Cs-137 no. 12", "neutron": True, "within_s": 60.0},
 }
 REQUESTS: dict[str, Request] = {
     "disposition": Dispose("p1", Disposition.RELEASED, ("a",), "b"),
@@ -97,6 +99,7 @@ REQUESTS: dict[str, Request] = {
     "override": Override(OverridePart.LOOP_OUT, "chatters", 600.0, "approach"),
     "override-end": EndOverride(OverridePart.LOOP_OUT, "approach"),
     "enable": EnableEquipment(),
+    "source-check": CheckPortal("rpm1", "Cs-137 no. 12", True, True, 60.0),
 }
 
 
