@@ -7,14 +7,22 @@ table. A vehicle that backed out with an alarm answers to nobody, so its alarm w
 
 from __future__ import annotations
 
-from lanecontrol.announcements import AlarmAcknowledged, AlarmEnded, AlarmKind, AlarmRaised
+from lanecontrol.announcements import AlarmAcknowledged, AlarmEnded, AlarmKind, AlarmRaised, Severity
 from lanecontrol.commands import Actor
 from lanecontrol.lane.record import replace
 from lanecontrol.lane.state import MAX_ALARMS, Alarm
 from lanecontrol.lane.turn import Turn
 
 
-def raise_alarm(t: Turn, kind: AlarmKind, device: str, passages: tuple[str, ...], occupancy: str = "") -> None:
+def raise_alarm(
+    t: Turn,
+    kind: AlarmKind,
+    device: str,
+    passages: tuple[str, ...],
+    occupancy: str = "",
+    *,
+    severity: Severity = Severity.HIGH,
+) -> None:
     number = t.counters.alarms + 1
     t.counters = replace(t.counters, alarms=number)
     name = f"{t.setup.lane}-a{number:06d}"
@@ -22,7 +30,7 @@ def raise_alarm(t: Turn, kind: AlarmKind, device: str, passages: tuple[str, ...]
     while len(t.desk.alarms) >= MAX_ALARMS:
         _end(t, next((a for a in t.desk.alarms if a.acknowledged), t.desk.alarms[0]))
     t.desk = replace(t.desk, alarms=(*t.desk.alarms, alarm))
-    t.tell(AlarmRaised(name, kind, device, t.utc_s, passages, occupancy))
+    t.tell(AlarmRaised(name, kind, device, t.utc_s, passages, occupancy, severity))
 
 
 def concern(t: Turn, occupancy: str, passage: str) -> None:

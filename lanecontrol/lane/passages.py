@@ -305,6 +305,7 @@ def close(t: Turn, passage: Passage, end: PassageEnd, reason: str) -> None:
             quality=passage.quality,
             rules_hash=policy.rules_hash(t.setup),
             pictures=pictures,
+            scan=passage.scan,
         )
     )
     alarms.settle(t)

@@ -6,9 +6,9 @@ the first of them, where the portal is. Worked out once per start and kept in th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
-from lanecontrol.lane.setup import LaneSetup
+from lanecontrol.lane.setup import LaneSetup, Scanner
 
 BEFORE = -1
 """The place before the first station: portal and queue."""
@@ -46,6 +46,12 @@ class Plan:
     births_at_portal: bool = False
     """The first portal stands before the first loop, so that vehicles are first seen there."""
     portal_to_loop_m: float = 0.0
+    scanner: tuple[int, ...] = ()
+    """Where in `points` the scanner's contacts stand, in the order of `setup.ScannerInputs`."""
+    scanner_modules: tuple[str, ...] = ()
+    """Devices that carry its contacts or its outputs. Their loss withdraws nothing at the booth."""
+    scanner_station: int = NOWHERE
+    """The station where a vehicle is scanned: the scanner's zone, or the booth where that zone has no loop."""
 
     @property
     def last(self) -> int:
@@ -76,13 +82,15 @@ def make_plan(setup: LaneSetup) -> Plan:
     booth_lamps = place(signal.device, signal.green_input, signal.red_input) if signal else ()
     over_inputs = (overhead.open_input, overhead.closing_input, overhead.closed_input) if overhead else ()
     lane_lamps = place(overhead.device, *over_inputs) if overhead else ()
+    contacts = _contacts(setup.scanner, points)
+    booth = stations.index(setup.booth_zone) if setup.booth_zone in stations else len(stations)
     portal = next((p.zone for p in setup.portals if p.zone in order), "")
     upstream = bool(portal) and (not stations or order[portal] < order[stations[0]])
     return Plan(
         zones=tuple(zone.name for zone in setup.zones),
         stations=stations,
         starts_m=tuple(starts[name] for name in stations),
-        booth=stations.index(setup.booth_zone) if setup.booth_zone in stations else len(stations),
+        booth=booth,
         points=tuple(points),
         loop_station=tuple(stations.index(loop.zone) if loop.zone in stations else NOWHERE for loop in setup.loops),
         opened=opened,
@@ -98,7 +106,37 @@ def make_plan(setup: LaneSetup) -> Plan:
         camera_place=tuple(_place(stations, order, camera.zone) for camera in setup.cameras),
         births_at_portal=upstream,
         portal_to_loop_m=max(0.0, starts[stations[0]] - starts[portal]) if upstream and stations else 0.0,
+        scanner=contacts,
+        scanner_modules=_scanner_modules(setup.scanner),
+        scanner_station=_scanner_station(setup.scanner, stations, booth),
     )
+
+
+def _contacts(scanner: Scanner | None, points: list[tuple[str, str]]) -> tuple[int, ...]:
+    """Append the scanner's contacts to `points`, but for those that stand there already. Answers their places."""
+    if scanner is None:
+        return ()
+    places = []
+    for part in fields(scanner.inputs):
+        contact = getattr(scanner.inputs, part.name)
+        row = (contact.device, contact.point)
+        if row not in points:
+            points.append(row)
+        places.append(points.index(row))
+    return tuple(places)
+
+
+def _scanner_modules(scanner: Scanner | None) -> tuple[str, ...]:
+    if scanner is None:
+        return ()
+    sides = (scanner.inputs, scanner.outputs)
+    return tuple(dict.fromkeys(getattr(side, part.name).device for side in sides for part in fields(side)))
+
+
+def _scanner_station(scanner: Scanner | None, stations: tuple[str, ...], booth: int) -> int:
+    if scanner is None:
+        return NOWHERE
+    return stations.index(scanner.zone) if scanner.zone in stations else booth
 
 
 def _trusted(setup: LaneSetup) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from lanecontrol.events import Input, Started
 from lanecontrol.lane import alarms, equipment, interlock, patience, radiation, source_check, tracking
 from lanecontrol.lane.passages import close, close_gone, may_leave
 from lanecontrol.lane.plan import BEFORE, make_plan
+from lanecontrol.lane import scanner  # isort: skip
 from lanecontrol.lane.record import replace
 from lanecontrol.lane.setup import LaneSetup
 from lanecontrol.lane.state import Contact, LaneState, Passage
@@ -61,6 +62,7 @@ def start(t: Turn) -> None:
         reassert_s=None,
     )
     t.desk = replace(t.desk, stopping=False, writable=True)
+    scanner.started(t)
     _settle_radiation(t)
     if changed:
         patience.interrupt_all(t, "the lane's layout was changed")

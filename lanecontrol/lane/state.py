@@ -18,6 +18,7 @@ from lanecontrol.announcements import (
     LaneAspect,
     LaneLife,
     Quality,
+    ScanEnd,
     SignalAspect,
     TagKind,
 )
@@ -27,6 +28,7 @@ from lanecontrol.identifier import Identifier
 from lanecontrol.lane.plan import BEFORE, Plan
 from lanecontrol.lane.radiation_state import PortalState
 from lanecontrol.lane.record import quick
+from lanecontrol.lane.scanner_state import Scanning
 
 MAX_KEYS = 256
 MAX_ALARMS = 32
@@ -74,6 +76,8 @@ class Passage:
     occupants: int | None = None
     unreleased: bool = False
     quality: Quality = Quality.GOOD
+    scan: ScanEnd | None = None
+    """How its last scan ended, if one was ordered."""
 
 
 @quick
@@ -379,3 +383,5 @@ class LaneState:
     equipment: Equipment = Equipment()
     desk: Desk = Desk()
     counters: Counters = Counters()
+    scanner: Scanning | None = None
+    """None in a lane that has none."""

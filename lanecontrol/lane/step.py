@@ -43,7 +43,7 @@ from lanecontrol.events import (
     StoreChanged,
     TagRead,
 )
-from lanecontrol.lane import assembly, equipment, interlock, loops, orders, plates, portal, radiation, restart
+from lanecontrol.lane import assembly, equipment, interlock, loops, orders, plates, portal, radiation, restart, scanner
 from lanecontrol.lane.effects import Drive, Effect, Publish
 from lanecontrol.lane.passages import ask_again, assess, reassess
 from lanecontrol.lane.patience import wake
@@ -64,6 +64,7 @@ def initial(setup: LaneSetup) -> LaneState:
         radiation=radiation.initial(setup),
         equipment=equipment.initial(len(plan.points)),
         desk=Desk(),
+        scanner=scanner.initial(setup),
     )
 
 
@@ -80,6 +81,8 @@ def step(setup: LaneSetup, state: LaneState, given: Input) -> tuple[LaneState, E
         handle(t, event)
     if t.tracking is not state.tracking or t.equipment is not state.equipment or t.desk is not state.desk:
         _follow_up(t, state)
+    if t.scanner is not None:
+        scanner.follow(t, state)
     return _finished(t, state), _ordered(t)
 
 
@@ -91,7 +94,9 @@ def deadline(state: LaneState) -> float | None:
 def still_granted(state: LaneState, command_id: str) -> bool:
     """Whether the permission that this command carries still stands."""
     permission = state.desk.permission
-    return permission is not None and command_id in permission.commands
+    if permission is not None and command_id in permission.commands:
+        return True
+    return state.scanner is not None and scanner.granted(state.scanner, command_id)
 
 
 # --- time ------------------------------------------------------------------------------------------------------------
@@ -134,6 +139,7 @@ def _calm(t: Turn, state: LaneState) -> bool:
         and t.desk is state.desk
         and t.assembly.sweep_s == state.assembly.sweep_s
         and t.counters is state.counters
+        and t.scanner is state.scanner
     )
 
 
@@ -154,6 +160,8 @@ def _wake_s(t: Turn) -> float | None:
     permission = t.desk.permission
     if permission is not None and (first is None or permission.expires_s < first):
         first = permission.expires_s
+    if t.scanner is not None and t.scanner.wake_s is not None and (first is None or t.scanner.wake_s < first):
+        first = t.scanner.wake_s
     return first
 
 
@@ -280,6 +288,7 @@ def _finished(t: Turn, state: LaneState) -> LaneState:
         t.equipment,
         t.desk,
         t.counters,
+        t.scanner,
     )
 
 
@@ -290,6 +299,8 @@ def _ordered(t: Turn) -> Effects:
         return ()
     permission = t.desk.permission
     standing = permission.commands if permission is not None else ()
+    if t.scanner is not None:
+        standing += tuple(command for _, command in t.scanner.grants)
     withdrawals = [e for e in effects if isinstance(e, Drive) and not e.grants]
     told = [e for e in effects if isinstance(e, Publish)]
     answers = [e for e in effects if not isinstance(e, Drive | Publish)]

@@ -48,6 +48,7 @@ class Turn:
         "now_s",
         "plan",
         "radiation",
+        "scanner",
         "setup",
         "tracking",
         "utc_s",
@@ -63,6 +64,7 @@ class Turn:
         self.equipment = state.equipment
         self.desk = state.desk
         self.counters = state.counters
+        self.scanner = state.scanner
         self.effects: list[Effect] = []
         self.last_s = state.now_s
         now_s = given.at.mono_s + offset_s

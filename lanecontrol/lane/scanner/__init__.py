@@ -1,26 +1,22 @@
 """The scanner's permissive: when a scan may be requested, and what withdraws the request.
 
-Called by `lane.orders` for what people ask and by `lane.step` for what contacts say.
+The lane controller is not the safety system: the scanner's own chain stops the beam without us. Here a request is
+given only when every condition holds, and taken back in the step in which any of them is in doubt. The modes are one:
+the vehicle stands, the driver is out of it. `table` is the state machine, `conditions` what has to hold, `outputs` what
+each state wants of the contacts. Called by `lane.step` after every input of a lane with a scanner, by `lane.orders`
+for what people ask, and by `lane.restart`.
 """
 
 from __future__ import annotations
 
-from lanecontrol.commands import (
-    AbortScan,
-    Actor,
-    ConfirmDriverOut,
-    ConfirmScan,
-    EnableScanner,
-    Outcome,
-    ResetScanner,
-    Result,
-    ScanVehicle,
-)
-from lanecontrol.lane.turn import Turn
+from lanecontrol.lane.scanner.asking import ScanRequest, ordered
+from lanecontrol.lane.scanner.machine import follow
+from lanecontrol.lane.scanner.restarting import initial, started
+from lanecontrol.lane.scanner_state import Scanning
 
-ScanRequest = ScanVehicle | ConfirmScan | ConfirmDriverOut | AbortScan | EnableScanner | ResetScanner
+__all__ = ["ScanRequest", "follow", "granted", "initial", "ordered", "started"]
 
 
-def ordered(t: Turn, key: str, actor: Actor, request: ScanRequest) -> Outcome:
-    """Carry out or refuse what somebody asks of the scanner."""
-    return Outcome(Result.REFUSED, "this lane has no scanner")
+def granted(scanning: Scanning, command: str) -> bool:
+    """Whether what this command gives to the scanner is still to be given."""
+    return any(name == command for _, name in scanning.grants)
