@@ -44,6 +44,14 @@ JURISDICTIONS = (
     ("MX-CHH", "AAA9999", 3),
     ("MX-SON", "AAA999A", 2),
     ("MX-TAM", "AAA999A", 2),
+    # Some who come from further away.
+    ("US-NV", "999A99", 1),
+    ("US-CO", "AAAA99", 1),
+    ("US-WA", "AAA9999", 1),
+    ("US-FL", "AAAA99", 1),
+    ("MX-NLE", "AAA999A", 1),
+    ("MX-COA", "AAA999A", 1),
+    ("MX", "99AA9A", 1),
 )
 """Where plates come from, how they look (A letter, 9 digit), and their weight."""
 LETTERS, DIGITS = "ABCDEFGHJKLMNPRSTUVWXYZ", "0123456789"
