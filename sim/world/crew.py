@@ -147,7 +147,7 @@ class Crew:
     def in_beam(self, inside: Sequence[Vehicle]) -> Iterator[str]:
         """Who is where the beam would be, by name, with these vehicles in the zone."""
         for vehicle in inside:
-            if vehicle.plan.number != self.vehicle or not self.at_waiting_place:
+            if vehicle.plan.number != self.vehicle or self.place is not Place.WAITING:
                 yield f"vehicle {vehicle.plan.number}"
             elif self._mishaps.now("scanner", "passenger_stays"):
                 yield f"passenger of {vehicle.plan.number}"

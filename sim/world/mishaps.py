@@ -18,44 +18,48 @@ HEADS: dict[str, tuple[str, ...]] = {
     "beacon": ("light",),
 }
 """Heads and their lamps."""
-LAMP_FAULTS = ("burnt_out", "welded", "flickers")
-FAULTS: dict[str, tuple[str, ...]] = dict.fromkeys(HEADS, LAMP_FAULTS) | {
-    "gate": (
-        "stuck",
-        "half_way",
-        "drifts_open",
-        "forced_open",
-        "opened_switch_dead",
-        "opened_switch_welded",
-        "closed_switch_dead",
-        "closed_switch_welded",
-        "beam_blind",
-        "beam_blocked",
-        "fault",
-    ),
-    "emergency_button": ("pressed",),
-    "scanner": (
-        "no_start",
-        "shutter_sticks_closed",
-        "shutter_sticks_open",
-        "contacts_both",
-        "contacts_neither",
-        "bounce",
-        "estop",
-        "key_off",
-        "not_ready",
-        "fault",
-        "barrier_open",
-        "no_warning",
-        "late_complete",
-        "double_complete",
-        "no_complete",
-        "zone_entry",
-        "driver_strays",
-        "passenger_stays",
-    ),
+LAMP_FAULTS = {
+    "burnt_out": "It never burns; what reads it back says so.",
+    "welded": "It burns whatever the output says (a relay's contact that is stuck).",
+    "flickers": "While its output is on it goes out for 0.2 s of every 0.4 s.",
 }
-"""What can befall each part; docs/reference/scenarios.md explains every one."""
+FAULTS: dict[str, dict[str, str]] = dict.fromkeys(HEADS, LAMP_FAULTS) | {
+    "gate": {
+        "stuck": "The arm stays where it is; the operator reports a fault when it has been driven in vain for 2 s.",
+        "half_way": "The arm stops half-way, with the same consequence.",
+        "drifts_open": "The arm rises by itself, five hundredths of its way a second, while it is not driven open.",
+        "forced_open": "Somebody lifts the arm within half a second, and holds it.",
+        "opened_switch_dead": "The upper limit switch is never on.",
+        "opened_switch_welded": "The upper limit switch is always on.",
+        "closed_switch_dead": "The lower limit switch is never on.",
+        "closed_switch_welded": "The lower limit switch is always on.",
+        "beam_blind": "The photo-eyes see nothing.",
+        "beam_blocked": "The photo-eyes see something all the time.",
+        "fault": "The operator reports a fault and does not move.",
+    },
+    "emergency_button": {"pressed": "Somebody has pressed it."},
+    "scanner": {
+        "no_start": "It takes no notice of a request.",
+        "shutter_sticks_closed": "It says that a scan is in progress, and the shutter does not open.",
+        "shutter_sticks_open": "The shutter opens and does not close: the beam stays on.",
+        "contacts_both": "The shutter's contacts say that it is open and closed.",
+        "contacts_neither": "The shutter's contacts say that it is neither.",
+        "bounce": "The contact of the closed shutter bounces for half a second after each movement.",
+        "estop": "Somebody presses an e-stop. When it is released, somebody turns the key 3 s later, for 2 s.",
+        "key_off": "The key is turned off.",
+        "not_ready": "It is not ready.",
+        "fault": "It reports a fault of its own.",
+        "barrier_open": "The arm before its zone does not come down.",
+        "no_warning": "Horn and lamp do not confirm the warning.",
+        "late_complete": "The scan is over, the shutter closes, and `scan_complete` comes 4 s later.",
+        "double_complete": "`scan_complete` comes once more, 4 s later.",
+        "no_complete": "`scan_complete` does not come.",
+        "zone_entry": "A stranger walks into the zone; 2 s later they are where the beam is.",
+        "driver_strays": "The driver leaves the waiting place for the vehicle, unasked; the same.",
+        "passenger_stays": "Somebody stays in the vehicle. The contact at the waiting place does not know of it.",
+    },
+}
+"""What can befall each part, and what that means."""
 
 Phase = Literal["idle", "armed", "warning", "requested", "beam", "closing"]
 
@@ -68,11 +72,7 @@ class Mishap(BaseModel):
     part: Literal["gate", "signal", "lane_signal", "driver_signal", "beacon", "emergency_button", "scanner"]
     """What it befalls."""
     what: str
-    """Lamps: burnt_out, welded (always on), flickers. Gate: stuck (where it is), half_way (stops there), drifts_open,
-    forced_open, opened_switch_dead, opened_switch_welded (and closed_switch_...), beam_blind, beam_blocked, fault.
-    Emergency button: pressed. Scanner: no_start, shutter_sticks_closed, shutter_sticks_open, contacts_both,
-    contacts_neither, bounce, estop, key_off, not_ready, fault, barrier_open, no_warning, late_complete,
-    double_complete, no_complete, zone_entry (somebody walks in), driver_strays, passenger_stays."""
+    """What befalls it: see the table below."""
     lamp: str = ""
     """Which lamp: green or red (signal), open, closing or closed (lane_signal), stop or go (driver_signal), light."""
     at_s: Annotated[float, Field(ge=0)] = 0.0

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from pydantic_core import to_jsonable_python
 
 from sim.mischief import Mischief
-from sim.world.mishaps import Mishap
+from sim.world.mishaps import FAULTS, HEADS, LAMP_FAULTS, Mishap
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -303,10 +303,28 @@ The scenarios that come with the project lie in `configs/scenarios/`.
 """
 
 
+MISHAPS = """
+## Mishaps: what befalls which part
+
+Each begins at `at_s`, or when the scanner is found in `phase`, and lasts for `for_s`. The parts with lamps are
+`signal`, `lane_signal`, `driver_signal` and `beacon`. Faults of devices and of the lines to them are `mischief`.
+
+| part | what | meaning |
+|---|---|---|
+"""
+
+
 def reference_page() -> str:
     """The text of docs/reference/scenarios.md."""
     rows = (f"| `{name}` | {default} | {meaning} |\n" for name, default, meaning in keys(Scenario))
-    return HEAD + "".join(rows)
+    befall = (
+        f"| {part} | `{what}` | {meaning} |\n"
+        for part, faults in FAULTS.items()
+        if part not in HEADS
+        for what, meaning in faults.items()
+    )
+    lamps = (f"| any lamp | `{what}` | {meaning} |\n" for what, meaning in LAMP_FAULTS.items())
+    return HEAD + "".join(rows) + MISHAPS + "".join(befall) + "".join(lamps)
 
 
 if __name__ == "__main__":
