@@ -1,8 +1,8 @@
 """Alarms: raised at once, silenced by a person, ended when what is behind them is settled.
 
-An alarm ends when three things hold: the occupancy it came from is over, every passage it names is closed or has a
-disposition, and somebody answered for it: acknowledged it, or disposed of one of its passages with the alarm on the
-table. A vehicle that backed out with an alarm answers to nobody, so its alarm waits for an acknowledgement.
+An alarm ends when three things hold: the occupancy or the fault it came from is over, every passage it names is closed
+or has a disposition, and somebody answered for it: acknowledged it, or disposed of one of its passages with the alarm
+on the table. A vehicle that backed out with an alarm answers to nobody, so its alarm waits for an acknowledgement.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ def raise_alarm(
     device: str,
     passages: tuple[str, ...],
     occupancy: str = "",
+    cause: str = "",
     *,
     severity: Severity = Severity.HIGH,
 ) -> None:
     number = t.counters.alarms + 1
     t.counters = replace(t.counters, alarms=number)
     name = f"{t.setup.lane}-a{number:06d}"
-    alarm = Alarm(name, kind, occupancy, passages, active=bool(occupancy))
+    alarm = Alarm(name, kind, occupancy, passages, active=bool(occupancy or cause), cause=cause)
     while len(t.desk.alarms) >= MAX_ALARMS:
         _end(t, next((a for a in t.desk.alarms if a.acknowledged), t.desk.alarms[0]))
     t.desk = replace(t.desk, alarms=(*t.desk.alarms, alarm))
@@ -67,6 +68,14 @@ def disposed(t: Turn, passage: str) -> None:
 def occupancy_over(t: Turn, occupancy: str) -> None:
     for alarm in t.desk.alarms:
         if alarm.occupancy == occupancy:
+            _put(t, replace(alarm, active=False))
+    settle(t)
+
+
+def cause_over(t: Turn, cause: str) -> None:
+    """The fault behind an alarm is over; the alarm stays until somebody has acknowledged it."""
+    for alarm in t.desk.alarms:
+        if alarm.cause == cause:
             _put(t, replace(alarm, active=False))
     settle(t)
 

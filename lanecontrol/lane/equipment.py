@@ -1,14 +1,14 @@
-"""From contacts to loops, gate and button, and what the modules say of themselves.
+"""From contacts to loops, gate and buttons, and what the modules say of themselves.
 
-Green and red are never both commanded (`lane.interlock` has no way to ask for it); here the outputs that a module
-reads back are held against what was commanded. A contact that has not been read, or is stale, counts as its unsafe
-value. Called by `lane.step` for what I/O modules and the supervisor report.
+Here the outputs that a module reads back are held against what was commanded; what the lamps really show is held
+against it in `lane.readback`. A contact that has not been read, or is stale, counts as its unsafe value. Called by
+`lane.step` for what I/O modules and the supervisor report.
 """
 
 from __future__ import annotations
 
-from lanecontrol.announcements import CommandCompleted, DeviceFaultChanged, DeviceStateChanged, GateMoved, GateState
-from lanecontrol.commands import ClearWatchdog, Outcome, Result, TakePicture
+from lanecontrol.announcements import CommandCompleted, DeviceFaultChanged, DeviceStateChanged, LaneAspect
+from lanecontrol.commands import ClearWatchdog, Outcome, OverridePart, Result, TakePicture
 from lanecontrol.events import (
     CommandEnded,
     DeviceChanged,
@@ -21,20 +21,84 @@ from lanecontrol.events import (
     ModuleWatchdogTripped,
     OutputsRead,
 )
-from lanecontrol.lane import interlock, loops, orders, patience
+from lanecontrol.lane import (
+    gate,
+    gate_watch,
+    interlock,
+    loop_health,
+    loops,
+    orders,
+    overhead,
+    overrides,
+    patience,
+    readback,
+    set_aside,
+    signals,
+)
+from lanecontrol.lane.faults import fault
 from lanecontrol.lane.record import replace
-from lanecontrol.lane.setup import Gate, Loop, Signal
-from lanecontrol.lane.state import MAX_DEVICES, Contact, DeviceNote, Equipment
+from lanecontrol.lane.setup import Loop, Signal
+from lanecontrol.lane.state import MAX_DEVICES, Contact, DeviceNote, Equipment, Pending
 from lanecontrol.lane.turn import Turn
 
-CHATTER_EDGES = 38
-CHATTER_WINDOW_S = 30.0
-"""A loop with so many changes in so long is chattering (IRIS, vehicle detection)."""
 _TEXT = 200
+ARROW_AGAIN_S = 10.0
+"""The green arrow follows from the state: where it could not be shown, the state is looked at again after this."""
 
 
 def initial(points: int) -> Equipment:
     return Equipment(contacts=(Contact(),) * points)
+
+
+def due_s(t: Turn) -> float | None:
+    """The next moment at which anything about the equipment is due."""
+    e = t.equipment
+    first: float | None = None
+    for moment_s in (
+        e.gate_watch_s,
+        e.gate_close_s,
+        e.gate_odd_s,
+        e.loops_s,
+        e.reassert_s,
+        e.lane_hold_s,
+        e.health_s,
+        *e.lamps_s,
+        overrides.due_s(t) if e.overrides else None,
+    ):
+        if moment_s is not None and (first is None or moment_s < first):
+            first = moment_s
+    return first
+
+
+def on_time(t: Turn) -> None:
+    """What is due by the clock about gate, signals, loops and overrides."""
+    overrides.on_time(t)
+    gate_watch.late(t)
+    if t.due(t.equipment.gate_odd_s):
+        gate_watch.watch(t)
+    if t.due(t.equipment.gate_close_s):
+        gate.lower(t)
+    if t.due(t.equipment.reassert_s):
+        t.equipment = replace(t.equipment, reassert_s=None)
+        interlock.reassert(t, "the outputs are not as commanded")
+    if t.due(t.equipment.lamps_s[0]) or t.due(t.equipment.lamps_s[1]):
+        readback.watch(t)
+    loop_health.look(t)
+    if t.due(t.equipment.lane_hold_s):
+        overhead.settle(t)
+
+
+def settle(t: Turn) -> None:
+    """What follows for the equipment from whatever the step has changed. The order matters: doubts before displays."""
+    watch_booth_loop(t)
+    gate_watch.watch(t)
+    gate.lower(t)
+    readback.watch(t)
+
+
+def show(t: Turn) -> None:
+    """The last thing of a step: what overhead signal and beacon show now."""
+    overhead.settle(t)
 
 
 # --- contacts --------------------------------------------------------------------------------------------------------
@@ -53,11 +117,20 @@ def input_changed(t: Turn, event: InputChanged) -> None:
         _loop_changed(t, index, old, event.on)
     else:
         _put(t, index, Contact(event.on, t.now_s, old.since_s))
-        if index == t.plan.button:
-            if event.on and old.on is False:
-                orders.button_pressed(t)
-        else:
-            gate_moved(t)
+        _contact_changed(t, index, old, event.on)
+
+
+def _contact_changed(t: Turn, index: int, old: Contact, on: bool) -> None:
+    """A contact that is no loop. What read-back contacts say is looked at when the step ends."""
+    plan = t.plan
+    if index == plan.button:
+        if on and old.on is False:
+            orders.button_pressed(t)
+    elif index == plan.emergency:
+        if on:
+            orders.emergency(t, "the emergency button is pressed")
+    elif index in (plan.opened, plan.closed, plan.gate_fault) or index in plan.beams:
+        gate_watch.moved(t)
 
 
 def _put(t: Turn, index: int, contact: Contact) -> None:
@@ -66,13 +139,8 @@ def _put(t: Turn, index: int, contact: Contact) -> None:
 
 
 def _loop_changed(t: Turn, index: int, old: Contact, on: bool) -> None:
-    window_s, edges = (old.window_s, old.edges + 1)
-    if t.now_s - old.window_s > CHATTER_WINDOW_S:
-        window_s, edges = t.now_s, 1
-        _chattering(t, index, active=old.edges >= CHATTER_EDGES)
-    elif edges == CHATTER_EDGES:
-        _chattering(t, index, active=True)
-    _put(t, index, replace(old, on=on, since_s=t.now_s, before_s=old.since_s, window_s=window_s, edges=edges))
+    contact = replace(old, on=on, since_s=t.now_s, before_s=old.since_s)
+    _put(t, index, loop_health.changed(t, index, contact))
     if on:
         _take_pictures(t, t.setup.loops[index])
     loops.told(t, index, old)
@@ -83,65 +151,6 @@ def _take_pictures(t: Turn, loop: Loop) -> None:
     for camera in t.setup.cameras:
         if camera.trigger and camera.zone == loop.zone and t.usable(camera.device):
             t.ask(camera.device, TakePicture(f"{loop.name} is on"))
-
-
-def _chattering(t: Turn, index: int, *, active: bool) -> None:
-    loop = t.setup.loops[index]
-    interlock.fault(t, loop.name, "chatter", f"{CHATTER_EDGES} changes in {CHATTER_WINDOW_S:g} s", active=active)
-    code = f"chatter:{loop.name}"
-    if active:
-        t.doubt(code, for_s=4 * CHATTER_WINDOW_S)
-    else:
-        t.trust(code)
-
-
-# --- gate ------------------------------------------------------------------------------------------------------------
-
-
-def gate_moved(t: Turn) -> None:
-    """Work out the gate's state from its limit switches and what it was told; announce a change."""
-    gate = t.setup.gate
-    if gate is None:
-        return
-    state, why = _gate_state(t, gate)
-    arrived = state is (GateState.OPEN if t.equipment.gate_open else GateState.CLOSED)
-    if arrived:
-        if t.equipment.gate_watch_s is not None:
-            t.equipment = replace(t.equipment, gate_watch_s=None)
-        interlock.fault(t, "gate", "travel", "reached its end", active=False)
-    if state is not t.equipment.gate:
-        t.equipment = replace(t.equipment, gate=state)
-        t.tell(GateMoved(state, why, t.utc_s))
-        interlock.fault(t, "gate", "switches", "both limit switches are on", active=state is GateState.FAULT)
-
-
-def _gate_state(t: Turn, gate: Gate) -> tuple[GateState, str]:
-    opened, closed = t.contact(t.plan.opened).on, t.contact(t.plan.closed).on
-    if opened is None or closed is None or not t.usable(gate.device):
-        return GateState.UNKNOWN, "its limit switches cannot be read"
-    if opened and closed:
-        return GateState.FAULT, "both limit switches are on"
-    if opened:
-        return GateState.OPEN, "limit switch"
-    if closed:
-        return GateState.CLOSED, "limit switch"
-    if t.equipment.gate_open:
-        return GateState.OPENING, "on its way"
-    return GateState.CLOSING, "on its way"
-
-
-def gate_late(t: Turn) -> None:
-    """The gate has not reached its end in time."""
-    gate = t.setup.gate
-    if gate is None or not t.due(t.equipment.gate_watch_s):
-        return
-    t.equipment = replace(t.equipment, gate_watch_s=None)
-    gate_moved(t)
-    state, _ = _gate_state(t, gate)
-    if state is not (GateState.OPEN if t.equipment.gate_open else GateState.CLOSED):
-        wanted = "open" if t.equipment.gate_open else "closed"
-        interlock.fault(t, "gate", "travel", f"not {wanted} within {gate.travel_limit_s:g} s", active=True)
-        interlock.withdraw(t, "the gate did not reach its end")
 
 
 # --- what modules say ------------------------------------------------------------------------------------------------
@@ -165,7 +174,7 @@ def _mark_stale(t: Turn, *, stale: bool) -> None:
         note = DeviceNote(t.given.source, DeviceState.ONLINE, "", t.utc_s, Identity())
     if note.stale is not stale or t.device(t.given.source) is None:
         _note(t, replace(note, stale=stale))
-        gate_moved(t)
+        gate_watch.moved(t)
 
 
 def outputs_read(t: Turn, event: OutputsRead) -> None:
@@ -178,6 +187,30 @@ def outputs_read(t: Turn, event: OutputsRead) -> None:
     if wrong:
         interlock.withdraw(t, wrong[0])
         interlock.reassert(t, wrong[0])
+    why = _overhead_wrong(t, points) or _beacon_wrong(t, points)
+    if why:
+        interlock.reassert(t, why)
+
+
+def _overhead_wrong(t: Turn, points: dict[str, bool]) -> str:
+    """The overhead head's outputs are not as commanded: the red X, which is commanded then in any case."""
+    head, aspect = t.setup.lane_signal, t.equipment.lane_aspect
+    if head is None or head.device != t.given.source or aspect is LaneAspect.DARK:
+        return ""
+    wanted = dict(signals.lane_lamps(head, aspect))
+    if all(points.get(lamp, on) is on for lamp, on in wanted.items()):
+        return ""
+    why = "the overhead signal's outputs are not as commanded"
+    if aspect is LaneAspect.OPEN:
+        interlock.close_overhead(t, why)
+    return why
+
+
+def _beacon_wrong(t: Turn, points: dict[str, bool]) -> str:
+    beacon, on = t.setup.beacon, t.equipment.beacon
+    if beacon is None or beacon.device != t.given.source or on is None or points.get(beacon.output, on) is on:
+        return ""
+    return "the beacon is not as commanded"
 
 
 def _signal_wrong(t: Turn, points: dict[str, bool]) -> str:
@@ -185,9 +218,9 @@ def _signal_wrong(t: Turn, points: dict[str, bool]) -> str:
     if signal is None or signal.device != t.given.source or not {signal.green, signal.red} & points.keys():
         return ""
     green, red = points.get(signal.green), points.get(signal.red)
-    interlock.fault(t, "signal", "conflict", "green and red are both on", active=bool(green and red))
+    fault(t, "signal", "conflict", "green and red are both on", active=bool(green and red))
     why = _signal_mismatch(t, signal, points)
-    interlock.fault(t, "signal", "readback", why or "as commanded", active=bool(why))
+    fault(t, "signal", "readback", why or "as commanded", active=bool(why))
     return why
 
 
@@ -201,10 +234,13 @@ def _signal_mismatch(t: Turn, signal: Signal, points: dict[str, bool]) -> str:
 
 
 def _gate_wrong(t: Turn, points: dict[str, bool]) -> str:
-    gate = t.setup.gate
-    if gate is None or gate.device != t.given.source or gate.open_output not in points:
+    site = t.setup.gate
+    if site is None or site.device != t.given.source or site.open_output not in points:
         return ""
-    on = points[gate.open_output]
+    on = points[site.open_output]
+    held = bool(t.equipment.overrides) and set_aside.standing(t, OverridePart.GATE_HELD) is not None
+    if held:
+        return ""
     if t.desk.permission is not None and not on:
         return "the gate's output has dropped"
     if not t.equipment.gate_open and on:
@@ -216,11 +252,20 @@ def watchdog_tripped(t: Turn, event: ModuleWatchdogTripped) -> None:
     """The module had dropped its outputs by itself: nothing stands any more, and it has to be told to go on."""
     source = t.given.source
     interlock.withdraw(t, f"the watchdog of {source} had tripped")
-    interlock.fault(t, source, "watchdog_tripped", "the module's own watchdog had dropped its outputs", active=True)
+    fault(t, source, "watchdog_tripped", "the module's own watchdog had dropped its outputs", active=True)
     if source in t.plan.trusted:
         t.drive(source, ClearWatchdog(), grants=False)
-        t.equipment = replace(t.equipment, reasserted_s=None)
+        _outputs_dropped(t, source)
         interlock.reassert(t, "after the module's watchdog")
+
+
+def _outputs_dropped(t: Turn, source: str) -> None:
+    """The module has, or may have, let go of its outputs: they are commanded anew, and the gate may move by itself."""
+    t.equipment = replace(t.equipment, reasserted_s=None)
+    if t.setup.gate is not None and t.setup.gate.device == source:
+        t.equipment = replace(t.equipment, gate_told=False)
+    if t.setup.lane_signal is not None and t.setup.lane_signal.device == source:
+        interlock.close_overhead(t, f"the outputs of {source} have dropped")
 
 
 # --- devices ---------------------------------------------------------------------------------------------------------
@@ -240,13 +285,14 @@ def device_changed(t: Turn, event: DeviceChanged) -> None:
     if event.state is DeviceState.ONLINE:
         t.equipment = replace(t.equipment, reasserted_s=None)
         interlock.reassert(t, f"{source} is online again")
-        interlock.fault(t, source, "watchdog_tripped", "online", active=False)
+        fault(t, source, "watchdog_tripped", "online", active=False)
     elif old is None or old.state is DeviceState.ONLINE:
         _lost(t, source)
 
 
 def _lost(t: Turn, source: str) -> None:
     interlock.withdraw(t, f"{source} is not online")
+    _outputs_dropped(t, source)
     blank = tuple(
         Contact(None, t.now_s, contact.since_s, contact.window_s, contact.edges) if point[0] == source else contact
         for contact, point in zip(t.equipment.contacts, t.plan.points, strict=False)
@@ -254,7 +300,7 @@ def _lost(t: Turn, source: str) -> None:
     t.equipment = replace(t.equipment, contacts=blank)
     if any(loop.device == source for loop in t.setup.loops):
         patience.lose_sight(t, patience.AWAY_S)
-    gate_moved(t)
+    gate_watch.moved(t)
 
 
 def watch_booth_loop(t: Turn) -> None:
@@ -263,6 +309,8 @@ def watch_booth_loop(t: Turn) -> None:
     blind = any(
         loop.zone == t.setup.booth_zone and not t.usable(loop.device) for loop in t.setup.loops
     ) and booth < len(t.plan.stations)
+    if not blind and t.equipment.overrides and booth < len(t.plan.stations):
+        blind = booth not in t.plan.loop_station
     known = any(doubt.code == "booth_loop_lost" for doubt in t.desk.doubts)
     if blind and not known:
         t.doubt("booth_loop_lost")
@@ -298,8 +346,18 @@ def command_ended(t: Turn, event: CommandEnded) -> None:
     permission = t.desk.permission
     if pending.grants and permission is not None and pending.command in permission.commands:
         interlock.withdraw(t, f"{pending.device} did not carry out the release")
-    elif not pending.grants and t.usable(pending.device) and permission is None:
+    elif pending.grants:
+        _grant_failed(t, pending, event.outcome.reason)
+    elif t.usable(pending.device):
         t.equipment = replace(t.equipment, reassert_s=t.now_s + interlock.REASSERT_EVERY_S)
+
+
+def _grant_failed(t: Turn, pending: Pending, why: str) -> None:
+    """The overhead's green arrow, or an override's command, was not carried out."""
+    if pending.command == t.equipment.lane_command:
+        interlock.close_overhead(t, f"the green arrow was not shown: {why}"[:_TEXT])
+        t.equipment = replace(t.equipment, lane_hold_s=t.now_s + ARROW_AGAIN_S)
+    overrides.command_failed(t, pending.command, why[:_TEXT])
 
 
 def forget_pending(t: Turn) -> None:

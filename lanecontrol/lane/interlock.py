@@ -1,28 +1,27 @@
-"""What gives permission and what takes it away: the only module that commands the signal and the gate.
+"""What gives permission and what takes it away: the only module that says yes for the booth's signal and the gate.
 
-Permission is one object: it belongs to one passage, runs out, and names the commands that carry it. `allowed` says why
-it may not be given now; any doubt withdraws it, in the same step, by commands that wait for nothing. Green and red are
-never commanded together: there is no way to ask for it. The gate's command is taken back only while nothing can be
-under the arm: the loop behind it is known to be clear, freshly read, and no passage is between the loops.
+Permission is one object: it belongs to one passage, runs out, and names the commands that carry it. `refusal` says why
+it may not be given now; any doubt withdraws it, in the same step, by commands that wait for nothing. How signals are
+lit is in `lane.signals`, when the arm may come down in `lane.gate`, what the overhead signal shows in `lane.overhead`.
 """
 
 from __future__ import annotations
 
-from lanecontrol.announcements import EquipmentFault, LaneLife, SignalAspect, SignalShown
+from lanecontrol.announcements import LaneAspect, LaneLife, SignalAspect
 from lanecontrol.commands import WriteOutputs
+from lanecontrol.lane import gate as arm
+from lanecontrol.lane import set_aside, signals
 from lanecontrol.lane.effects import Drive
+from lanecontrol.lane.faults import fault, stands
+from lanecontrol.lane.plan import NOWHERE
 from lanecontrol.lane.record import replace
-from lanecontrol.lane.setup import Signal
-from lanecontrol.lane.state import MAX_FAULTS, Passage, Permission
+from lanecontrol.lane.state import Desk, Equipment, Passage, Permission
 from lanecontrol.lane.turn import Turn
 
-GATE_CLEAR_S = 1.0
-"""The loop behind the gate has been clear for this long before the gate may come down (UFGS 02840)."""
-ROLL_S = 4.0
-"""A vehicle that came onto the booth loop so recently may not have stopped: one that follows too closely is under the
-arm by then (6 m, faster than walking pace)."""
 REASSERT_EVERY_S = 1.0
 """Red is commanded again at most this often while a module does not show it."""
+PAUSE_S = 3.0
+"""After a doubt the overhead signal shows its red X for at least so long: an arrow that blinks misleads."""
 
 _OPEN_LIFE = frozenset({LaneLife.OPEN, LaneLife.CLOSING})
 
@@ -32,12 +31,24 @@ _OPEN_LIFE = frozenset({LaneLife.OPEN, LaneLife.CLOSING})
 
 def refusal(t: Turn) -> str:
     """Why nothing can be granted now, in plain words; empty when it can."""
+    if t.desk.life not in _OPEN_LIFE and not t.desk.stopping:
+        return f"the lane is {t.desk.life.value}"
+    return unsound(t)
+
+
+def unsound(t: Turn) -> str:
+    """Why nothing could be granted in an open lane; empty when it could."""
     if t.desk.stopping:
         return "the lane controller is stopping"
-    if t.desk.life not in _OPEN_LIFE:
-        return f"the lane is {t.desk.life.value}"
     if not t.desk.writable:
         return "the event store cannot be written to"
+    by_hand = set_aside.gate_refusal(t) if t.equipment.overrides else ""
+    if by_hand:
+        return by_hand
+    if t.equipment.faults and (code := stands(t, "signal", "dark", "lamp_on", "lamps_conflict", "lamp_unread")):
+        return f"the booth signal has a fault: {code}"
+    if t.setup.gate is not None and (why := equipment_enabled(t)):
+        return why
     return doubt_of_inputs(t)
 
 
@@ -51,10 +62,32 @@ def doubt_of_inputs(t: Turn) -> str:
             return f"{device} is not online"
     if t.level(t.plan.booth) is None and t.plan.booth < len(t.plan.stations):
         return "the booth loop has not been read"
+    if t.plan.emergency != NOWHERE and t.contact(t.plan.emergency).on is not False:
+        return "the emergency button is not known to be released"
     return ""
 
 
+def equipment_enabled(t: Turn) -> str:
+    """Why gate and scanner may not be commanded to anything that grants; empty when they may.
+
+    The configuration of the equipment is not the one that a supervisor accepted. Whatever withdraws goes on.
+    """
+    if not t.setup.equipment_hash or t.desk.accepted == t.setup.equipment_hash:
+        return ""
+    return "the equipment's configuration is new or was changed: a supervisor has to enable it"
+
+
 # --- granting --------------------------------------------------------------------------------------------------------
+
+
+def standing(desk: Desk, equipment: Equipment, command_id: str) -> bool:
+    """Whether the permission that this command carries still stands."""
+    permission = desk.permission
+    if permission is not None and command_id in permission.commands:
+        return True
+    if command_id == equipment.lane_command:
+        return bool(command_id)
+    return any(row.command == command_id and row.ended_s is None for row in equipment.overrides)
 
 
 def grant(t: Turn, passage: Passage, why: str) -> None:
@@ -64,32 +97,19 @@ def grant(t: Turn, passage: Passage, why: str) -> None:
     expires_s = t.now_s + t.setup.limits.release_limit_s
     name = commands[0] if commands else f"{t.setup.lane}-c{t.counters.commands:06d}"
     t.desk = replace(t.desk, permission=Permission(name, passage.id, expires_s, tuple(commands)))
-    if t.setup.gate is not None:
-        watch_s = t.now_s + t.setup.gate.travel_limit_s
-        t.equipment = replace(t.equipment, gate_open=True, gate_close_s=None, gate_watch_s=watch_s)
+    arm.raise_arm(t)
     if t.setup.signal is not None:
-        _show(t, SignalAspect.PROCEED, why)
+        signals.shown(t, SignalAspect.PROCEED, why)
 
 
 def _granting(t: Turn, device: str) -> tuple[tuple[str, bool], ...]:
+    """Gate and signal in one deed where they are on one module; what goes off first."""
     points: tuple[tuple[str, bool], ...] = ()
+    if t.setup.signal is not None and t.setup.signal.device == device:
+        points += signals.booth_lamps(t.setup.signal, SignalAspect.PROCEED)
     if t.setup.gate is not None and t.setup.gate.device == device:
         points += ((t.setup.gate.open_output, True),)
-    if t.setup.signal is not None and t.setup.signal.device == device:
-        points += _lamps(t.setup.signal, SignalAspect.PROCEED)
     return points
-
-
-def _lamps(signal: Signal, aspect: SignalAspect) -> tuple[tuple[str, bool], ...]:
-    """The conflict monitor: the two lamps are always commanded together, and never both on."""
-    green = aspect is SignalAspect.PROCEED
-    return ((signal.red, not green), (signal.green, green))
-
-
-def _show(t: Turn, aspect: SignalAspect, why: str) -> None:
-    if t.equipment.aspect is not aspect:
-        t.equipment = replace(t.equipment, aspect=aspect)
-        t.tell(SignalShown(aspect, why, t.utc_s))
 
 
 # --- withdrawing -----------------------------------------------------------------------------------------------------
@@ -101,7 +121,7 @@ def withdraw(t: Turn, why: str) -> None:
         return
     drop_grants(t)
     t.desk = replace(t.desk, permission=None)
-    stop(t, why)
+    signals.stop(t, why)
 
 
 def stop_everything(t: Turn, why: str) -> None:
@@ -109,7 +129,15 @@ def stop_everything(t: Turn, why: str) -> None:
     if t.desk.permission is not None:
         withdraw(t, why)
     else:
-        stop(t, why)
+        signals.stop(t, why)
+    close_overhead(t, why)
+
+
+def close_overhead(t: Turn, why: str) -> None:
+    """The overhead red X, at once and for a while: in an emergency, at a start, on the way out, in any doubt."""
+    if t.setup.lane_signal is not None:
+        signals.show_lane(t, LaneAspect.CLOSED, why)
+        t.equipment = replace(t.equipment, lane_hold_s=t.now_s + PAUSE_S)
 
 
 def drop_grants(t: Turn) -> None:
@@ -117,56 +145,6 @@ def drop_grants(t: Turn) -> None:
     permission = t.desk.permission
     names = permission.commands if permission is not None else ()
     t.effects[:] = [e for e in t.effects if not (isinstance(e, Drive) and e.grants and e.command_id in names)]
-
-
-def stop(t: Turn, why: str) -> None:
-    """Command red, whatever is shown now."""
-    signal = t.setup.signal
-    if signal is None:
-        return
-    t.drive(signal.device, WriteOutputs(_lamps(signal, SignalAspect.STOP)), grants=False)
-    t.equipment = replace(t.equipment, reassert_s=None, reasserted_s=t.now_s)
-    _show(t, SignalAspect.STOP, why)
-
-
-def lower_gate(t: Turn) -> None:
-    """Take back the gate's open command once that cannot hurt anybody; else note when to look again."""
-    gate = t.setup.gate
-    if gate is None or not t.equipment.gate_open or t.desk.permission is not None:
-        if t.equipment.gate_close_s is not None:
-            t.equipment = replace(t.equipment, gate_close_s=None)
-        return
-    safe_s = _clear_under_arm_since(t)
-    if safe_s is None:
-        if t.equipment.gate_close_s is not None:
-            t.equipment = replace(t.equipment, gate_close_s=None)
-    elif t.due(safe_s + GATE_CLEAR_S):
-        t.drive(gate.device, WriteOutputs(((gate.open_output, False),)), grants=False)
-        watch_s = t.now_s + gate.travel_limit_s
-        t.equipment = replace(t.equipment, gate_open=False, gate_close_s=None, gate_watch_s=watch_s)
-    elif t.equipment.gate_close_s != safe_s + GATE_CLEAR_S:
-        t.equipment = replace(t.equipment, gate_close_s=safe_s + GATE_CLEAR_S)
-
-
-def _clear_under_arm_since(t: Turn) -> float | None:
-    """Since when nothing can be under the arm; None while something may be, or nobody knows."""
-    if any(not t.usable(device) for device in t.plan.trusted):
-        return None
-    if any(_may_be_under_arm(t, passage) for passage in t.live()):
-        return None
-    beyond = range(t.plan.booth + 1, len(t.plan.stations))
-    if any(t.level(station) is not False for station in beyond):
-        return None
-    booth = t.plan.booth
-    arrived_s = [p.booth_s for p in t.live() if p.head == booth and p.booth_s is not None]
-    # It seems to have gone back from the booth; if that was an error, it is under the arm for a moment.
-    back_s = [t.changed_s(booth) for p in t.live() if p.head < booth and p.booth_s is not None]
-    stopped_s = [moment_s + ROLL_S - GATE_CLEAR_S for moment_s in arrived_s + back_s]
-    return max([t.changed_s(station) for station in beyond] + stopped_s, default=t.now_s - GATE_CLEAR_S)
-
-
-def _may_be_under_arm(t: Turn, passage: Passage) -> bool:
-    return passage.head > t.plan.booth or (passage.head == t.plan.booth and passage.adrift_s is not None)
 
 
 # --- keeping the outputs as they should be ---------------------------------------------------------------------------
@@ -177,25 +155,42 @@ def reassert(t: Turn, why: str) -> None:
 
     Not more often than `REASSERT_EVERY_S`; a moment is noted for the next time.
     """
-    if t.desk.permission is not None:
-        return
     last_s = t.equipment.reasserted_s
     if last_s is not None and not t.due(last_s + REASSERT_EVERY_S):
         t.equipment = replace(t.equipment, reassert_s=last_s + REASSERT_EVERY_S)
         return
     t.equipment = replace(t.equipment, reassert_s=None, reasserted_s=t.now_s)
-    stop(t, why)
+    if t.desk.permission is None:
+        signals.stop(t, why)
+        _reassert_gate(t)
+    if t.equipment.lane_aspect not in (LaneAspect.OPEN, LaneAspect.DARK):
+        signals.show_lane(t, t.equipment.lane_aspect, why)
+    if t.equipment.beacon is not None:
+        signals.light_beacon(t, on=t.equipment.beacon)
+
+
+def _reassert_gate(t: Turn) -> None:
     gate = t.setup.gate
-    if gate is not None and not t.equipment.gate_open and _clear_under_arm_since(t) is not None:
-        t.drive(gate.device, WriteOutputs(((gate.open_output, False),)), grants=False)
-
-
-def fault(t: Turn, equipment: str, code: str, detail: str, *, active: bool) -> None:
-    """A fault of signal, gate, loop or module began or ended; told once."""
-    row = (equipment, code)
-    if active == (row in t.equipment.faults):
+    if gate is None or t.equipment.gate_open or arm.kept(t):
         return
-    others = tuple(f for f in t.equipment.faults if f != row)
-    faults = (*others, row)[-MAX_FAULTS:] if active else others
-    t.equipment = replace(t.equipment, faults=faults)
-    t.tell(EquipmentFault(equipment, code, detail, active, t.utc_s))
+    if arm.clear_under_arm_since(t) is not None:
+        arm.take_back(t, gate)
+
+
+# --- acceptance of the configuration ---------------------------------------------------------------------------------
+
+
+def look_at_configuration(t: Turn) -> None:
+    """At a start: a changed configuration waits for a supervisor. A simulated lane's first one is taken as accepted.
+
+    The first start of a real lane is its commissioning, and asks for a supervisor too.
+    """
+    if t.setup.simulated and t.desk.accepted is None:
+        accept_configuration(t)
+    why = equipment_enabled(t)
+    fault(t, "equipment", "not_accepted", why or "accepted", active=bool(why))
+
+
+def accept_configuration(t: Turn) -> None:
+    t.desk = replace(t.desk, accepted=t.setup.equipment_hash)
+    fault(t, "equipment", "not_accepted", "accepted by a supervisor", active=False)

@@ -18,9 +18,9 @@ from lanecontrol.announcements import (
 from lanecontrol.commands import (
     DONE,
     AbortScan,
-    CheckPortal,
     Acknowledge,
     Actor,
+    CheckPortal,
     CloseLane,
     ConfirmDriverOut,
     ConfirmScan,
@@ -43,8 +43,9 @@ from lanecontrol.commands import (
     ScanVehicle,
     SetOccupants,
 )
-from lanecontrol.lane import alarms, interlock, overrides, scanner, source_check
+from lanecontrol.lane import alarms, interlock, loop_health, overrides, scanner, source_check
 from lanecontrol.lane.passages import GOING, assess, close, gone, judged, may_leave, reassess
+from lanecontrol.lane.plan import NOWHERE
 from lanecontrol.lane.record import replace
 from lanecontrol.lane.state import MAX_KEYS, Passage
 from lanecontrol.lane.tracking import next_vehicle, reconcile
@@ -113,7 +114,7 @@ def _carry_out(t: Turn, key: str, actor: Actor, request: Request) -> Outcome:
         case CloseLane():
             return _close_lane(t, actor, request)
         case DeclareEmergency():
-            return _emergency(t, request)
+            return emergency(t, request.reason)
         case ResetLane():
             return _reset(t, actor)
         case NextVehicle():
@@ -235,17 +236,19 @@ def _close_lane(t: Turn, actor: Actor, request: CloseLane) -> Outcome:
     return DONE
 
 
-def _emergency(t: Turn, request: DeclareEmergency) -> Outcome:
-    """Anybody may call it: it only takes away."""
+def emergency(t: Turn, reason: str) -> Outcome:
+    """Anybody may call it, by order or by the button: it only takes away. The gate stays as the interlock keeps it."""
     interlock.stop_everything(t, "emergency")
     if t.desk.life is not LaneLife.EMERGENCY:
-        change_life(t, LaneLife.EMERGENCY, request.reason[:_TEXT] or "declared")
+        change_life(t, LaneLife.EMERGENCY, reason[:_TEXT] or "declared")
     return DONE
 
 
 def _reset(t: Turn, actor: Actor) -> Outcome:
     if actor.role is not Role.SUPERVISOR:
         return _refuse("only a supervisor resets the lane")
+    if t.plan.emergency != NOWHERE and t.contact(t.plan.emergency).on is not False:
+        return _refuse("the emergency button is pressed, or cannot be read")
     interlock.stop_everything(t, "the lane was reset")
     if t.desk.life is not LaneLife.CLOSED:
         change_life(t, LaneLife.CLOSED, "reset by a supervisor")
@@ -255,13 +258,15 @@ def _reset(t: Turn, actor: Actor) -> Outcome:
 
 def change_life(t: Turn, life: LaneLife, why: str) -> None:
     previous = t.desk.life
-    t.desk = replace(t.desk, life=life)
+    t.desk = replace(t.desk, life=life, life_s=t.now_s)
+    if life is LaneLife.OPEN:
+        loop_health.opened(t)
     t.tell(LaneLifeChanged(life, previous, why, t.utc_s))
 
 
 def settle_life(t: Turn) -> None:
     """Opening ends when everything can be relied on, closing when the lane is empty."""
-    if t.desk.life is LaneLife.OPENING and t.desk.writable and not interlock.doubt_of_inputs(t):
+    if t.desk.life is LaneLife.OPENING and not interlock.unsound(t):
         change_life(t, LaneLife.OPEN, "signal, gate and loops are in order")
     elif t.desk.life is LaneLife.CLOSING and not t.tracking.passages:
         change_life(t, LaneLife.CLOSED, "the lane is empty")

@@ -21,7 +21,7 @@ from lanecontrol.announcements import (
 )
 from lanecontrol.commands import Disposition
 from lanecontrol.identifier import Identifier
-from lanecontrol.lane import alarms, assembly, interlock, policy
+from lanecontrol.lane import alarms, assembly, interlock, policy, set_aside
 from lanecontrol.lane.plan import BEFORE
 from lanecontrol.lane.record import replace
 from lanecontrol.lane.state import Passage
@@ -122,6 +122,7 @@ def known(
             portal_notes=passage.portal_notes,
             tids_differ=assembly.tids_differ(t, tags),
             quality=passage.quality,
+            overrides=set_aside.during(t, passage),
         ),
     )
     return found, policy.referral(found)
@@ -248,6 +249,7 @@ def may_leave(passage: Passage) -> bool:
 def beyond_booth(t: Turn, passage: Passage) -> Passage:
     """The vehicle is seen behind the booth: the permission is used up, or there never was one."""
     end_permission(t, passage.id, "the vehicle has passed the gate")
+    passage = set_aside.leaves_uninspected(t, passage)
     if may_leave(passage) or passage.unreleased or passage.lost:
         return passage
     passage = t.put(replace(passage, unreleased=True))

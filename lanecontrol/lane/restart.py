@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from lanecontrol.announcements import PassageEnd
 from lanecontrol.events import Input, Started
-from lanecontrol.lane import alarms, equipment, interlock, patience, radiation, source_check, tracking
+from lanecontrol.lane import alarms, equipment, interlock, overrides, patience, radiation, source_check, tracking
 from lanecontrol.lane.passages import close, close_gone, may_leave
 from lanecontrol.lane.plan import BEFORE, make_plan
+
 from lanecontrol.lane import scanner  # isort: skip
 from lanecontrol.lane.record import replace
 from lanecontrol.lane.setup import LaneSetup
@@ -59,7 +60,11 @@ def start(t: Turn) -> None:
         gate_open=t.setup.gate is not None,
         gate_close_s=None,
         gate_watch_s=None,
+        gate_told=False,
+        gate_odd_s=None,
         reassert_s=None,
+        lamps_s=(None, None),
+        beacon=None,
     )
     t.desk = replace(t.desk, stopping=False, writable=True)
     scanner.started(t)
@@ -68,6 +73,8 @@ def start(t: Turn) -> None:
         patience.interrupt_all(t, "the lane's layout was changed")
     for passage in t.tracking.passages:
         _look_at(t, passage, away_s)
+    overrides.restarted(t)
+    interlock.look_at_configuration(t)
     alarms.settle(t)
 
 

@@ -244,6 +244,17 @@ class Limits:
     """A permission that no vehicle used is withdrawn after this time."""
     orphan_after_s: float = 30.0
     """A tag that no passage claimed for this long after its last read is published as an orphan."""
+    chatter_counts: int = 38
+    """A loop that went on so often within `chatter_window_s` chatters (IRIS, vehicle detection)."""
+    chatter_window_s: float = 30.0
+    locked_on_s: float = 120.0
+    """A loop that is on for so long is stuck (the same source), unless vehicles wait there."""
+    locked_on_queue_s: float = 1800.0
+    """The same for the loops before the booth and in the scanner, where vehicles wait."""
+    no_hits_s: float = 0.0
+    """An open lane's loop without a vehicle for so long is blind; 0 for what fits the lane type, 4 to 72 h."""
+    no_change_s: float = 86400.0
+    """The same whatever the lane type."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,10 +93,9 @@ def deadline(state: LaneState) -> float | None:
 
 def still_granted(state: LaneState, command_id: str) -> bool:
     """Whether the permission that this command carries still stands."""
-    permission = state.desk.permission
-    if permission is not None and command_id in permission.commands:
+    if state.scanner is not None and scanner.granted(state.scanner, command_id):
         return True
-    return state.scanner is not None and scanner.granted(state.scanner, command_id)
+    return interlock.standing(state.desk, state.equipment, command_id)
 
 
 # --- time ------------------------------------------------------------------------------------------------------------
@@ -108,12 +107,7 @@ def _do_what_is_due(t: Turn) -> None:
     permission = t.desk.permission
     if permission is not None and t.due(permission.expires_s):
         interlock.withdraw(t, f"not used within {t.setup.limits.release_limit_s:g} s")
-    equipment.gate_late(t)
-    if t.due(t.equipment.gate_close_s):
-        interlock.lower_gate(t)
-    if t.due(t.equipment.reassert_s):
-        t.equipment = replace(t.equipment, reassert_s=None)
-        interlock.reassert(t, "the outputs are not as commanded")
+    equipment.on_time(t)
     loops.settle(t)
     for name in [p.id for p in t.tracking.passages]:
         _wake_passage(t, name)
@@ -146,8 +140,7 @@ def _calm(t: Turn, state: LaneState) -> bool:
 def _wake_s(t: Turn) -> float | None:
     """The next moment at which anything is due."""
     first = t.assembly.sweep_s
-    e = t.equipment
-    for moment_s in (radiation.due_s(t), e.gate_watch_s, e.gate_close_s, e.loops_s, e.reassert_s):
+    for moment_s in (radiation.due_s(t), equipment.due_s(t)):
         if moment_s is not None and (first is None or moment_s < first):
             first = moment_s
     for passage in t.tracking.passages:
@@ -269,9 +262,9 @@ def _follow_up(t: Turn, before: LaneState) -> None:
     permission = before.desk.permission
     if permission is not None and t.desk.permission is None:
         ask_again(t, permission.passage)
-    equipment.watch_booth_loop(t)
-    interlock.lower_gate(t)
+    equipment.settle(t)
     orders.settle_life(t)
+    equipment.show(t)
 
 
 def _finished(t: Turn, state: LaneState) -> LaneState:
@@ -297,12 +290,14 @@ def _ordered(t: Turn) -> Effects:
     effects = t.effects
     if not effects:
         return ()
-    permission = t.desk.permission
-    standing = permission.commands if permission is not None else ()
-    if t.scanner is not None:
-        standing += tuple(command for _, command in t.scanner.grants)
     withdrawals = [e for e in effects if isinstance(e, Drive) and not e.grants]
     told = [e for e in effects if isinstance(e, Publish)]
     answers = [e for e in effects if not isinstance(e, Drive | Publish)]
-    grants = [e for e in effects if isinstance(e, Drive) and e.grants and e.command_id in standing]
+    grants = [e for e in effects if isinstance(e, Drive) and e.grants and _stands(t, e.command_id)]
     return (*withdrawals, *told, *answers, *grants)
+
+
+def _stands(t: Turn, command_id: str) -> bool:
+    if t.scanner is not None and scanner.granted(t.scanner, command_id):
+        return True
+    return interlock.standing(t.desk, t.equipment, command_id)

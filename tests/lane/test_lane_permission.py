@@ -251,7 +251,7 @@ def test_a_module_that_comes_back_is_told_to_show_red(lane: LaneBench) -> None:
     lane.give("io1", DeviceChanged(DeviceState.OFFLINE, "timeout"))
     lane.give("io1", DeviceChanged(DeviceState.ONLINE, "connected"))
     (drive,) = [effect for effect in lane.last if isinstance(effect, Drive)]
-    assert drive.command == WriteOutputs((("signal_red", True), ("signal_green", False)))
+    assert drive.command == WriteOutputs((("signal_green", False), ("signal_red", True)))
     assert drive.grants is False
 
 

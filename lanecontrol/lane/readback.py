@@ -1,0 +1,116 @@
+"""What the lamps of the signal heads really show, by their read-back contacts, held against what was commanded.
+
+A difference that lasts is a fault and an alarm; it forces red (the booth's STOP, the overhead red X) and withdraws. A
+dark signal is not a red one: a lamp that was commanded and does not burn is told as just that. Called by `lane.step`
+at the end of every step that changed something, and when a difference has lasted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lanecontrol.announcements import LaneAspect, SignalAspect
+from lanecontrol.lane import interlock
+from lanecontrol.lane.faults import fault, stands
+from lanecontrol.lane.record import replace
+from lanecontrol.lane.turn import Turn
+
+MISMATCH_S = 0.5
+"""What a head reads back may differ from what was commanded for so long: module, lamp and poll take their time."""
+
+FAULTS = ("lamps_conflict", "lamp_on", "dark", "lamp_unread")
+BOOTH, OVERHEAD = 0, 1
+_HEADS = ("signal", "lane_signal")
+
+
+@dataclass(frozen=True, slots=True)
+class Lamp:
+    """One lamp: whether it is commanded on, and whether it burns (None: not known)."""
+
+    name: str
+    wanted: bool
+    burns: bool | None
+
+
+def watch(t: Turn) -> None:
+    """Hold every head that reads back against its command."""
+    if t.plan.booth_lamps and t.setup.signal is not None:
+        permission = t.desk.permission
+        _hold(t, BOOTH, t.setup.signal.device, _booth(t), permission.commands if permission is not None else ())
+    if t.plan.lane_lamps and t.setup.lane_signal is not None:
+        _hold(t, OVERHEAD, t.setup.lane_signal.device, _overhead(t), (t.equipment.lane_command,))
+
+
+def _booth(t: Turn) -> list[Lamp]:
+    green = t.equipment.aspect is SignalAspect.PROCEED
+    return _lamps(t, t.plan.booth_lamps, ("green", "red"), (green, not green))
+
+
+def _overhead(t: Turn) -> list[Lamp]:
+    aspect = t.equipment.lane_aspect
+    wanted = (aspect is LaneAspect.OPEN, aspect is LaneAspect.CLOSING, aspect in (LaneAspect.CLOSED, LaneAspect.DARK))
+    return _lamps(t, t.plan.lane_lamps, ("green arrow", "yellow X", "red X"), wanted)
+
+
+def _lamps(t: Turn, places: Sequence[int], names: Sequence[str], wanted: Sequence[bool]) -> list[Lamp]:
+    """The lamps that read back, which need not be all of a head's."""
+    return [Lamp(name, on, t.contact(at).on) for at, name, on in zip(places, names, wanted, strict=True) if at >= 0]
+
+
+def mismatch(lamps: Sequence[Lamp]) -> tuple[str, str]:
+    """What is wrong with these lamps, as a fault's code and in plain words; empty when they show what they should."""
+    burning = [lamp.name for lamp in lamps if lamp.burns]
+    if len(burning) > 1:
+        return "lamps_conflict", f"{' and '.join(burning)} burn together"
+    for lamp in lamps:
+        if lamp.burns and not lamp.wanted:
+            return "lamp_on", f"{lamp.name} burns and was not commanded"
+    for lamp in lamps:
+        if lamp.wanted and lamp.burns is False:
+            return "dark", f"{lamp.name} was commanded and does not burn: a dark signal is not a red one"
+    if any(lamp.burns is None for lamp in lamps):
+        return "lamp_unread", "the lamps cannot be read back"
+    return "", ""
+
+
+def _hold(t: Turn, head: int, device: str, lamps: list[Lamp], granting: tuple[str, ...]) -> None:
+    name = _HEADS[head]
+    code, words = mismatch(lamps)
+    since_s = t.equipment.lamps_s[head]
+    if not code:
+        _watch_until(t, head, None)
+        for old in FAULTS:
+            if (name, old) in t.equipment.faults:
+                fault(t, name, old, "the lamps are as commanded", active=False)
+    elif not t.usable(device) or (code != "lamps_conflict" and _on_its_way(t, granting)):
+        _watch_until(t, head, None)  # nobody can tell; a module that is away has withdrawn everything already
+    elif stands(t, name, code):
+        _watch_until(t, head, None)
+    elif since_s is None:
+        _watch_until(t, head, t.now_s + MISMATCH_S)
+    elif t.due(since_s):
+        _watch_until(t, head, None)
+        _tell(t, head, name, code, words)
+
+
+def _on_its_way(t: Turn, granting: tuple[str, ...]) -> bool:
+    """A command that grants waits for its record to be on disk: until it is done the lamps may show either."""
+    return any(pending.command in granting for pending in t.equipment.pending)
+
+
+def _tell(t: Turn, head: int, name: str, code: str, words: str) -> None:
+    for old in FAULTS:
+        if old != code:
+            fault(t, name, old, words, active=False)
+    fault(t, name, code, words, active=True)
+    why = f"{'overhead' if head else 'booth'} signal: {words}"
+    if head == OVERHEAD:
+        interlock.close_overhead(t, why)
+    interlock.stop_everything(t, why)
+
+
+def _watch_until(t: Turn, head: int, moment_s: float | None) -> None:
+    if t.equipment.lamps_s[head] != moment_s:
+        booth, overhead = t.equipment.lamps_s
+        t.equipment = replace(t.equipment, lamps_s=(moment_s, overhead) if head == BOOTH else (booth, moment_s))
