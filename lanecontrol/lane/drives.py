@@ -27,30 +27,31 @@ class Drives:
         self._perform = perform
         self._unfit = unfit
         self._turn: dict[str, asyncio.Lock] = {}
-        self._granting: dict[str, asyncio.Task[Outcome]] = {}
+        self._granting: dict[str, tuple[asyncio.Task[Outcome], Callable[[], bool]]] = {}
 
     async def carry_out(self, drive: Drive, still_granted: Callable[[], bool] = lambda: True) -> Outcome:
         """Perform `drive` when its turn has come; what grants is asked once more whether it still may.
 
         The moment before it goes out, a grant is also held against the health verdict: a process that stood still, or
         does not keep up, withholds the feed of the modules' watchdogs, and hands out no permission either. A grant
-        that a later withdrawal cut short is UNKNOWN. Cancelled, the command under way is ended too.
+        that a later withdrawal cut short is UNKNOWN; one that still stands is not cut short by a command about
+        something else on the same module. Cancelled, the command under way is ended too.
         """
-        grant = self._granting.get(drive.device)
-        if not drive.grants and grant is not None:
-            grant.cancel()
+        performing, stands = self._granting.get(drive.device, (None, still_granted))
+        if not drive.grants and performing is not None and not stands():
+            performing.cancel()
         async with self._turn.setdefault(drive.device, asyncio.Lock()):
             if drive.grants and not still_granted():
                 return Outcome(Result.REFUSED, "permission was withdrawn before it was given")
             if drive.grants and (why := self._unfit()):
                 return Outcome(Result.REFUSED, f"nothing is granted while the daemon is not fit to: {why}")
-            return await self._now(drive)
+            return await self._now(drive, still_granted)
 
-    async def _now(self, drive: Drive) -> Outcome:
+    async def _now(self, drive: Drive, still_granted: Callable[[], bool]) -> Outcome:
         loop = asyncio.get_running_loop()
         performing = loop.create_task(self._perform(drive.device, drive.command, drive.timeout_s))
         if drive.grants:
-            self._granting[drive.device] = performing
+            self._granting[drive.device] = (performing, still_granted)
         try:
             await asyncio.wait({performing})  # no deadline of its own: `perform` has one
         except asyncio.CancelledError:

@@ -12,7 +12,8 @@ from lanecontrol.commands import WriteOutputs
 from lanecontrol.lane import gate as arm
 from lanecontrol.lane import set_aside, signals
 from lanecontrol.lane.effects import Drive
-from lanecontrol.lane.faults import fault, stands
+from lanecontrol.lane.faults import fault as fault
+from lanecontrol.lane.faults import stands
 from lanecontrol.lane.plan import NOWHERE
 from lanecontrol.lane.record import replace
 from lanecontrol.lane.state import Desk, Equipment, Passage, Permission

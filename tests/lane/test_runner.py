@@ -88,6 +88,19 @@ async def test_a_withdrawal_cuts_the_grant_in_flight_short_and_goes_out_after_it
     assert bench.ended() == {"g1": Outcome(Result.UNKNOWN, "cut short by a withdrawal"), "w1": DONE}
 
 
+async def test_a_command_about_something_else_on_the_module_does_not_cut_a_standing_grant_short(
+    bench: RunnerBench,
+) -> None:
+    bench.device.slow = {GREEN}
+    await bench.give(do("grant"))
+    beacon = asyncio.create_task(bench.runner.drives.carry_out(withdrawal("beacon")))
+    await bench.settle()
+    assert bench.device.log == ["green begins"]
+    bench.device.go_on.set()
+    await beacon
+    assert bench.device.log[:2] == ["green begins", "green is done"]
+
+
 async def test_several_withdrawals_for_one_device_all_go_out_in_order(bench: RunnerBench) -> None:
     bench.device.slow = {GREEN, RED}
     await bench.give(do("grant"))
