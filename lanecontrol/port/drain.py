@@ -226,7 +226,9 @@ class Drain:
         if self._filling or self._ended:  # a message refused on the spot is answered while it is being sent
             return
         self._filling = True
-        while self._lost is None and (room := self._room()) > 0:
+        # While the broker has work enough, a few more are not worth a packet of their own.
+        least = self._window // 4 if self._flying else 0
+        while self._lost is None and (room := self._room()) > least:
             if not self._send_some(room):
                 break
         self._filling = False
@@ -243,23 +245,31 @@ class Drain:
 
     def _send_some(self, count: int) -> bool:
         """Send so many; answers whether there were so many."""
-        batch: list[tuple[Message, bytes, Waiting]] = []
+        rows = self._next_rows_in_hand(count)
         messages, head = self._messages, self._head
-        for _ in range(count):
-            row = self._next()
-            if row is None:
-                break
-            if row.body is None:
+        batch: list[tuple[Message, bytes, Waiting]] = []
+        for row in rows:
+            body, kind = row.body, (row.topic_class, row.position <= head)
+            if body is None:
                 self._relay.unreadable(row)
                 self._less((row,))
-                continue
-            kind = row.topic_class, row.position <= head
-            batch.append((messages.get(kind) or self._message(*kind), row.body, row))
+            else:
+                batch.append((messages.get(kind) or self._message(*kind), body, row))
         if batch:
             self._flying.update([row.position for _, _, row in batch])
             self._relay.counts.sent += len(batch)
             self._transport.send(batch, self._sink)
-        return row is not None
+        return len(rows) == count
+
+    def _next_rows_in_hand(self, count: int) -> Sequence[Waiting]:
+        """The next rows to be sent, up to `count`."""
+        queue = self._queue
+        if not (self._stalled or self._express or self._paced):
+            return [queue.popleft() for _ in range(min(count, len(queue)))]
+        rows: list[Waiting] = []
+        while len(rows) < count and (row := self._next()) is not None:
+            rows.append(row)
+        return rows
 
     def _next(self) -> Waiting | None:
         if self._stalled and (row := self._resumed()) is not None:

@@ -75,30 +75,43 @@ def encode_publish(message: Message, packet_id: int, protocol: int) -> bytes:
     return Form(message, protocol).head(packet_id, len(message.payload)) + message.payload
 
 
-class Form:
-    """What PUBLISH packets that differ in their payload only have in common. Raises Unsendable as `encode_publish`."""
+USUAL_BYTES = 0x3FFF
+"""Packets up to this size tell it in one or two bytes."""
+_SIZES = 1024
+"""Beginnings that are kept: events differ little in their size."""
 
-    __slots__ = ("_first", "_properties", "_size", "_topic", "message")
+
+class Form:
+    """What PUBLISH packets that differ in their payload only have in common. Raises Unsendable as `encode_publish`.
+
+    A packet is `before`, which depends on its size, the packet id, `after`, and the payload. `usual` keeps what came
+    before packets of QoS 1, not retained, of each size up to `USUAL_BYTES` that was met.
+    """
+
+    __slots__ = ("_first", "_topic", "after", "message", "size", "usual")
 
     def __init__(self, message: Message, protocol: int) -> None:
         self.message = message
         self._first = 0x30 | message.qos << 1 | message.retain
         self._topic = _topic(message.topic)
-        self._properties = b""
+        self.after = b""
         if protocol == V5:
             properties = _message_properties(message)
-            self._properties = _sized(properties) if properties else b"\x00"
-        self._size = len(self._topic) + (2 if message.qos else 0) + len(self._properties)
+            self.after = _sized(properties) if properties else b"\x00"
+        self.size = len(self._topic) + (2 if message.qos else 0) + len(self.after)
+        self.usual: dict[int, bytes] = {}
 
     def head(self, packet_id: int, payload_bytes: int) -> bytes:
         """All that goes before the payload; `packet_id` is 0 at QoS 0. Raises Unsendable when it is too long."""
-        size = self._size + payload_bytes
-        number = packet_id.to_bytes(2, "big") if packet_id else b""
-        if 0x80 <= size < 0x4000:
-            return b"%c%c%c%b%b%b" % (self._first, size & 0x7F | 0x80, size >> 7, self._topic, number, self._properties)
+        size = self.size + payload_bytes
         if size > LONGEST:
             raise Unsendable(PACKET_TOO_LARGE)
-        return b"%c%b%b%b%b" % (self._first, _varint(size), self._topic, number, self._properties)
+        before = b"%c%b%b" % (self._first, _varint(size), self._topic)
+        if not packet_id:
+            return before + self.after
+        if size <= USUAL_BYTES and not self.message.retain and len(self.usual) < _SIZES:
+            self.usual[size] = before
+        return before + packet_id.to_bytes(2, "big") + self.after
 
 
 def encode_puback(packet_id: int) -> bytes:

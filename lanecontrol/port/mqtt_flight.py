@@ -14,7 +14,7 @@ from typing import Any
 
 from lanecontrol.errors import DeviceError, ProtocolViolation
 from lanecontrol.port import mqtt_encode as encode
-from lanecontrol.port.mqtt_packets import PACKET_TOO_LARGE, RETAIN_UNSUPPORTED, Connack, reason_text
+from lanecontrol.port.mqtt_packets import LONGEST, PACKET_TOO_LARGE, RETAIN_UNSUPPORTED, Connack, reason_text
 from lanecontrol.port.transport import Batch, Message, Sink
 
 Codes = tuple[int, ...]
@@ -51,11 +51,28 @@ class Flight:
 
     def take(self, batch: Batch, sink: Sink, due_s: float) -> None:
         """Send all of a batch in order; what the window has no room for waits for it."""
+        flying, asking, forms, out = self._flying, self._asking, self._forms, self.out
+        free = 0 if self._waiting else self._window - len(flying)
+        largest = min((self._largest or LONGEST) - 3, encode.USUAL_BYTES)  # without its first bytes
         for message, payload, token in batch:
-            if self._waiting or (message.qos and len(self._flying) >= self._window):
-                self._waiting.append((message, payload, token, sink))
-            else:
-                self._send(message, payload, token, sink, due_s)
+            form, packet_id = forms.get(id(message)), self._packet_id % 65_535 + 1
+            size = form.size + len(payload) if form is not None else largest + 1
+            before = form.usual.get(size) if form is not None and size <= largest else None
+            if form is None or before is None or free <= 0 or packet_id in flying or packet_id in asking:
+                free = self._take_unusual(message, payload, token, sink, due_s)
+                continue
+            self._packet_id = packet_id
+            flying[packet_id] = sink, token, due_s
+            out += (before, packet_id.to_bytes(2, "big"), form.after, payload)
+            free -= 1
+
+    def _take_unusual(self, message: Message, payload: bytes, token: Any, sink: Sink, due_s: float) -> int:
+        """Send it or have it wait; answers how much room there is then."""
+        if self._waiting or (message.qos and len(self._flying) >= self._window):
+            self._waiting.append((message, payload, token, sink))
+            return 0
+        self._send(message, payload, token, sink, due_s)
+        return self._window - len(self._flying)
 
     def refill(self, due_s: float) -> None:
         """Send what waited, as far as there is room for it now."""

@@ -215,7 +215,8 @@ async def test_what_was_in_flight_when_the_connection_was_lost_is_sent_again_and
         first.gone.set()
         with pytest.raises(LinkLost):
             await task
-    assert first.bodies() == list(range(1, 21))
+    assert first.bodies() == list(range(1, len(first.sent) + 1))
+    assert len(first.sent) > 15, "ten were answered, and others were on their way"
     async with desk.draining(second):
         await desk.delivered()
     assert second.bodies() == list(range(11, 31))
