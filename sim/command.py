@@ -260,14 +260,17 @@ def _finish(score: dict[str, Any], options: argparse.Namespace) -> int:
 
 
 def errors_in(score: dict[str, Any]) -> list[str]:
-    """What must not happen in any run, whatever the traffic: lost, repeated or disordered events, missed alarms."""
-    events, alarms = score["events"], score["alarms"]
+    """What must not happen in any run, whatever the traffic: lost or disordered events, missed alarms, people in a
+    scanner's beam."""
+    events, alarms, scans = score["events"], score["alarms"], score["scans"]
     return [
         f"{count} {what}"
         for what, count in (
             ("events lost", events["lost"]),
             ("events out of order", events["out_of_order"]),
             ("alarms missed", alarms["missed"]),
+            ("people in the beam", scans["people_in_beam"]),
+            ("beams without a request", scans["beam_without_request"]),
         )
         if count
     ]
@@ -277,6 +280,12 @@ def _summary(score: dict[str, Any]) -> str:
     passages, readings, alarms, events = (score[key] for key in ("passages", "readings", "alarms", "events"))
     speed = score["lane_s"] / score["wall_s"] if score["wall_s"] else 0.0
     plates = score["plates"]
+    scans = score["scans"]
+    scanned = (
+        f"scans: {scans['ordered']} ordered, {scans['completed']} completed, {scans['aborted']} aborted, "
+        f"{scans['cancelled']} cancelled, {scans['false_aborts']} false aborts, "
+        f"{scans['people_in_beam']} people in the beam\n"
+    )
     cameras = f"plates: {plates['bound']} bound, {plates['misassigned']} misassigned, {plates['misread']} misread\n"
     return (
         f"\n{score['vehicles']} vehicles in {score['lane_s'] / 60:.1f} lane minutes (x{speed:.0f})\n"
@@ -285,6 +294,7 @@ def _summary(score: dict[str, Any]) -> str:
         f"readings: {readings['bound']} bound, {readings['misassigned']} misassigned, "
         f"{readings['ambiguous']} ambiguous, {readings['orphan']} orphan\n"
         f"{cameras if any(plates.values()) else ''}"
+        f"{scanned if any(scans.values()) else ''}"
         f"alarms: {alarms['true']} true, {alarms['missed']} missed, {alarms['false']} false\n"
         f"events: {events['recorded']} recorded, {events['lost']} lost, {events['duplicated']} duplicated"
     )

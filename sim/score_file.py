@@ -58,6 +58,22 @@ class Departures:
 
 
 @dataclass(slots=True)
+class Scans:
+    ordered: int = 0
+    completed: int = 0
+    aborted: int = 0
+    cancelled: int = 0
+    faulted: int = 0
+    interrupted: int = 0
+    false_aborts: int = 0
+    false_aborts_told: int = 0
+    beams: int = 0
+    shutter_late: int = 0
+    people_in_beam: int = 0
+    beam_without_request: int = 0
+
+
+@dataclass(slots=True)
 class Events:
     recorded: int = 0
     acknowledged: int = 0
@@ -96,6 +112,7 @@ class Score:
     latency_ms: Latency = field(default_factory=Latency)
     departures: Departures = field(default_factory=Departures)
     plates: Plates = field(default_factory=Plates)
+    scans: Scans = field(default_factory=Scans)
 
     def to_plain(self) -> dict[str, Any]:
         """The score file's JSON, as plain values."""

@@ -93,7 +93,7 @@ class Scanner:
         self._released_s: float | None = None
         self._closing_since_s: float | None = None
         self._beam: _Beam | None = None
-        self.beams: list[BeamTruth] = []
+        self._beams: list[BeamTruth] = []
         self.people_in_beam = 0
         """How many people a beam met: everybody once for each beam."""
         self.beam_without_request = 0
@@ -230,13 +230,18 @@ class Scanner:
         if befallen.now("scanner", "late_complete") or befallen.now("scanner", "double_complete"):
             self._pulses_s.append(self._now_s + LATE_S)
 
+    @property
+    def beams(self) -> tuple[BeamTruth, ...]:
+        """Every time that the beam was on; one that still is, up to now."""
+        return (*self._beams, self._beam.ended(self._now_s)) if self._beam is not None else tuple(self._beams)
+
     # --- the truth ---------------------------------------------------------------------------------------------------
 
     def _keep_truth(self) -> None:
         if not self.beam:
             self._closing_since_s = None
             if self._beam is not None:
-                self.beams.append(self._beam.ended(self._now_s))
+                self._beams.append(self._beam.ended(self._now_s))
                 self._beam = None
             return
         if self._beam is None:

@@ -90,7 +90,7 @@ class Truth:
     gate_strikes: int
     """How often the arm met a vehicle."""
     beams: tuple[BeamTruth, ...] = ()
-    """Those of the scanner that have ended."""
+    """Every time that the scanner's beam was on; one that still is ends now."""
     people_in_beam: int = 0
     """How many people a beam met."""
     beam_without_request: int = 0

@@ -187,7 +187,7 @@ class World:
             tuple(sorted(self._gone + present, key=lambda vehicle: vehicle.number)),
             tuple(sorted((o for p in self._portals for o in p.occupancies), key=lambda o: o.started_s)),
             self._barrier.strikes,
-            tuple(self._scanner.beams) if self._scanner else (),
+            self._scanner.beams if self._scanner else (),
             self._scanner.people_in_beam if self._scanner else 0,
             self._scanner.beam_without_request if self._scanner else 0,
         )

@@ -78,7 +78,7 @@ def test_an_abort_ends_it_for_good_until_the_request_has_been_taken_back() -> No
     lane.run(0.2)
     lane.set(*PERMITTED)
     lane.until(lambda: lane.beam)
-    assert [beam.ended_by for beam in lane.world.truth.beams] == ["abort"]
+    assert [beam.ended_by for beam in lane.world.truth.beams] == ["abort", ""], "the second one is still on"
 
 
 # --- people ----------------------------------------------------------------------------------------------------------
