@@ -19,6 +19,7 @@ from pydantic import BaseModel, ValidationError
 
 from lanecontrol import driver as drivers
 from lanecontrol.config.document import Items, Leaf, Table, Tree, find, leaves, plain, read
+from lanecontrol.config.equipment_hash import equipment
 from lanecontrol.config.equipment_model import ScannerSection
 from lanecontrol.config.lenient import as_far_as_right
 from lanecontrol.config.model import BrokerSection, DeliverySection, EvidenceSection, LaneFile, StoreSection
@@ -38,18 +39,6 @@ from lanecontrol.port.relay import RelayPolicy
 from lanecontrol.port.topics import CLASSES, Drop
 from lanecontrol.port.transport import Broker
 
-EQUIPMENT = (
-    "signal",
-    "lane_signal",
-    "gate",
-    "beacon",
-    "booth_button",
-    "emergency_button",
-    "scanner",
-    "loops",
-    "devices",
-)
-"""The sections that decide what is commanded, and through which contacts: `equipment_hash` is made of them."""
 RULES = ("lane", "tags", "limits")
 """The sections that decide what the lane finds and recommends: `rules_hash` is made of them."""
 
@@ -259,7 +248,7 @@ class _Loading:
                 file,
                 devices,
                 rules_hash=_digest({name: named.get(name) for name in RULES}),
-                equipment_hash=_digest({name: named.get(name) for name in EQUIPMENT} | beside),
+                equipment_hash=_digest(equipment(named, simulated=file.simulated) | beside),
             ),
             direction=file.lane.direction,
             devices=devices,

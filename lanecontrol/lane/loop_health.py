@@ -66,7 +66,7 @@ def look(t: Turn) -> None:
 
 def opened(t: Turn) -> None:
     """The lane has opened: from now on a loop that nobody drives over is told of."""
-    _look_by(t, t.now_s + _no_hits_s(t))
+    _look_by(t, t.now_s + min(NO_HITS_S[t.setup.lane_type], HOUR_S * t.setup.limits.no_change_h))
 
 
 # --- the rules -------------------------------------------------------------------------------------------------------
@@ -113,15 +113,14 @@ def _untouched(t: Turn, index: int, contact: Contact) -> None:
     if t.desk.life is not LaneLife.OPEN:
         return
     since_s = max(contact.since_s, t.desk.life_s)
-    for code, limit_s in (("no_hits", _no_hits_s(t)), ("no_change", t.setup.limits.no_change_s)):
+    for code, limit_s in (
+        ("no_hits", NO_HITS_S[t.setup.lane_type]),
+        ("no_change", HOUR_S * t.setup.limits.no_change_h),
+    ):
         if t.due(since_s + limit_s):
             _blame(t, index, code, f"nothing for {limit_s / HOUR_S:g} h in an open lane")
         else:
             _look_by(t, since_s + limit_s)
-
-
-def _no_hits_s(t: Turn) -> float:
-    return t.setup.limits.no_hits_s or NO_HITS_S[t.setup.lane_type]
 
 
 # --- telling ---------------------------------------------------------------------------------------------------------

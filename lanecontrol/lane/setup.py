@@ -251,10 +251,8 @@ class Limits:
     """A loop that is on for so long is stuck (the same source), unless vehicles wait there."""
     locked_on_queue_s: float = 1800.0
     """The same for the loops before the booth and in the scanner, where vehicles wait."""
-    no_hits_s: float = 0.0
-    """An open lane's loop without a vehicle for so long is blind; 0 for what fits the lane type, 4 to 72 h."""
-    no_change_s: float = 86400.0
-    """The same whatever the lane type."""
+    no_change_h: float = 24.0
+    """An open lane's loop that has not changed for so many hours is dead, whatever the lane type."""
 
 
 @dataclass(frozen=True, slots=True)

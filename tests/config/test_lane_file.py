@@ -129,6 +129,24 @@ def test_the_rules_have_a_hash_that_an_address_does_not_change() -> None:
     assert other_rule.setup.rules_hash != load_text(LANE).setup.rules_hash
 
 
+def test_the_equipment_has_a_hash_of_what_is_commanded_and_through_which_contacts() -> None:
+    same = load_text(LANE).setup.equipment_hash
+    other_camera = LANE.replace("brokers:", "  - {kind: lpr.axis, id: cam1, url: 'listen://127.0.0.1:8151'}\nbrokers:")
+    assert load_text(other_camera).setup.equipment_hash == same
+    for changed in (
+        LANE.replace("192.0.2.21", "192.0.2.22"),
+        LANE.replace("green: signal_green, red: signal_red", "green: signal_red, red: signal_green"),
+        LANE.replace("signal_green: 0", "signal_green: 5"),
+    ):
+        assert load_text(changed).setup.equipment_hash != same
+
+
+def test_a_simulated_modules_address_is_not_in_the_hash_of_the_equipment() -> None:
+    simulated = LANE + "simulated: true\n"
+    moved = simulated.replace("192.0.2.21", "192.0.2.22")
+    assert load_text(moved).setup.equipment_hash == load_text(simulated).setup.equipment_hash
+
+
 def test_a_simulated_lane_has_a_client_id_that_cannot_throw_a_real_one_out() -> None:
     assert load_text(LANE + "simulated: true\n").brokers[0].client_id == "sim-lanecontrol-SYS-07"
 
