@@ -26,7 +26,7 @@ from lanecontrol.lane.record import replace
 from lanecontrol.lane.setup import LaneSetup
 from lanecontrol.lane.state import Assembly, Passage, Reading, Seen, Vote, What
 from lanecontrol.lane.turn import EARLY_S, Turn
-from lanecontrol.lane.votes import QUEUE_WEIGHT, claim, strength, value, voted
+from lanecontrol.lane.votes import QUEUE_WEIGHT, claim, heard, learnt, strength, value, voted
 
 ONE_VOTE_S = 0.9
 """One vote per tag and place in this time; readers repeat a tag about once a second (tracking rules)."""
@@ -81,6 +81,8 @@ def tag_read(t: Turn, read: TagRead) -> bool:
         reading.tids_differ or (read.tid is not None and seen.tid not in (None, read.tid)),
     )
     keep(t, at, after)
+    if counts and rssi is not None:
+        t.assembly = replace(t.assembly, habits=heard(t.assembly.habits, strength(rssi)))
     return before is None or after.tids_differ is not reading.tids_differ or (counts and after.counted == 2)
 
 
@@ -174,7 +176,7 @@ def keep(t: Turn, at: int, after: Reading) -> None:
     sweep_s = t.assembly.sweep_s
     if sweep_s is None:
         sweep_s = after.last_s + t.setup.limits.orphan_after_s
-    t.assembly = Assembly(readings, sweep_s)
+    t.assembly = Assembly(readings, sweep_s, t.assembly.habits)
 
 
 def _make_room(t: Turn, readings: tuple[Reading, ...]) -> tuple[Reading, ...]:
@@ -197,7 +199,7 @@ def arrived(t: Turn, passage: Passage) -> None:
 def _credited(reading: Reading, name: str) -> tuple[Vote, ...]:
     if any(v.passage == name for v in reading.votes):
         return reading.votes
-    return (*reading.votes, Vote(name, QUEUE_WEIGHT, 1))[-16:]
+    return (*reading.votes, Vote(name, QUEUE_WEIGHT, 1, 0, reading.counted_s, reading.counted_s))[-16:]
 
 
 def heard_since(t: Turn, passage: Passage, moment_s: float) -> bool:
@@ -273,7 +275,11 @@ def pictured(t: Turn, passage: Passage) -> tuple[BoundPicture, ...]:
 def decide(t: Turn, passage: Passage) -> tuple[tuple[BoundTag, ...], tuple[BoundPlate, ...]]:
     """The last word for a passage that closes: what it takes with it, and who is out of the running."""
     tags, plates = bound(t, passage)
-    t.assembly = replace(t.assembly, readings=tuple(_decided(t, r, passage) for r in t.assembly.readings))
+    t.assembly = replace(
+        t.assembly,
+        habits=learnt(t, passage),
+        readings=tuple(_decided(t, r, passage) for r in t.assembly.readings),
+    )
     return tags, plates
 
 

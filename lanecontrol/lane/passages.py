@@ -27,8 +27,8 @@ from lanecontrol.lane.record import replace
 from lanecontrol.lane.state import Passage
 from lanecontrol.lane.turn import Turn
 
-SETTLE_S = 3.0
-"""After the booth is left: three re-reads of a card tell whether it went or stayed."""
+SETTLE_S = 4.5
+"""After the booth is left: four re-reads of a card tell whether it went or stayed."""
 RECHECK_S = 2.0
 """The vehicle at the booth is looked at again this often; only a change is published."""
 QUEUE_LIMIT_S = 60.0

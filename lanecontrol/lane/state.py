@@ -100,14 +100,14 @@ class What(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Vote:
     """What speaks for one passage: the sum of weights, at how many counted reads it was within reach and at how many
-    of these at the booth, and how many came in a row, lately and at most."""
+    of these at the booth, and when the first and the last of these were."""
 
     passage: str
     score: float
     reads: int
     at_booth: int = 0
-    row: int = 1
-    longest_row: int = 1
+    first_s: float = 0.0
+    last_s: float = 0.0
 
 
 @quick
@@ -166,11 +166,27 @@ class Reading:
 
 @quick
 @dataclass(frozen=True, slots=True)
+class Habits:
+    """What this lane's antennas are like, learnt from the vehicles that passed (`lane.votes`)."""
+
+    cadence_s: float = 1.1
+    """How often a card within reach is counted."""
+    on_way: float = 0.5
+    """0 to 1: how surely a card is within reach already on the way from the first loop to the booth."""
+    strays: float = 0.4
+    """0 to 1: how usual it is that a card is read while its vehicle is elsewhere in the lane."""
+    level: float = 0.7
+    """Strength of a read above which it comes from the booth rather than from behind it."""
+
+
+@quick
+@dataclass(frozen=True, slots=True)
 class Assembly:
     """Readings that no passage has taken for good yet. `sweep_s`: when to look for orphans."""
 
     readings: tuple[Reading, ...] = ()
     sweep_s: float | None = None
+    habits: Habits = Habits()
 
 
 # --- equipment -------------------------------------------------------------------------------------------------------

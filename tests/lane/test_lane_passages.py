@@ -262,7 +262,7 @@ def test_a_lane_without_an_exit_loop_completes_when_the_booth_loop_clears() -> N
     lane.wait(3.0)
     lane.releases()
     lane.loop("booth", False)
-    lane.wait(4.0)
+    lane.wait(5.0)
     assert [c.end for c in lane.closed] == [PassageEnd.COMPLETE]
     assert lane.told(SignalShown)[-1].aspect is SignalAspect.STOP
 
