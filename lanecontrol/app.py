@@ -59,6 +59,7 @@ from lanecontrol.recorder import Recorder
 from lanecontrol.safe_state import last_words
 from lanecontrol.sealing import Sealer
 from lanecontrol.service.health import LAG_LIMIT_S, Health
+from lanecontrol.service.room import LOOK_EVERY_S, Room
 from lanecontrol.standby import stay_red
 from lanecontrol.supervisor import DeviceStatus, Emit, Supervisor
 
@@ -131,6 +132,7 @@ class Lane:
         self._around = around
         self._over_by_s: float | None = None
         self._ruined = asyncio.Event()
+        self._room = Room(loaded.store.path, self._room_changed)
         self._log: Any = structlog.get_logger("lanecontrol.lane").bind(lane=self.setup.lane)
         self._sealer = Sealer(loaded.store.keys)
         if not self._sealer.seals and not loaded.simulated:
@@ -165,6 +167,7 @@ class Lane:
                 core.create_task(self.runner.run(), name="lane"),
                 core.create_task(self.health.measure(), name="health"),
                 core.create_task(self._mind_the_store(), name="store"),
+                core.create_task(self._room.watch(LOOK_EVERY_S * self._scale), name="room"),
                 core.create_task(self._housekeeper.run(), name="housekeeping"),
             ]
             if self._putting is not None:
@@ -457,8 +460,12 @@ class Lane:
     def _store_changed(self, writable: bool, reason: str) -> None:
         self._log.log(20 if writable else 40, "store", writable=writable, reason=reason)
         if self.ready.is_set():
-            self._emit("store", StoreChanged(writable, reason))
+            self._emit("store", StoreChanged(writable and self._room.enough, reason))
             self._judge_store()
+
+    def _room_changed(self, enough: bool, why: str) -> None:
+        self._log.log(20 if enough else 40, "store's disk", room=enough, reason=why)
+        self._emit("store", StoreChanged(enough and self._ledger.writable, why))
 
     def _store_damaged(self, why: str) -> None:
         self._log.error("store damaged", reason=why)

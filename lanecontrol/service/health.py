@@ -16,7 +16,8 @@ has tripped is not cleared.
 | a device's session hangs | by its module | nobody else feeds it |
 | inputs are 250 ms old (1) | at 250 ms | that module's heartbeat is withheld |
 | the inbox is full, inputs were lost (2) | at once | goes on |
-| the store refuses writes: full disk (2) | at the write | goes on |
+| the store's disk is full (2) | within 0.5 s | goes on |
+| the store refuses writes (2) | at the write | goes on |
 | a module's link is cut (2) | within 250 ms | nothing reaches it |
 | broker or central away (3) | by their time-outs | goes on |
 | somebody sets the clock | never | goes on: every limit counts monotonic time |
