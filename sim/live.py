@@ -22,11 +22,20 @@ WIDE_CELLS = 100
 """From this width on, the findings of a passage are shown too."""
 ALARMS_SHOWN = 3
 LEGEND = "→ driving direction   m/s   ● signal   ┃ gate"
+OVERHEAD_LEGEND = "   ▼ overhead"
 
 STATE_STYLE = {"online": "green", "connecting": "yellow", "offline": "red", "fault": "bold red"}
 WHERE_STYLE = {"complete": "green", "withdrawn": "yellow", "unreleased": "bold red", "interrupted": "magenta"}
 REFERRAL_STYLE = {"mandatory": "bold red", "recommended": "yellow", "none": "dim"}
 QUALITY_STYLE = {"GOOD": "green", "DEGRADED": "bold yellow", "MANUAL": "bold red"}
+OVERHEAD = {
+    "open": ("green arrow", "bold green"),
+    "closing": ("yellow X", "bold yellow"),
+    "closed": ("red X", "bold red"),
+}
+"""What burns in the overhead signal; the last of several is what drivers go by."""
+DARK = ("dark", "dim")
+SCAN_STYLE = {"disabled": "dim", "fault": "bold red", "aborted": "bold yellow", "scanning": "bold"}
 GATE_MARK = {"open": "/", "opening": "/", "closing": "/", "closed": "┃"}
 
 
@@ -77,6 +86,18 @@ class PassageRow:
 
 
 @dataclass(frozen=True, slots=True)
+class ScannerRow:
+    """The scanner: what the lane says of it and why it will not scan, and what is so: the beam, and its people."""
+
+    state: str
+    blocking: str
+    beam: bool
+    people: str
+    zone: str
+    """The zone that the beam is in."""
+
+
+@dataclass(frozen=True, slots=True)
 class Road:
     """The lane from the side: how long it is, and what stands where."""
 
@@ -84,6 +105,7 @@ class Road:
     zones: tuple[Span, ...]
     signal_m: float
     gate_m: float | None
+    overhead_m: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +129,9 @@ class View:
     received: int
     vehicles_done: int
     vehicles_planned: int
+    overhead: tuple[str, ...] | None = None
+    """Lamps that really burn in the overhead signal; None where there is none."""
+    scanner: ScannerRow | None = None
     ended: bool = False
     """The lane was stopped: what it knew last is not shown as if it were still so."""
 
@@ -118,7 +143,7 @@ def draw(view: View, width: int, height: int) -> RenderableType:
         Text("\n").join(road),
         title=_title(view),
         title_align="left",
-        subtitle=Text(LEGEND, "dim"),
+        subtitle=Text(LEGEND + (OVERHEAD_LEGEND if view.road.overhead_m is not None else ""), "dim"),
         subtitle_align="right",
         box=box.ROUNDED,
         width=width,
@@ -143,7 +168,11 @@ def _road(view: View, cells: int) -> list[Text]:
     bands = [" "] * cells
     for zone in view.road.zones:
         _fill(bands, zone, per_m, "━")
-    return [*names, Text("".join(bands), "cyan"), _vehicles(view, cells, per_m), _surface(view, cells, per_m)]
+    ground = Text("".join(bands), "cyan")
+    if view.scanner is not None and view.scanner.beam:
+        for zone in (zone for zone in view.road.zones if zone.label == view.scanner.zone):
+            ground.stylize("bold red", _cell(zone.start_m, per_m, cells), _cell(zone.end_m, per_m, cells))
+    return [*names, ground, _vehicles(view, cells, per_m), _surface(view, cells, per_m)]
 
 
 def _names(zones: tuple[Span, ...], cells: int, per_m: float) -> list[str]:
@@ -173,6 +202,9 @@ def _surface(view: View, cells: int, per_m: float) -> Text:
     row[signal_at] = "●"
     if view.road.gate_m is not None:
         row[min(_cell(view.road.gate_m, per_m, cells), cells - 1)] = GATE_MARK.get(view.gate, "?")
+    overhead_at = -1 if view.road.overhead_m is None else min(_cell(view.road.overhead_m, per_m, cells), cells - 1)
+    if overhead_at >= 0:
+        row[overhead_at] = "▼"
     for vehicle in view.vehicles:
         at = _cell(vehicle.span.start_m, per_m, cells)
         speed = f"{vehicle.speed_mps:.1f}"
@@ -180,6 +212,8 @@ def _surface(view: View, cells: int, per_m: float) -> Text:
             _write(row, at, speed)
     text = Text("".join(row), "dim")
     text.stylize(_signal_style(view), signal_at, signal_at + 1)
+    if overhead_at >= 0:
+        text.stylize(_overhead(view)[1], overhead_at, overhead_at + 1)
     return text
 
 
@@ -203,7 +237,8 @@ def _cell(metres: float, per_m: float, cells: int) -> int:
 
 
 def _lines(view: View) -> list[Text]:
-    return [_one_line(text) for text in (_state(view), _devices(view), _alarms(view))]
+    scanner = [_scanner(view, view.scanner)] if view.scanner is not None else []
+    return [_one_line(text) for text in (_state(view), *scanner, _devices(view), _alarms(view))]
 
 
 def _one_line(text: Text) -> Text:
@@ -217,8 +252,32 @@ def _state(view: View) -> Text:
         return Text("lane      stopped; it asked for red last, the I/O module holds the safe state", "dim")
     text = Text(f"lane      {view.life}, signal ")
     text.append("● PROCEED" if view.signal == "proceed" else f"● {view.signal.upper()}", _signal_style(view))
+    if view.overhead is not None:
+        text.append(", overhead ")
+        text.append(*_overhead(view))
     text.append(f", gate {view.gate}, matching of readings ")
     text.append(view.quality, QUALITY_STYLE.get(view.quality, ""))
+    return text
+
+
+def _overhead(view: View) -> tuple[str, str]:
+    """What the overhead signal shows, and how to show that."""
+    if view.ended:
+        return DARK
+    return next((OVERHEAD[lamp] for lamp in reversed(view.overhead or ()) if lamp in OVERHEAD), DARK)
+
+
+def _scanner(view: View, row: ScannerRow) -> Text:
+    if view.ended:
+        return Text("scanner   stopped; its I/O module holds the request off", "dim")
+    text = Text("scanner   ")
+    text.append(row.state.replace("_", " ") or "not heard of yet", SCAN_STYLE.get(row.state, ""))
+    text.append(", ")
+    text.append(*(("BEAM ON", "bold white on red") if row.beam else ("no beam", "dim")))
+    if row.people:
+        text.append(f", people of the vehicle: {row.people}")
+    if row.blocking:
+        text.append(f", {row.blocking}", "dim")
     return text
 
 
@@ -253,7 +312,8 @@ def _alarms(view: View) -> Text:
 
 
 def _passages(view: View, width: int, height: int) -> RenderableType:
-    rows = view.passages[: max(1, height - OTHER_LINES)]
+    room = height - OTHER_LINES - (view.scanner is not None)
+    rows = view.passages[: max(1, room)]
     table = Table(box=None, header_style="dim", padding=(0, 1, 0, 0), width=width, expand=True)
     # Widths that do not depend on what is in the rows, or the columns would wander.
     for head, cells in (("passage", 10), ("where", 12), ("cards", 6), ("radiation", 14), ("recommended", 17)):
@@ -262,7 +322,7 @@ def _passages(view: View, width: int, height: int) -> RenderableType:
     table.add_column("findings" if width >= WIDE_CELLS else "", no_wrap=True, ratio=1)
     for row in rows:
         table.add_row(*_cells(row), row.findings if width >= WIDE_CELLS else "")
-    for _ in range(max(0, min(height - OTHER_LINES, 3) - len(rows))):
+    for _ in range(max(0, min(room, 3) - len(rows))):
         table.add_row("")
     return table
 

@@ -84,6 +84,8 @@ class Picture:
         self._heard = 0
         self._assessed: dict[str, Mapping[str, Any]] = {}
         self._closed: OrderedDict[str, Mapping[str, Any]] = OrderedDict()
+        self._scanner = ("", "")
+        """What the port heard of the scanner last: its state, and what stands in the way of a scan."""
 
     def view(self, lane_s: float, *, ended: bool) -> Any:
         """The lane now, as `sim.live` draws it."""
@@ -114,6 +116,8 @@ class Picture:
             received=len(run.desk.ids),
             vehicles_done=sum(vehicle.left_s is not None for vehicle in run.truth.vehicles),
             vehicles_planned=self._planned or 0,
+            overhead=run.stage.world.lamps.overhead,
+            scanner=self._scanner_row(),
             ended=ended,
         )
 
@@ -142,7 +146,21 @@ class Picture:
                     self._closed[event.data["passage"]] = event.data
                     if len(self._closed) > LAST_PASSAGES:
                         self._closed.popitem(last=False)
+                case "scanner_changed":
+                    self._scanner = (event.data["state"], self._scanner[1])
+                case "permissives_changed":
+                    self._scanner = (self._scanner[0], event.data["blocking"])
         self._heard = len(heard)
+
+    def _scanner_row(self) -> Any:
+        """What the lane says of it, and what is so."""
+        from sim.live import ScannerRow
+
+        there, setup = self._run.stage.world.at_scanner, self._run.lane.setup
+        if there is None or setup.scanner is None:
+            return None
+        people = there.place if there.crew_of is not None else ""
+        return ScannerRow(*self._scanner, there.beam, people, setup.scanner.zone)
 
     # --- the road ----------------------------------------------------------------------------------------------------
 
@@ -155,6 +173,7 @@ class Picture:
             zones=tuple(Span(z.name, z.start_m + shift_m, z.end_m + shift_m) for z in self._run.lane.setup.zones),
             signal_m=scene.stop_line_m + shift_m,
             gate_m=scene.gate.at_m + shift_m if scene.gate is not None else None,
+            overhead_m=scene.lane_signal.at_m + shift_m if scene.lane_signal is not None else None,
         )
 
     def _vehicles(self) -> tuple[Any, ...]:

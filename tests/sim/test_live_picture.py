@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import io
+from typing import Any
 
 import pytest
 from rich.console import Console
 
-from sim.live import AlarmRow, DeviceRow, Moving, PassageRow, Road, Span, View, draw
+from sim.live import AlarmRow, DeviceRow, Moving, PassageRow, Road, ScannerRow, Span, View, draw
 
 ROAD = Road(
     length_m=75.0,
@@ -50,6 +51,13 @@ def full_view() -> View:
     )
 
 
+def with_scanner(**changes: Any) -> View:
+    """The same lane with an overhead signal and a scanner."""
+    road = dataclasses.replace(ROAD, overhead_m=5.0)
+    row = ScannerRow("interlock_check", LONG, beam=False, people="leaving", zone="exit")
+    return dataclasses.replace(full_view(), road=road, overhead=("open",), scanner=dataclasses.replace(row, **changes))
+
+
 def drawn(view: View, width: int, height: int) -> list[str]:
     out = io.StringIO()
     Console(file=out, width=width, height=height, force_terminal=False).print(draw(view, width, height))
@@ -58,9 +66,10 @@ def drawn(view: View, width: int, height: int) -> list[str]:
 
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 40), (200, 60)])
 def test_however_much_there_is_to_show_the_picture_fits_the_terminal(width: int, height: int) -> None:
-    lines = drawn(full_view(), width, height)
-    assert max(map(len, lines)) <= width
-    assert len(lines) < height
+    for view in (full_view(), with_scanner()):
+        lines = drawn(view, width, height)
+        assert max(map(len, lines)) <= width
+        assert len(lines) < height
 
 
 @pytest.mark.parametrize("width", [80, 120])
@@ -101,3 +110,32 @@ def test_alarms_that_find_no_room_are_counted() -> None:
 def test_before_the_first_passage_the_table_is_there_already() -> None:
     lines = drawn(dataclasses.replace(full_view(), passages=()), 80, 24)
     assert any(line.startswith("passage ") for line in lines)
+
+
+def test_a_lane_with_a_scanner_shows_its_state_the_beam_its_people_and_what_stands_in_the_way() -> None:
+    (line,) = [line for line in drawn(with_scanner(), 160, 40) if line.startswith("scanner ")]
+    assert "interlock check, no beam, people of the vehicle: leaving, the device closed" in line
+    (line,) = [line for line in drawn(with_scanner(beam=True, blocking=""), 160, 40) if line.startswith("scanner ")]
+    assert "BEAM ON" in line
+    assert not any(line.startswith("scanner ") for line in drawn(full_view(), 160, 40))
+
+
+@pytest.mark.parametrize(
+    ("lamps", "words"),
+    [
+        (("open",), "green arrow"),
+        (("closing",), "yellow X"),
+        (("closed",), "red X"),
+        (("open", "closed"), "red X"),
+        ((), "dark"),
+    ],
+)
+def test_the_overhead_signal_is_shown_as_drivers_see_it(lamps: tuple[str, ...], words: str) -> None:
+    lines = drawn(dataclasses.replace(with_scanner(), overhead=lamps), 160, 40)
+    assert any(f"overhead {words}," in line for line in lines)
+    assert any("▼" in line for line in lines[:8])
+
+
+def test_a_lane_that_has_stopped_shows_neither_overhead_signal_nor_scanner_as_if_they_were_held() -> None:
+    text = "\n".join(drawn(dataclasses.replace(with_scanner(beam=True), ended=True), 160, 40))
+    assert "BEAM" not in text and "green arrow" not in text
