@@ -13,6 +13,8 @@ from zlib import crc32
 
 SALT_BYTES = 16
 HASH_BYTES = 32
+_PLACE = struct.Struct(">QQ")
+_SIZES = struct.Struct(">QdHH")
 
 
 def genesis(epoch: int) -> bytes:
@@ -30,19 +32,33 @@ def link(previous: bytes, seq: int, topic_class: str, kind: str, time_utc_s: flo
     return hashlib.sha256(previous + _head(seq, topic_class, kind, time_utc_s) + body_digest).digest()
 
 
-def _head(seq: int, topic_class: str, kind: str, time_utc_s: float) -> bytes:
-    # Lengths stand before the texts, so that no two heads give the same bytes.
-    class_bytes, kind_bytes = topic_class.encode(), kind.encode()
-    sizes = struct.pack(">QdHH", seq, time_utc_s, len(class_bytes), len(kind_bytes))
-    return sizes + class_bytes + kind_bytes
-
-
 def row_sum(
     position: int, epoch: int, seq: int, topic_class: str, kind: str, time_utc_s: float, digest: bytes, link: bytes
 ) -> int:
     """Checksum of a row without its salt and body (the digest covers those): against damage, not against people."""
-    where = struct.pack(">QQ", position, epoch)
-    return crc32(where + _head(seq, topic_class, kind, time_utc_s) + digest + link)
+    return crc32(_PLACE.pack(position, epoch) + _head(seq, topic_class, kind, time_utc_s) + digest + link)
+
+
+def link_and_sum(
+    previous: bytes,
+    position: int,
+    epoch: int,
+    seq: int,
+    topic_class: str,
+    kind: str,
+    time_utc_s: float,
+    digest: bytes,
+) -> tuple[bytes, int]:
+    """`link` and `row_sum` of a new row."""
+    head = _head(seq, topic_class, kind, time_utc_s)
+    linked = hashlib.sha256(previous + head + digest).digest()
+    return linked, crc32(_PLACE.pack(position, epoch) + head + digest + linked)
+
+
+def _head(seq: int, topic_class: str, kind: str, time_utc_s: float) -> bytes:
+    # Lengths stand before the texts, so that no two heads give the same bytes.
+    class_bytes, kind_bytes = topic_class.encode(), kind.encode()
+    return _SIZES.pack(seq, time_utc_s, len(class_bytes), len(kind_bytes)) + class_bytes + kind_bytes
 
 
 def value_sum(key: str, value: bytes) -> int:

@@ -103,26 +103,17 @@ class Committer:
 
     # --- taking in ----------------------------------------------------------------------------------------------------
 
-    def refusal(self, part: Group) -> StorageError | None:
-        """Why `part` cannot be taken in; None when it can. Only entries may wait for a failing disk to heal."""
-        if self.closing:
-            return StorageUnavailable("append", "the ledger is closed")
-        if self.broken is not None and (not part.entries or not isinstance(self.broken, StorageUnavailable)):
-            return self.broken
-        entries = len(part.entries)
-        if (
-            self.entries + entries <= self._limits.waiting_entries
-            and self._bytes + part.size <= self._limits.waiting_bytes
-        ):
-            return None
-        why = self.broken.why if self.broken else "the disk is too slow"
-        return StorageUnavailable("append", f"refused, {self.entries} entries wait already: {why}")
+    def take(self, part: Group) -> asyncio.Future[None] | StorageError:
+        """Take `part` in: the future resolves when it is on disk. Or the reason why it is not taken in.
 
-    def enqueue(self, part: Group) -> asyncio.Future[None]:
-        """Take in what is not refused. The future resolves when it is on disk."""
+        Only entries may wait for a failing disk to heal.
+        """
         pending = _Pending(part, self._loop.create_future())
+        refusal = self._refusal(part, pending.size)
+        if refusal is not None:
+            return refusal
         self._waiting.append(pending)
-        self._bytes += part.size
+        self._bytes += pending.size
         self.entries += len(part.entries)
         if self.broken is not None:
             pending.settle(StorageUnavailable("append", f"held in memory, not on disk: {self.broken.why}"))
@@ -130,6 +121,17 @@ class Committer:
             self._hold()
             self._kick()
         return pending.future
+
+    def _refusal(self, part: Group, size: int) -> StorageError | None:
+        if self.closing:
+            return StorageUnavailable("append", "the ledger is closed")
+        if self.broken is not None and (not part.entries or not isinstance(self.broken, StorageUnavailable)):
+            return self.broken
+        entries = self.entries + len(part.entries)
+        if entries <= self._limits.waiting_entries and self._bytes + size <= self._limits.waiting_bytes:
+            return None
+        why = self.broken.why if self.broken else "the disk is too slow"
+        return StorageUnavailable("append", f"refused, {self.entries} entries wait already: {why}")
 
     def _hold(self) -> None:
         """Somebody waits for the disk: real work is under way until nobody does."""

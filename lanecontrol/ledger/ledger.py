@@ -173,12 +173,11 @@ class Ledger:
             if entry.seq != self._next_seq + offset:
                 raise ValueError(f"entry {entry.seq} where {self._next_seq + offset} is next")
         salted = tuple(Salted(entry, self._salt(chain.SALT_BYTES)) for entry in entries)
-        part = Group(entries=salted, checkpoint=checkpoint)
-        if self._committer.refusal(part) is None:
+        refused = self._refused
+        written = self._take(Group(entries=salted, checkpoint=checkpoint))
+        if refused == self._refused:
             self._next_seq += len(entries)
-        else:
-            self._refused += len(entries)
-        return self._take(part)
+        return written
 
     def put(self, key: str, value: bytes) -> asyncio.Future[None]:
         """Store a small value under a name. The future resolves when it is on disk; it fails without taking it."""
@@ -196,11 +195,12 @@ class Ledger:
         return self._take(Group(forgotten=through))
 
     def _take(self, part: Group) -> asyncio.Future[None]:
-        refusal = self._committer.refusal(part)
-        if refusal is None:
-            return self._committer.enqueue(part)
+        taken = self._committer.take(part)
+        if not isinstance(taken, StorageError):
+            return taken
+        self._refused += len(part.entries)
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        future.set_exception(refusal)
+        future.set_exception(taken)
         future.exception()  # seen: counted as refused, even if nobody awaits this one
         return future
 

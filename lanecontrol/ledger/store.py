@@ -9,7 +9,8 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 from lanecontrol.errors import StorageCorrupt, StorageUnavailable
 from lanecontrol.ledger import chain, database
@@ -27,16 +28,14 @@ _PACK_ROWS = 10_000
 _INSERT = "INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
-@dataclass(frozen=True, slots=True)
-class Salted:
+class Salted(NamedTuple):
     """An entry with the salt that is its own from the first attempt on: a retry writes the same row."""
 
     entry: Entry
     salt: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(NamedTuple):
     """What goes to disk together."""
 
     entries: Sequence[Salted] = ()
@@ -50,8 +49,8 @@ class Group:
     @property
     def size(self) -> int:
         """Bytes it holds in memory, roughly."""
-        bodies = sum(len(salted.entry.body) for salted in self.entries)
-        return bodies + sum(len(value) for _, value in self.values) + 8 * len(self.erased)
+        bodies = sum([len(salted.entry.body) for salted in self.entries])
+        return bodies + sum([len(value) for _, value in self.values]) + 8 * len(self.erased)
 
 
 class Store:
@@ -159,17 +158,24 @@ class Store:
         put_value(db, key, self._sealer.seal(value, key.encode()))
 
     def _insert(self, db: sqlite3.Connection, entries: Iterable[Salted]) -> Head:
+        """Write entries as the next rows of the chain; answers the last of them."""
         head = self.head
+        epoch, seq, link, position = head.epoch, head.seq, head.link, int(head.position)
         rows = []
-        for salted in entries:
-            if salted.entry.seq > head.seq:
-                row = _row_after(head, salted)
-                head = Head(row.epoch, row.seq, row.link, row.position)
-                rows.append(row)
+        for entry, salt in entries:
+            if entry.seq <= seq:
+                continue
+            position, seq = position + 1, entry.seq
+            names = entry.topic_class, entry.kind, entry.time_utc_s
+            digest = chain.digest(salt, entry.body)
+            link, total = chain.link_and_sum(link, position, epoch, seq, *names, digest)
+            # Sealed for this very row: the digest binds it to its place in the chain.
+            stored = self._sealer.seal(entry.body, digest)
+            rows.append((position, epoch, seq, *names, digest, link, total, salt, stored))
         if rows:
-            insert_rows(db, rows, self._sealer)
-            db.executemany("INSERT INTO outbox VALUES (?)", [(row.position,) for row in rows])
-        return head
+            db.executemany(_INSERT, rows)
+            db.executemany("INSERT INTO outbox VALUES (?)", [row[:1] for row in rows])
+        return Head(epoch, seq, link, Position(position))
 
     def _bear_witness(self) -> None:
         head = self.head
@@ -230,23 +236,12 @@ def _forget(db: sqlite3.Connection, through: Position) -> None:
     db.execute("DELETE FROM entries WHERE position <= ?", (last.position,))
 
 
-def _row_after(head: Head, salted: Salted) -> Row:
-    entry = salted.entry
-    position = Position(head.position + 1)
-    body_digest = chain.digest(salted.salt, entry.body)
-    names = entry.topic_class, entry.kind, entry.time_utc_s
-    link = chain.link(head.link, entry.seq, *names, body_digest)
-    total = chain.row_sum(position, head.epoch, entry.seq, *names, body_digest, link)
-    return Row(position, head.epoch, entry.seq, *names, body_digest, link, total, salted.salt, entry.body)
-
-
 def insert_rows(db: sqlite3.Connection, rows: Iterable[Row], sealer: Sealer) -> None:
     """Write finished rows, their bodies sealed. Raises sqlite3.Error."""
     db.executemany(_INSERT, (_values(row, sealer) for row in rows))
 
 
 def _values(r: Row, sealer: Sealer) -> tuple[object, ...]:
-    # Sealed for this very row: the digest binds it to its place in the chain.
     stored = None if r.body is None else sealer.seal(r.body, r.digest)
     return (r.position, r.epoch, r.seq, r.topic_class, r.kind, r.time_utc_s, r.digest, r.link, r.sum, r.salt, stored)
 
