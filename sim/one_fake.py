@@ -21,9 +21,12 @@ from sim.simfile import Simulation
 from sim.stage import Stage
 from sim.world.rehearsal import Booth
 from sim.world.scenario import Scenario
+from sim.world.scene import Scene
 from sim.world.world import World
 
 TLS_FORM = "tls://127.0.0.1:PORT?cert=FILE&key=FILE"
+PICTURES_ONLY, PICTURES_FROM_M = "lpr.frames", 10.0
+"""The camera that takes the place of one that reads plates, and from how far on a vehicle is in its pictures."""
 SERVICE_S = 6.0
 """The booth of this world lets a vehicle go after so long."""
 
@@ -36,7 +39,7 @@ def serve_one(
     A device that connects by itself connects to the URL instead. Raises ValueError for a kind or URL that cannot be
     served.
     """
-    simulation, device = _with_device(simulation, options.kind)
+    simulation, device = with_device(simulation, options.kind)
     scheme = urlsplit(options.url).scheme
     if load(options.kind).dials:
         if scheme not in ("tcp", "tls"):
@@ -64,7 +67,7 @@ def _family(kind: str) -> str:
     return kind.partition(".")[0]
 
 
-def _with_device(simulation: Simulation, kind: str) -> tuple[Simulation, str]:
+def with_device(simulation: Simulation, kind: str) -> tuple[Simulation, str]:
     """The simulation with a device of this kind, and which that is.
 
     Where there is none, the new kind takes the place, and so the sensors, of its kin: `rfid.mercury` of `rfid.llrp`.
@@ -80,8 +83,20 @@ def _with_device(simulation: Simulation, kind: str) -> tuple[Simulation, str]:
     for device, known in kinds.items():
         if _family(known) == _family(kind):
             config = made.Config.model_validate({"kind": kind})
-            return replace(simulation, fakes={**simulation.fakes, device: config}), device
+            scene = _pictured(simulation.scene, device) if kind == PICTURES_ONLY else simulation.scene
+            return replace(simulation, scene=scene, fakes={**simulation.fakes, device: config}), device
     raise ValueError(f"{simulation.path} has no device of kind {kind!r}; add one to its fakes")
+
+
+def _pictured(scene: Scene, device: str) -> Scene:
+    """The scene with vehicles in this camera's pictures: one that reads plates itself needs none."""
+    cameras = tuple(
+        site.model_copy(update={"pictures_from_m": site.pictures_from_m or PICTURES_FROM_M})
+        if site.device == device
+        else site
+        for site in scene.cameras
+    )
+    return scene.model_copy(update={"cameras": cameras})
 
 
 async def _serve(

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import hashlib
 import re
+from pathlib import Path
 
 import pytest
 from fake_bench import client_of, lost, received, virtual
@@ -13,8 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sim.lpr_frames import AXIS_MOTION, AXIS_STILL, IDLE_S, FakeFrameCamera, FrameCameraConfig
+from sim.one_fake import with_device
 from sim.pictures import scene
 from sim.readings import Contact, InView
+from sim.simfile import load_simfile
 from sim.world.scenario import Scenario, Traffic
 from sim.world.scene import CameraSite, Scene
 from sim.world.world import World
@@ -246,3 +249,12 @@ def test_pictures_leave_everything_else_in_the_world_as_it_was() -> None:
         return [s for _ in range(900) for s in world.advance(0.1) if not isinstance(s.reading, InView)]
 
     assert readings(None) == readings(8.0)
+
+
+def test_served_by_itself_in_the_place_of_a_camera_that_reads_plates_it_has_vehicles_in_its_pictures() -> None:
+    simulation = load_simfile(Path(__file__).parents[2] / "configs" / "sim-fast.yaml")
+    simulation, device = with_device(simulation, "lpr.frames")
+    assert simulation.fakes[device].kind == "lpr.frames"
+    world = World(simulation.scene, Scenario(title="a car", vehicles=1), seed=3)
+    seen = [s.reading for _ in range(1500) for s in world.advance(0.1) if s.device == device]
+    assert [view.text for view in seen if isinstance(view, InView) and view.text]
