@@ -64,6 +64,12 @@ class Systemd:
         while not any(words in message for message in self.told):
             self.told.append((await loop.sock_recv(self._socket, 4096)).decode())
 
+    async def hears_again(self, words: str, times: int) -> None:
+        """Wait until so many datagrams with these words have come, all told; the caller bounds the wait."""
+        loop = asyncio.get_running_loop()
+        while sum(words in message for message in self.told) < times:
+            self.told.append((await loop.sock_recv(self._socket, 4096)).decode())
+
     def listen_to_the_end(self) -> list[str]:
         """What has come by now."""
         with suppress(BlockingIOError):
