@@ -94,12 +94,14 @@ def lower(t: Turn) -> None:
         _look_again_at(t, None if safe_s is None else safe_s + GATE_CLEAR_S)
         return
     take_back(t, gate)
+    # One that was never told to open in this run, and is closed, has no way to go: if it moves now, it is forced.
+    rests = not t.equipment.gate_told and arrived(t.equipment.gate, commanded_open=False)
     t.equipment = replace(
         t.equipment,
         gate_open=False,
         gate_told=False,
         gate_close_s=None,
-        gate_watch_s=t.now_s + gate.travel_limit_s,
+        gate_watch_s=None if rests else t.now_s + gate.travel_limit_s,
         gate_odd_s=None,
     )
 

@@ -65,17 +65,24 @@ def watch(t: Turn) -> None:
         return
     e = t.equipment
     odd = _odd(t)
-    if odd and e.gate_odd_s is None and not stands(t, "gate", odd):
-        t.equipment = replace(e, gate_odd_s=t.now_s + (0.0 if _complete(t) else ODD_S))
-    elif not odd and e.gate_odd_s is not None:
+    if odd and not stands(t, "gate", odd):
+        _suspect(t, odd)
+    elif e.gate_odd_s is not None:
         t.equipment = replace(e, gate_odd_s=None)
-    if odd and t.due(t.equipment.gate_odd_s):
-        t.equipment = replace(t.equipment, gate_odd_s=None)
-        _blame(t, odd, _ODD_WORDS[odd], active=True)
     if e.gate in _MOVING or stands(t, "gate", "under_arm"):
         below = not e.gate_open and e.gate is GateState.CLOSING and arm.something_under_arm(t)
         words = "something is under the arm while it comes down" if below else "nothing is under a moving arm"
         _blame(t, "under_arm", words, active=below)
+
+
+def _suspect(t: Turn, odd: str) -> None:
+    """At the other end, or on its way there for long enough: that was no gust of wind."""
+    since_s = t.equipment.gate_odd_s
+    if _complete(t) or t.due(since_s):
+        t.equipment = replace(t.equipment, gate_odd_s=None)
+        _blame(t, odd, _ODD_WORDS[odd], active=True)
+    elif since_s is None:
+        t.equipment = replace(t.equipment, gate_odd_s=t.now_s + ODD_S)
 
 
 _ODD_WORDS = {
@@ -99,7 +106,7 @@ def _odd(t: Turn) -> str:
 
 
 def _complete(t: Turn) -> bool:
-    """It is at the other end already: no gust of wind."""
+    """It is at the other end already."""
     return t.equipment.gate is (GateState.CLOSED if t.equipment.gate_open else GateState.OPEN)
 
 
@@ -108,12 +115,11 @@ def late(t: Turn) -> None:
     gate = t.setup.gate
     if gate is None or not t.due(t.equipment.gate_watch_s):
         return
-    t.equipment = replace(t.equipment, gate_watch_s=None)
     moved(t)
-    state = t.equipment.gate
-    if arm.arrived(state, commanded_open=t.equipment.gate_open):
+    if t.equipment.gate_watch_s is None:
         return
-    if not t.equipment.gate_open and state in _MOVING:
+    t.equipment = replace(t.equipment, gate_watch_s=None)
+    if not t.equipment.gate_open and t.equipment.gate in _MOVING:
         _obstructed(t, "it stopped while closing")
     _late(t, gate)
 
