@@ -116,7 +116,7 @@ class FakeModule(Fake):
         self._outputs = _names(config.outputs)
         for at, name in self._outputs.items():
             self._put_output(at, name in config.invert)
-        self.watchdog = Watchdog(config.watchdog, self._drop_outputs)
+        self.watchdog = Watchdog(config.watchdog, self._drop_outputs, lambda: self.pace)
         if self.watchdog.has_coil:
             self._coils[config.watchdog.flag_coil] = False
 

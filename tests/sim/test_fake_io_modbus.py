@@ -472,3 +472,14 @@ async def test_pymodbus_sees_the_watchdog_drop_what_another_client_had_set(
         await dropped.wait()  # no deadline: the suite's own, should the watchdog not work
         assert (await client.read_coils(outputs, count=2, device_id=1)).bits[:2] == [True, False]
         client.close()
+
+
+@virtual
+async def test_where_time_runs_faster_than_the_real_one_the_client_is_given_as_much_longer() -> None:
+    async with bench() as lane:
+        lane.module.pace = 10.0
+        await lane.ask(HEARTBEAT)
+        await asyncio.sleep(9.5)
+        assert await lane.ask(READ_FLAG) == "010100"
+        await asyncio.sleep(1.0)
+        assert await lane.ask(READ_FLAG) == "010101"
