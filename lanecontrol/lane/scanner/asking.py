@@ -57,7 +57,7 @@ def ordered(t: Turn, key: str, actor: Actor, request: ScanRequest) -> Outcome:
         case ConfirmDriverOut():
             why = _why_not_out(v, actor, request.scan) or _driver_out(v, actor)
         case AbortScan():
-            run(t, asked=Ask.ABORT, actor=actor)
+            run(t, v.contacts, asked=Ask.ABORT, actor=actor)
             why = ""
         case EnableScanner():
             why = _enable(v, actor)
@@ -116,7 +116,7 @@ def _order(v: View, key: str, actor: Actor, request: ScanVehicle) -> str:
     )
     counts = dataclasses.replace(m.counts, ordered=m.counts.ordered + 1)
     t.scanner = replace(m, scan=scan, keys=(*m.keys, key)[-MAX_SCAN_KEYS:], counts=counts)
-    run(t, asked=Ask.ORDER, actor=actor)
+    run(t, v.contacts, asked=Ask.ORDER, actor=actor)
     return "" if t.scanner.scan is not None else "the scanner has just gone out of use"
 
 
@@ -180,7 +180,7 @@ def _enable(v: View, actor: Actor) -> str:
         return f"the scanner is {v.state.value.replace('_', ' ')}"
     why = _unmet(v, _ENABLE)
     if not why:
-        run(v.t, asked=Ask.ENABLE, actor=actor)
+        run(v.t, v.contacts, asked=Ask.ENABLE, actor=actor)
     return why
 
 
@@ -194,5 +194,5 @@ def _reset(v: View, actor: Actor) -> str:
     why = _unmet(v, _RESET)
     if not why:
         v.t.scanner = replace(v.m, tripped="", interrupted=False)
-        run(v.t, asked=Ask.RESET, actor=actor)
+        run(v.t, v.contacts, asked=Ask.RESET, actor=actor)
     return why

@@ -7,13 +7,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from operator import attrgetter
 
-from lanecontrol.announcements import Permissive, ScanCause, ScannerState
-from lanecontrol.lane.scanner.view import View, lane_forbids, online, stale
+from lanecontrol.announcements import ScanCause, ScannerState
+from lanecontrol.lane.scanner.view import NAMES, View, lane_forbids, online, stale
 from lanecontrol.lane.state import Passage
 
 C = ScanCause
 Rule = Callable[[View], str]
+_ALL = attrgetter(*NAMES)
 
 
 def _on(name: str, words: str) -> Rule:
@@ -36,12 +38,12 @@ def _link(v: View) -> str:
 
 
 def _fresh(v: View) -> str:
+    if None not in _ALL(v.contacts):
+        return ""
     for device in v.t.plan.scanner_modules:
         if stale(v.t, device):
             return f"the inputs of {device} are stale"
-    if None in (v.t.contact(place).on for place in v.t.plan.scanner):
-        return "not every contact of the scanner has been read"
-    return ""
+    return "not every contact of the scanner has been read"
 
 
 def _reset(v: View) -> str:
@@ -183,14 +185,10 @@ def relevant(state: ScannerState) -> tuple[ScanCause, ...]:
     return BEAM if state in BEAM_STATES else CHAIN
 
 
-def chain(v: View) -> tuple[Permissive, ...]:
-    """Every condition that counts in the present state, in order."""
-    rows = []
-    for code in relevant(v.state):
-        words = RULES[code](v)
-        rows.append(Permissive(code, not words, words))
-    return tuple(rows)
+def judged(v: View) -> list[tuple[ScanCause, str]]:
+    """Every condition that counts in the present state, in order, with what it says."""
+    return [(code, RULES[code](v)) for code in relevant(v.state)]
 
 
 def unmet(v: View) -> tuple[ScanCause, ...]:
-    return tuple(row.code for row in chain(v) if not row.met)
+    return tuple(code for code, words in judged(v) if words)

@@ -10,10 +10,12 @@ import dataclasses
 from collections.abc import Iterator
 
 from lanecontrol.announcements import (
+    Permissive,
     PermissivesChanged,
     ScanCause,
     ScanEnd,
     ScannerChanged,
+    ScannerContacts,
     ScannerFigures,
     ScannerState,
     ScanPart,
@@ -31,7 +33,7 @@ from lanecontrol.events import (
 from lanecontrol.lane import interlock
 from lanecontrol.lane.record import replace
 from lanecontrol.lane.scanner import conditions, outputs, records, table
-from lanecontrol.lane.scanner.view import LATE_S, PLACE, SAMPLE_S, Ask, View, Why
+from lanecontrol.lane.scanner.view import LATE_S, PLACE, SAMPLE_S, Ask, View, Why, known_contacts
 from lanecontrol.lane.scanner_state import Scan, Scanning
 from lanecontrol.lane.setup import Scanner
 from lanecontrol.lane.state import LaneState
@@ -69,11 +71,12 @@ def follow(t: Turn, before: LaneState) -> None:
     if scanner is None or m is None or not _concerned(t, before, m):
         return
     doubt, anew = _heard(t, before, scanner, m)
-    run(t, doubt=doubt, pulse=_pulse(t, before))
-    outputs.bring_about(_view(t, scanner), anew)
-    _explain(_view(t, scanner))
+    contacts = known_contacts(t)
+    run(t, contacts, doubt=doubt, pulse=_pulse(t, before))
+    outputs.bring_about(_view(t, scanner, contacts), anew)
+    _explain(_view(t, scanner, contacts))
     _figures(t)
-    _sleep(_view(t, scanner))
+    _sleep(_view(t, scanner, contacts))
 
 
 def _concerned(t: Turn, before: LaneState, m: Scanning) -> bool:
@@ -87,20 +90,26 @@ def _concerned(t: Turn, before: LaneState, m: Scanning) -> bool:
     )
 
 
-def _view(t: Turn, scanner: Scanner) -> View:
-    return View(t, scanner, t.scanner if t.scanner is not None else Scanning())
+def _view(t: Turn, scanner: Scanner, contacts: ScannerContacts) -> View:
+    return View(t, scanner, t.scanner if t.scanner is not None else Scanning(), contacts)
 
 
 def run(
-    t: Turn, *, doubt: Why | None = None, pulse: bool = False, asked: Ask | None = None, actor: Actor | None = None
+    t: Turn,
+    contacts: ScannerContacts,
+    *,
+    doubt: Why | None = None,
+    pulse: bool = False,
+    asked: Ask | None = None,
+    actor: Actor | None = None,
 ) -> None:
     """Take every row of the table that applies now."""
     scanner = t.setup.scanner
     for _ in range(MOST_ROWS):
         if scanner is None or t.scanner is None:
             return
-        _keep_up(t, scanner)
-        v = View(t, scanner, t.scanner, doubt=doubt, pulse=pulse, asked=asked, actor=actor)
+        _keep_up(t, scanner, contacts)
+        v = View(t, scanner, t.scanner, contacts, doubt=doubt, pulse=pulse, asked=asked, actor=actor)
         found = table.transition(v)
         if found is None:
             return
@@ -114,10 +123,10 @@ def run(
 # --- what is kept beside the state -----------------------------------------------------------------------------------
 
 
-def _keep_up(t: Turn, scanner: Scanner) -> None:
+def _keep_up(t: Turn, scanner: Scanner, contacts: ScannerContacts) -> None:
     """Samples, the confirmed warning, the officer's word, the emergency stop: what lasts longer than a look."""
-    v = _view(t, scanner)
-    m, contacts = v.m, v.contacts
+    v = _view(t, scanner, contacts)
+    m = v.m
     if contacts.estop_ok is False and not m.tripped:
         m = replace(m, tripped="an emergency stop was pressed")
     if m.interrupted and v.shut:
@@ -129,7 +138,7 @@ def _keep_up(t: Turn, scanner: Scanner) -> None:
     if m is not v.m:
         t.scanner = m
     if m.state in (S.INTERLOCK_CHECK, S.WARNING):
-        _keep_time(_view(t, scanner))
+        _keep_time(_view(t, scanner, contacts))
 
 
 def _keep_time(v: View) -> None:
@@ -142,7 +151,7 @@ def _keep_time(v: View) -> None:
     elif m.warned_s is None and v.contacts.warning_active is True and v.changed_s("warning_active") >= m.since_s:
         # A contact that was on before anybody had asked for the warning would confirm nothing.
         m = replace(m, warned_s=v.now_s)
-    ripe_s = View(t, v.scanner, m).ripe_s
+    ripe_s = View(t, v.scanner, m, v.contacts).ripe_s
     if ripe_s is not None and v.now_s > ripe_s + LATE_S:
         # Whatever waits behind this input may be older than the moment that was missed: it is heard first.
         m = replace(m, hold_s=v.now_s + SAMPLE_S)
@@ -267,9 +276,9 @@ def _pulse(t: Turn, before: LaneState) -> bool:
 
 def _explain(v: View) -> None:
     """Keep why it will not scan, and publish it where it changed: with an order every condition, else the first."""
-    m, chain = v.m, conditions.chain(v)
-    missing = tuple(row.code for row in chain if not row.met)
-    blocking = next((row.words for row in chain if not row.met), "")
+    m, judged = v.m, conditions.judged(v)
+    missing = tuple([code for code, words in judged if words])
+    blocking = next((words for _, words in judged if words), "")
     told = blocking if m.scan is None else f"{m.scan.key}|{blocking}|{','.join(missing)}"
     if missing != m.unmet or blocking != m.blocking:
         m = replace(m, unmet=missing, blocking=blocking)
@@ -279,6 +288,7 @@ def _explain(v: View) -> None:
     elif m.told_s is None or v.reached(m.told_s + TELL_EVERY_S):
         m = replace(m, told=told, told_s=v.now_s, tell_s=None)
         scan = m.scan.key if m.scan is not None else ""
+        chain = tuple(Permissive(code, not words, words) for code, words in judged)
         v.t.tell(PermissivesChanged(m.state, scan, blocking, chain, v.t.utc_s))
     elif m.tell_s is None:
         m = replace(m, tell_s=m.told_s + TELL_EVERY_S)

@@ -237,11 +237,20 @@ LIMITS: dict[ScannerState, Callable[[ScannerTimes], float]] = {
 """How long a state lasts at most, so that the lane wakes for it; WARNING has moments of its own."""
 
 
-def transition(v: View, table: tuple[Row, ...] = TABLE) -> tuple[Row, Why] | None:
+Rows = dict[ScannerState, tuple[Row, ...]]
+
+
+def by_state(table: tuple[Row, ...]) -> Rows:
+    return {state: tuple(row for row in table if row.state is state) for state in ScannerState}
+
+
+ROWS = by_state(TABLE)
+
+
+def transition(v: View, rows: Rows = ROWS) -> tuple[Row, Why] | None:
     """The row to be taken now, and why; None when the state stays."""
-    for row in table:
-        if row.state is v.state:
-            why = row.when(v)
-            if why is not None:
-                return row, why
+    for row in rows[v.state]:
+        why = row.when(v)
+        if why is not None:
+            return row, why
     return None

@@ -64,6 +64,7 @@ class View:
         t: Turn,
         scanner: Scanner,
         m: Scanning,
+        contacts: ScannerContacts | None = None,
         *,
         doubt: Why | None = None,
         pulse: bool = False,
@@ -72,7 +73,7 @@ class View:
     ) -> None:
         self.t, self.scanner, self.m, self.now_s = t, scanner, m, t.now_s
         self.doubt, self.pulse, self.asked, self.actor = doubt, pulse, asked, actor
-        self.contacts = known_contacts(t)
+        self.contacts = known_contacts(t) if contacts is None else contacts
 
     @property
     def state(self) -> ScannerState:
