@@ -162,13 +162,9 @@ def test_two_lamps_of_a_head_that_burn_together_are_a_fault_and_force_red(
     head = "signal" if welded == "green_lit" else "lane_signal"
     assert lane.faults(head) == [(code, True)]
     assert lane.alarms() == [AlarmKind.SIGNAL_FAULT]
-    commanded = [dict(e.command.points) for e in lane.effects[before:] if isinstance(e, Drive) if _writes(e)]
+    commanded = [dict(e.command.points) for e in lane.effects[before:] if isinstance(e, Drive) and isinstance(e.command, WriteOutputs)]
     assert {"signal_green": False, "signal_red": True} in commanded
     assert {"lane_open": False, "lane_closing": False, "lane_closed": True} in commanded
-
-
-def _writes(drive: Drive) -> bool:
-    return isinstance(drive.command, WriteOutputs)
 
 
 def test_a_conflict_withdraws_a_release_within_500_ms(lane: EquippedLane) -> None:
