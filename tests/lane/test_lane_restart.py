@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from lane_bench import UTC_S, LaneBench, numbers, refused, setup
+from lane_bench import SUPERVISOR, UTC_S, LaneBench, numbers, refused, setup
 
 from lanecontrol.announcements import (
     CentralReach,
     CommandCompleted,
     DeviceFaultChanged,
     DeviceStateChanged,
+    EquipmentFault,
     InputsDropped,
+    LaneLife,
     LaneStarted,
     PassageAssessed,
     PassageEnd,
@@ -20,7 +22,16 @@ from lanecontrol.announcements import (
     QualityChanged,
 )
 from lanecontrol.clock import Instant
-from lanecontrol.commands import DONE, Result
+from lanecontrol.commands import (
+    DONE,
+    DeclareEmergency,
+    EnableEquipment,
+    OpenLane,
+    Override,
+    OverridePart,
+    ResetLane,
+    Result,
+)
 from lanecontrol.events import (
     CentralChanged,
     DeviceChanged,
@@ -35,7 +46,7 @@ from lanecontrol.events import (
 )
 from lanecontrol.forms import from_json, to_json
 from lanecontrol.lane.effects import Drive
-from lanecontrol.lane.setup import Zone
+from lanecontrol.lane.setup import LaneSetup, Zone
 from lanecontrol.lane.state import LaneState
 from lanecontrol.lane.step import deadline, step
 
@@ -216,3 +227,62 @@ def test_every_state_goes_through_json_and_back(lane: LaneBench, scene: str) -> 
         lane.loop("exit", True)
         lane.loop("booth", False)
     assert from_json(LaneState, to_json(lane.state)) == lane.state
+
+
+# --- a changed configuration of the equipment ------------------------------------------------------------------------
+
+
+def with_hash(name: str, *, simulated: bool) -> LaneSetup:
+    return replace(setup(opens_at_start=False), equipment_hash=name, simulated=simulated)
+
+
+def test_a_real_lanes_first_start_waits_for_a_supervisor_and_shows_red_meanwhile() -> None:
+    lane = LaneBench(with_hash("one", simulated=False)).started()
+    assert [(f.equipment, f.code, f.active) for f in lane.told(EquipmentFault)] == [("equipment", "not_accepted", True)]
+    passage = lane.arrives(1)
+    lane.order(OpenLane())
+    assert lane.state.desk.life is LaneLife.OPENING
+    assert "opening" in refused(lane.dispose(passage))
+    assert lane.red and not lane.green
+    assert "supervisor" in refused(lane.order(EnableEquipment()))
+    assert lane.order(EnableEquipment(), SUPERVISOR) == DONE
+    assert lane.told(EquipmentFault)[-1].active is False
+    assert lane.dispose(passage) == DONE
+
+
+def test_a_simulated_lanes_first_start_is_taken_as_accepted() -> None:
+    lane = LaneBench(with_hash("one", simulated=True)).started()
+    lane.order(OpenLane())
+    assert lane.dispose(lane.arrives(1)) == DONE
+
+
+@pytest.mark.parametrize("simulated", [True, False])
+def test_a_changed_configuration_withdraws_and_waits_for_a_supervisor(simulated: bool) -> None:
+    lane = LaneBench(with_hash("one", simulated=simulated)).started()
+    lane.order(EnableEquipment(), SUPERVISOR)
+    lane.order(OpenLane())
+    passage = lane.arrives(1)
+    lane.dispose()
+    lane.setup = with_hash("two", simulated=simulated)
+    restart(lane, away_s=2.0, booth=True)
+    assert lane.red and not lane.green
+    assert "enable" in refused(lane.dispose(passage))
+    assert "enable" in refused(lane.order(Override(OverridePart.GATE_OPEN, "smoke", 60.0), SUPERVISOR))
+    assert lane.order(DeclareEmergency()) == DONE, "what withdraws goes on"
+    lane.order(ResetLane(), SUPERVISOR)
+    lane.order(EnableEquipment(), SUPERVISOR)
+    lane.order(OpenLane())
+    assert lane.dispose(passage) == DONE
+
+
+def test_an_accepted_configuration_is_accepted_over_restarts_and_the_one_before_is_not() -> None:
+    lane = LaneBench(with_hash("one", simulated=False)).started()
+    lane.order(EnableEquipment(), SUPERVISOR)
+    restart(lane, away_s=2.0)
+    assert ("not_accepted", True) not in [(f.code, f.active) for f in lane.told(EquipmentFault)[1:]]
+    lane.setup = with_hash("two", simulated=False)
+    restart(lane, away_s=2.0)
+    lane.order(EnableEquipment(), SUPERVISOR)
+    lane.setup = with_hash("one", simulated=False)
+    restart(lane, away_s=2.0)
+    assert lane.told(EquipmentFault)[-1].active is True
