@@ -1,8 +1,8 @@
 """The RTSP side of the camera fake (RFC 2326): a motion JPEG stream over the connection that it was asked on.
 
 Called by `lpr_frames` for a client whose first line is RTSP. Only RTP within the RTSP connection is served (10.12),
-which is what a client on a lane network should ask for: lost packets are smeared pictures. Never raises on what a client
-sends; keeps at most one request.
+which is what a client on a lane network should ask for: lost packets are smeared pictures. Never raises on what a
+client sends; keeps at most one request.
 """
 
 from __future__ import annotations
