@@ -11,6 +11,8 @@ closes.
 
 from __future__ import annotations
 
+from dataclasses import replace as with_doubt
+
 from lanecontrol.announcements import (
     BoundPicture,
     BoundPlate,
@@ -32,6 +34,8 @@ ONE_VOTE_S = 0.9
 """One vote per tag and place in this time; readers repeat a tag about once a second (tracking rules)."""
 SWEEP_S = 5.0
 """A silent reading that an open passage may still claim is looked at again this often."""
+ALIKE = 2.0
+"""One card more than there are people: one of those that are worth up to so many times as much is another vehicle's."""
 MAX_NUMBER = 128
 MAX_PICTURES = 16
 """Of one vehicle, in the record of its passage."""
@@ -234,7 +238,19 @@ def bound(t: Turn, passage: Passage) -> tuple[tuple[BoundTag, ...], tuple[BoundP
                 BoundPlate(seen.number, reading.confidence, worth, seen.jurisdiction, ambiguous, reading.corrected)
             )
     tags.sort(key=lambda tag: -tag.score)
-    return tuple(tags), _merged(plates)
+    return _doubted(passage, tags), _merged(plates)
+
+
+def _doubted(passage: Passage, tags: list[BoundTag]) -> tuple[BoundTag, ...]:
+    """More persons' cards than the officer counted persons: two vehicles side by side, perhaps.
+
+    Whose the surplus is nobody can tell; only cards far stronger than the surplus are above suspicion.
+    """
+    cards = [tag for tag in tags if tag.kind is TagKind.PERSON and not tag.ambiguous]
+    if passage.occupants is None or len(cards) <= passage.occupants:
+        return tuple(tags)
+    suspect = ALIKE * max(0.0, cards[passage.occupants].score)
+    return tuple(with_doubt(tag, ambiguous=True) if tag in cards and tag.score <= suspect else tag for tag in tags)
 
 
 def _merged(plates: list[BoundPlate]) -> tuple[BoundPlate, ...]:
@@ -275,19 +291,20 @@ def pictured(t: Turn, passage: Passage) -> tuple[BoundPicture, ...]:
 def decide(t: Turn, passage: Passage) -> tuple[tuple[BoundTag, ...], tuple[BoundPlate, ...]]:
     """The last word for a passage that closes: what it takes with it, and who is out of the running."""
     tags, plates = bound(t, passage)
+    unsure = frozenset(tag.epc for tag in tags if tag.ambiguous)
     t.assembly = replace(
         t.assembly,
         habits=learnt(t, passage),
-        readings=tuple(_decided(t, r, passage) for r in t.assembly.readings),
+        readings=tuple(_decided(t, r, passage, unsure) for r in t.assembly.readings),
     )
     return tags, plates
 
 
-def _decided(t: Turn, reading: Reading, passage: Passage) -> Reading:
+def _decided(t: Turn, reading: Reading, passage: Passage, unsure: frozenset[Identifier]) -> Reading:
     claimed = claim(t, reading, passage.id) if reading.owner != passage.id else None
     if claimed is None:
         return _settled(t, reading, passage)
-    if claimed[1]:
+    if claimed[1] or reading.seen.number in unsure:
         return replace(reading, shared=True, late_reads=0)
     # Later reads start again from nothing: they are late ones, or another vehicle's.
     return replace(reading, owner=passage.id, votes=(), counted=0)

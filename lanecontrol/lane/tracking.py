@@ -51,8 +51,12 @@ SPLIT_MARGIN_S = 0.5
 """Counting goes on for so much longer than the hold-in: a further vehicle."""
 ROLL_BACK_S = 4.0
 """A vehicle that rolls back from the booth takes the approach loop no longer than this before it leaves the booth's."""
-MOVE_OFF_S = 1.2
+MOVE_OFF_S = 1.9
 """No vehicle is let go, moves off and clears the booth loop in less."""
+OPEN_S = 0.7
+"""The same from when the gate is fully open."""
+OUT_OF_SIGHT_S = 1.5
+"""Off the booth loop and not on the approach, where the next one already is: it has gone, released or not."""
 PASSING_S = 3.0
 """From the booth loop to the exit loop, for a vehicle that is on its way."""
 
@@ -130,6 +134,8 @@ def _confirm(t: Turn, station: int) -> None:
 
 def _taken(t: Turn, station: int) -> None:
     """A vehicle is on this loop: which one?"""
+    if station == t.plan.booth:
+        _slipped_away(t)
     passage = _returning(t, station) or _coming(t, station)
     if passage is not None:
         _enter(t, passage, station)
@@ -141,6 +147,15 @@ def _taken(t: Turn, station: int) -> None:
     passage = open_passage(t, station, t.plan.stations[station])
     _measure_with_last(t, passage)
     _enter(t, t.passage(passage.id) or passage, station)
+
+
+def _slipped_away(t: Turn) -> None:
+    """Whoever left the booth without a release and is not on the approach either is not the one who comes now."""
+    for passage in t.live():
+        away_s = t.now_s - (passage.adrift_s if passage.adrift_s is not None else t.now_s)
+        held = passage.head == t.plan.booth and not may_leave(passage) and not passage.lost
+        if held and away_s >= OUT_OF_SIGHT_S and _follower(t, t.plan.booth):
+            gone(t, beyond_booth(t, passage))
 
 
 def _returning(t: Turn, station: int) -> Passage | None:
@@ -285,7 +300,7 @@ def _off_loop(t: Turn, passage: Passage, station: int, *, known: bool) -> None:
     elif station == last and last > booth and not _stands_at_booth(t, passage):
         gone(t, passage)
         _hurry_followers(t)
-    elif passage.tail < station:
+    elif passage.tail < station and not (station == booth and _can_have_gone(t, passage)):
         # The loop behind is still taken: it went back. Should it show up ahead after all, that loop was another's.
         end_permission(t, passage.id, "the vehicle went back from the booth")
         passage = t.put(replace(passage, head=station - 1, assess_s=None))
@@ -305,9 +320,12 @@ def _stays_at_booth(t: Turn, passage: Passage) -> None:
 
 
 def _can_have_gone(t: Turn, passage: Passage) -> bool:
-    """Whether it was let go, and so long ago that it can have cleared the booth loop ahead."""
+    """Whether it was let go, the gate is open, and both so long that it can have cleared the booth loop ahead."""
     by = passage.disposition
-    return may_leave(passage) and by is not None and t.utc_s - by.at_utc_s >= MOVE_OFF_S
+    if by is None or not may_leave(passage) or t.utc_s - by.at_utc_s < MOVE_OFF_S:
+        return False
+    opened = t.contact(t.plan.opened)
+    return t.setup.gate is None or (opened.on is True and t.now_s - opened.since_s >= OPEN_S)
 
 
 def _stands_at_booth(t: Turn, passage: Passage) -> bool:

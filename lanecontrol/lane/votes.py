@@ -174,7 +174,7 @@ def claim(t: Turn, reading: Reading, name: str) -> tuple[float, bool] | None:
     limits = t.setup.limits
     margin = limits.decision_margin * READ_WORTH
     passage = t.passage(name)
-    shown = passage is not None and passage.booth_left_s is None and reads > 0
+    shown = passage is not None and passage.booth_s is not None and passage.booth_left_s is None and reads > 0
     if (mine < LEAST and not shown) or others - mine > margin:
         return None
     if reading.owner:
