@@ -1,7 +1,7 @@
 """`./lane bench failsafe`: every disturbance in every state of the lane, and how long until the outputs were safe.
 
-The daemon is a process, devices and broker are served from here, and an independent client (pymodbus) reads the module's
-coils every 20 ms. Takes some four minutes; exits 1 if an output was not safe within the module's watchdog time.
+The daemon is a process, devices and broker are served from here, and an independent client (pymodbus) reads the
+module's coils every 20 ms. Takes some four minutes; exits 1 if something was not safe within the watchdog's time.
 """
 
 from __future__ import annotations
@@ -70,16 +70,16 @@ def print_table(seen: list[Seen]) -> None:
     cells = {(each.disturbance, each.state): cell(each) for each in seen}
     widths = [max(len(name), *(len(cells.get((name, state), "-")) for state in STATES)) for name in names]
     first = max(map(len, STATES))
-    print(" " * first, *(name.ljust(width) for name, width in zip(names, widths, strict=True)), sep="  ")
+    heads = (name.ljust(width) for name, width in zip(names, widths, strict=True))
+    print("  ".join((" " * first, *heads)).rstrip())
     for state in STATES:
         row = (cells.get((name, state), "-").ljust(width) for name, width in zip(names, widths, strict=True))
-        print(state.ljust(first), *row, sep="  ")
+        print("  ".join((state.ljust(first), *row)).rstrip())
     fallen = [each.safe_after_ms for each in seen if each.safe_after_ms]
     print(f"\nfrom the disturbance until every output was safe, at worst {max(fallen, default=0):.0f} ms;", end=" ")
     print(f"the module's watchdog: {WATCHDOG_S * 1000:.0f} ms; looked at every 20 ms")
-    print(
-        f"green and red together: {sum(each.conflicts for each in seen)} looks; wrong: {sum(bool(e.wrong) for e in seen)}"
-    )
+    conflicts, wrong = sum(each.conflicts for each in seen), sum(bool(each.wrong) for each in seen)
+    print(f"green and red together: {conflicts} looks; wrong: {wrong}")
     print(f"load of the machine {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
 
 

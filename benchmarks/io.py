@@ -1,0 +1,231 @@
+"""`./lane bench io`: from a contact that changes to the output that is commanded, on a busy lane and a busy box.
+
+A real daemon with twelve devices (a FAST lane with every sensor, more from two SENTRI lanes, vehicles all the time),
+its worker reading plates without a pause, and one module served from here: pressing that one's emergency button has to
+drop its signal to red. A bare poll loop in a process of its own does the same at the same time: what the machine itself
+takes. Both poll every 20 ms, and are pressed at random moments. Ten thousand presses take some ten minutes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import random
+import sys
+import tempfile
+from asyncio.subprocess import DEVNULL, PIPE
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "e2e"))
+
+from _io_box import POLL_S, Box, trials
+from two_processes import line_with, started
+from whole_system import CONFIGS, LANECONTROL
+
+from lanecontrol.links import serve_tcp
+from sim.broker import MemoryBroker
+
+HERE = Path(__file__).parent
+P999_LIMIT_MS = 40.0
+WORST_LIMIT_MS = 100.0
+TRIAL_LIMIT_S = 5.0
+BUCKETS_MS = (2, 5, 10, 15, 20, 25, 30, 40, 50, 75, 100, 150, 200, 300, 500, 1000)
+Pair = tuple[float, float]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="./lane bench io", description=__doc__.splitlines()[0])
+    parser.add_argument("--trials", type=int, default=10_000)
+    parser.add_argument("--without-plates", action="store_true", help="without the reading of plates")
+    parser.add_argument("--without-devices", action="store_true", help="the module alone")
+    parser.add_argument("--json", action="store_true", help="JSON on stdout")
+    options = parser.parse_args()
+    measured = asyncio.run(measure(options.trials, plates=not options.without_plates, busy=not options.without_devices))
+    if options.json:
+        print(json.dumps(measured))
+    else:
+        tell(measured)
+    edge = measured["edge"]
+    return 0 if edge["p999_ms"] <= P999_LIMIT_MS and edge["max_ms"] <= WORST_LIMIT_MS and not measured["missed"] else 1
+
+
+async def measure(count: int, *, plates: bool, busy: bool) -> dict:
+    lane, bare = Box(), Box()
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lanecontrol-io-")))
+        lane_port = await stack.enter_async_context(serve_tcp("127.0.0.1", 0, lane.serve))
+        bare_port = await stack.enter_async_context(serve_tcp("127.0.0.1", 0, bare.serve))
+        broker = await stack.enter_async_context(serve_tcp("127.0.0.1", 0, MemoryBroker().serve))
+        urls = await stack.enter_async_context(fakes()) if busy else {}
+        path = lane_file(folder, {**urls, "io9": f"tcp://127.0.0.1:{lane_port}"}, f"mqtt://127.0.0.1:{broker}")
+        log = stack.enter_context((folder / "lane.log").open("wb"))
+        await stack.enter_async_context(started(*LANECONTROL, "run", str(path), stdout=log, stderr=log))
+        await stack.enter_async_context(
+            started(sys.executable, str(HERE / "_io_box.py"), str(bare_port), stderr=DEVNULL)
+        )
+        reads = await stack.enter_async_context(reading()) if plates else []
+        await lane.let_go(60.0)
+        await bare.let_go(60.0)
+        await asyncio.sleep(3.0)  # whatever happens at a start has happened
+        found = await asyncio.gather(*(_pressed(box, count, name) for box, name in ((lane, "lane"), (bare, ""))))
+        online = (folder / "lane.log").read_bytes().count(b'"device online"')
+    return report(*found, devices=len(urls) + 1, online=online, reads=len(reads))
+
+
+async def _pressed(box: Box, count: int, name: str) -> list[Pair | None]:
+    rng, done = random.Random(name), 0
+
+    async def tick() -> None:
+        nonlocal done
+        done += 1
+        if name and done % 500 == 0:
+            print(f"{done} of {count}", file=sys.stderr, flush=True)
+
+    return await trials(box, count, TRIAL_LIMIT_S, lambda: rng.uniform(0.005, 0.005 + POLL_S), tick)
+
+
+# --- what is measured, and what is around it -------------------------------------------------------------------------
+
+
+def lane_file(folder: Path, urls: dict[str, str], broker: str) -> Path:
+    """A FAST lane with more devices than it needs, whose signal and emergency button are on the measured module."""
+    kinds = {"io": "io.modbus", "rpm": "rpm.rapiscan", "rfid": "rfid.llrp"}
+    known = {"io1", "rpm1", "rpm2", "rfid1", "rfid2", "lpr1", "lpr2"}
+    devices: list[dict] = []
+    for name, url in urls.items():
+        more = {} if name in known else {"kind": kinds[name.rstrip("0123456789")]}
+        devices.append({"id": name, "url": url, **more, **_module(name)})
+    base = CONFIGS / "fast.yaml"
+    about = {
+        "extends": str(base),
+        "simulated": True,
+        "lane": {"id": "07"},
+        "devices": devices,
+        "signal": {"device": "io9", "green": "green", "red": "red"},
+        "gate": {"device": "io9", "open_output": "gate", "opened_input": "opened", "closed_input": "closed"},
+        "emergency_button": {"device": "io9", "point": "stop"},
+        "brokers": [{"url": broker}],
+        "store": {"path": str(folder / "store")},
+    }
+    if len(urls) == 1:  # without its devices, the FAST lane is one of this module alone
+        about = {**about, "extends": str(alone(folder))}
+    path = folder / "lane.yaml"
+    path.write_text(json.dumps(about), encoding="utf-8")
+    return path
+
+
+def alone(folder: Path) -> Path:
+    about = {
+        "port": "SYS",
+        "lane": {"id": "07", "type": "FAST", "booth_zone": "booth"},
+        "zones": [{"name": "booth", "start_m": 0, "end_m": 4}],
+        "loops": [{"name": "booth", "device": "io9", "point": "loop", "zone": "booth"}],
+        "store": {"path": "store"},
+    }
+    path = folder / "alone.yaml"
+    path.write_text(json.dumps(about), encoding="utf-8")
+    return path
+
+
+def _module(name: str) -> dict:
+    if name == "io9":
+        inputs = {"stop": 0, "opened": 1, "closed": 2, "loop": 3}
+        return {"poll_ms": 20, "inputs": inputs, "outputs": {"green": 1, "red": 0, "gate": 2}}
+    return {"poll_ms": 20, "inputs": {"loop": 1}} if name == "io2" else {"poll_ms": 20} if name == "io1" else {}
+
+
+@asynccontextmanager
+async def fakes() -> AsyncIterator[dict[str, str]]:
+    async with started(sys.executable, str(HERE / "_io_load.py"), "fakes", stdout=PIPE, stderr=DEVNULL) as child:
+        yield json.loads(await line_with(child.stdout, "{", 60.0))
+
+
+@asynccontextmanager
+async def reading() -> AsyncIterator[list[str]]:
+    """The worker of the daemon, without a pause; what it has read so far."""
+    read: list[str] = []
+    async with started(sys.executable, str(HERE / "_io_load.py"), "plates", stdout=PIPE, stderr=DEVNULL) as child:
+        await line_with(child.stdout, "plates", 60.0)
+
+        async def count() -> None:
+            while child.stdout is not None and (line := await child.stdout.readline()):
+                read.append(line.decode())
+
+        counting = asyncio.create_task(count())
+        try:
+            yield read
+        finally:
+            counting.cancel()
+
+
+# --- figures ---------------------------------------------------------------------------------------------------------
+
+
+def report(lane: list[Pair | None], bare: list[Pair | None], **about: int) -> dict:
+    good, yard = [pair for pair in lane if pair], [pair for pair in bare if pair]
+    edge, floor = figures([pair[0] for pair in good]), figures([pair[0] for pair in yard])
+    return {
+        "trials": len(lane),
+        "missed": len(lane) - len(good),
+        "edge": edge,
+        "seen": figures([pair[1] for pair in good]),
+        "bare": floor,
+        "bare_seen": figures([pair[1] for pair in yard]),
+        "polls": {name: round(value / (POLL_S * 1000), 2) for name, value in edge.items()},
+        "times_bare": {name: round(value / floor[name], 2) for name, value in edge.items() if floor[name]},
+        "histogram": histogram([pair[0] for pair in good]),
+        "bare_histogram": histogram([pair[0] for pair in yard]),
+        "load": round(os.getloadavg()[0], 1),
+        "cores": os.cpu_count(),
+        **about,
+    }
+
+
+def figures(seconds: Sequence[float]) -> dict[str, float]:
+    ordered = sorted(seconds) or [0.0]
+
+    def at(part: float) -> float:
+        return round(ordered[min(len(ordered) - 1, int(part * len(ordered)))] * 1000, 1)
+
+    return {"p50_ms": at(0.5), "p99_ms": at(0.99), "p999_ms": at(0.999), "max_ms": at(1.0)}
+
+
+def histogram(seconds: Sequence[float]) -> list[tuple[float, int]]:
+    """How many took less than each bound, and not less than the one before; the last has no bound."""
+    counts = [0] * (len(BUCKETS_MS) + 1)
+    for value in seconds:
+        counts[next((n for n, bound in enumerate(BUCKETS_MS) if value * 1000 < bound), len(BUCKETS_MS))] += 1
+    return list(zip((*BUCKETS_MS, float("inf")), counts, strict=True))
+
+
+def tell(measured: dict) -> None:
+    print(f"{'':46}{'p50':>8}{'p99':>8}{'p99.9':>8}{'max':>8}  ms")
+    for name, what in (
+        ("edge", "contact changes -> output commanded"),
+        ("seen", "poll that tells of it -> output commanded"),
+        ("bare", "bare poll loop: contact -> output"),
+        ("bare_seen", "bare poll loop: poll -> output"),
+        ("polls", "contact -> output, in polls of 20 ms"),
+        ("times_bare", "contact -> output, times the bare loop's"),
+    ):
+        row = measured[name]
+        print(f"{what:46}" + "".join(f"{row.get(key, 0):>8}" for key in ("p50_ms", "p99_ms", "p999_ms", "max_ms")))
+    print(f"\n{'contact -> output':>12}{'daemon':>10}{'bare':>8}")
+    before, most = 0.0, max(count for _, count in measured["histogram"])
+    for (bound, count), (_, bare) in zip(measured["histogram"], measured["bare_histogram"], strict=True):
+        if count or bare:
+            print(f"{before:>6g} - {bound:<6g} ms{count:>10}{bare:>8}  {'#' * -(-40 * count // most)}")
+        before = bound
+    print(f"\n{measured['trials']} presses, {measured['missed']} without an answer in {TRIAL_LIMIT_S:g} s; ", end="")
+    print(
+        f"{measured['devices']} devices, {measured['online']} online; {measured['reads']} vehicles read by the worker"
+    )
+    print(f"load of the machine {measured['load']} on {measured['cores']} cores")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
