@@ -8,7 +8,7 @@ has told the lane (`known`), and judges by that, not by the lane's own notes. `W
 from __future__ import annotations
 
 import random
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 
 from scanner_bench import (
@@ -148,8 +148,10 @@ class Walk:
         self.estop: str | None = ""
         """"" while no emergency stop was pressed since the last reset; None once one was."""
         self.accepted: list[str] = []
+        self.scans: set[str] = set()
         self.keys: list[str] = [f"key-{n}" for n in range(1, 4)]
-        self.fresh_keys: set[str] = set()
+        self.used: deque[str] = deque(maxlen=200)
+        """Keys of the last orders. The lane remembers 256; what is older is late as well, but to this walker."""
         self.orderer = ""
         self.confirmed = False
         self.number = 0
@@ -344,17 +346,19 @@ class Walk:
     def about_order(self, order: Order, effects: tuple[Effect, ...], drives: list[Drive]) -> None:
         outcome = next(e.outcome for e in effects if isinstance(e, Answer))
         done = outcome.result is Result.DONE
-        if order.key in self.fresh_keys:
+        if order.key in self.used or (isinstance(order.request, ScanVehicle) and order.key in self.scans):
             self.check(4, not done, "an order was taken up twice")
         if order.deadline_utc_s < UTC_S + self.now_s:
             self.check(4, not done, "a late order was taken up")
-        self.fresh_keys.add(order.key)
+        if order.key not in self.used:
+            self.used.append(order.key)
         if not done:
             self.check(4, not any(drive.grants for drive in drives), "a refused order granted something")
             return
         match order.request:
             case ScanVehicle():
                 self.keys.append(order.key)
+                self.scans.add(order.key)
                 self.orderer, self.confirmed = order.actor.name, False
                 if self.estop is not None:
                     self.accepted.append(order.key)
@@ -479,7 +483,14 @@ class Walk:
             self.order(ResetScanner())
         elif state is S.DISABLED:
             self.order(EnableScanner())
+        elif state is S.IDLE and self.rng.random() < 0.03:
+            self.edge(self.rng.choice(("shutter_open", "scan_in_progress")), True)
+            for _ in range(3):
+                self.now_s += 0.6
+                self.step("lane", Tick())
         elif state is S.IDLE:
+            if self.rng.random() < 0.1:
+                self.step("io1", InputChanged(SCANNER_LOOP, False))
             self.order(ScanVehicle(self.passage, "gamma alarm", self.rng.choice((5.0, 60.0, 300.0, 300.0))))
         elif scan is not None and not scan.confirmed and scan.needs_second and state is not S.WARNING:
             self.order(ConfirmScan(scan.key), self.rng.choice((SECOND, SECOND, OFFICER, CENTRAL)))
@@ -497,7 +508,10 @@ class Walk:
         beam = on and not known["scan_complete"]
         wanted = {"shutter_closed": not beam, "scan_in_progress": beam, "shutter_open": beam}
         wrong = [name for name, level in wanted.items() if known[name] is not level]
-        if wrong:
+        if state in (S.COMPLETING, S.ABORTING) and self.rng.random() < 0.1:
+            self.now_s += 3.0  # a shutter that sticks
+            self.step("lane", Tick())
+        elif wrong and self.rng.random() < 0.9:
             self.edge(wrong[0], wanted[wrong[0]])
         elif state is S.SCANNING and self.rng.random() < 0.3:
             self.edge("scan_complete", True)

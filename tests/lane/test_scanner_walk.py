@@ -6,7 +6,6 @@ it back, 3 emergency stops, 4 orders that are late, repeated or foreign, 5 resta
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -26,8 +25,8 @@ from lanecontrol.lane.scanner.view import Ask, View
 C, S = ScanCause, ScannerState
 
 SHORT = 5_000
-LONG = 24_000
-"""Steps of one walk: eight long and four short ones are 212,000."""
+LONG = 23_000
+"""Steps of one walk: eight long and four short ones are 204,000."""
 OFTEN = 20
 """Every state is reached at least so often in any long walk."""
 
@@ -49,19 +48,14 @@ def test_the_invariants_hold_in_a_short_random_walk(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(100, 108))
 def test_the_invariants_hold_in_a_long_random_walk_that_reaches_every_state_often(seed: int) -> None:
     walk = walked(seed, LONG, two_persons=seed % 2 == 0)
-    print(f"seed {seed}: {walk.steps} steps, {dict(walk.seen)}")
     for state in ScannerState:
-        assert walk.seen[state.value] >= OFTEN, (state, walk.seen)
+        assert walk.seen[state.value] >= OFTEN, (state, walk.steps, walk.seen)
+    untaken = {f"{row.state.value} {row.to.value}" for row in TABLE} - walk.seen.keys()
+    assert untaken <= RARE, (walk.steps, walk.seen)
 
 
-def test_the_walks_take_every_transition_of_the_table() -> None:
-    """The pairs of states that the table joins, each taken in some walk; what is rare may be missing from a short one."""
-    seen: Counter[str] = Counter()
-    for seed in range(2):
-        seen += walked(seed, SHORT).seen
-    rare = {"disabled fault", "armed fault", "interlock_check fault", "idle fault", "positioning fault"}
-    missing = {f"{row.state.value} {row.to.value}" for row in TABLE} - seen.keys()
-    assert missing <= rare, missing
+RARE = {"disabled fault", "armed fault", "interlock_check fault", "positioning fault"}
+"""Transitions that take a coincidence; the table's own tests take them on purpose."""
 
 
 # --- each invariant bites --------------------------------------------------------------------------------------------
