@@ -110,9 +110,13 @@ ScannerInputsSection: Any = _points(
 ScannerOutputsSection: Any = _points(
     "ScannerOutputsSection", setup.ScannerOutputs, "What we tell the scanner and the driver."
 )
+_LONGEST_S = {"arm_s": 900, "position_s": 900, "check_s": 60, "warning_confirm_s": 10, "warning_s": 60, "start_s": 30}
+_LONGEST_S |= {"scan_s": 600, "shutter_s": 10, "contradiction_s": 5}
+"""A vehicle may need its time; what tells of a fault may not be put off by a setting."""
 _TIMES: dict[str, Any] = {
-    part.name: (float, Field(default=part.default, gt=0, le=900)) for part in dataclasses.fields(setup.ScannerTimes)
-} | {"warning_s": (float, Field(default=5.0, ge=5.0, le=60))}
+    part.name: (float, Field(default=part.default, gt=0, le=_LONGEST_S[part.name]))
+    for part in dataclasses.fields(setup.ScannerTimes)
+} | {"warning_s": (float, Field(default=5.0, ge=5.0, le=_LONGEST_S["warning_s"]))}
 ScannerTimesSection: Any = create_model("ScannerTimesSection", __base__=Section, **_TIMES)
 ScannerTimesSection.__doc__ = "Time-outs of the scan, field by field as `lane.setup.ScannerTimes` has them."
 
