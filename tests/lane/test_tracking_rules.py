@@ -1,0 +1,351 @@
+"""Each rule of tracking and binding has a scene that shows it: whole, the scene holds; with the rule broken, it fails.
+
+The table `RULES` is the list of rules. A scene is a test of its own elsewhere in this folder, or one of those below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import test_lane_binding as binding
+import test_lane_passages as passages
+from lane_bench import LaneBench, numbers
+
+from lanecontrol.announcements import AlarmRaised, PassageEnd, PassageOpened, Quality, QualityChanged
+from lanecontrol.commands import SetOccupants
+from lanecontrol.events import GammaCounts
+from lanecontrol.lane import assembly, loops, patience, tracking, votes
+from lanecontrol.lane import passages as life
+from lanecontrol.lane.state import Contact
+
+Scene = Callable[[LaneBench], None]
+
+
+# --- scenes ----------------------------------------------------------------------------------------------------------
+
+
+def a_blip_of_the_exit_loop_is_no_runner(lane: LaneBench) -> None:
+    lane.arrives(1)
+    lane.loop("exit", True)
+    lane.wait(0.2)
+    lane.loop("exit", False)
+    lane.wait(2.0)
+    assert lane.told(AlarmRaised) == []
+
+
+def chatter(lane: LaneBench, name: str, times: int) -> None:
+    for _ in range(times):
+        lane.loop(name, True)
+        lane.wait(0.2)
+        lane.loop(name, False)
+        lane.wait(0.5)
+
+
+def a_loop_that_chatters_degrades_the_quality(lane: LaneBench) -> None:
+    chatter(lane, "approach", 4)
+    assert [change.quality for change in lane.told(QualityChanged)] == [Quality.DEGRADED]
+
+
+def an_exit_loop_that_chatters_sees_nobody_off(lane: LaneBench) -> None:
+    chatter(lane, "exit", 4)
+    passage = lane.arrives(1)
+    lane.releases()
+    chatter(lane, "exit", 4)
+    assert lane.closed == [] and lane.at_booth == passage and lane.green
+
+
+def a_blip_of_the_exit_loop_after_the_release_splits_nothing(lane: LaneBench) -> None:
+    passage = lane.arrives(1)
+    lane.releases()
+    lane.loop("exit", True)
+    lane.wait(0.2)
+    lane.loop("exit", False)
+    lane.wait(3.0)
+    assert lane.closed == [] and [opened.passage for opened in lane.told(PassageOpened)] == [passage]
+
+
+def a_car_released_while_it_rolls_back_is_still_the_same(lane: LaneBench) -> None:
+    passage = lane.arrives(1)
+    lane.loop("approach", True)
+    lane.wait(0.5)
+    lane.dispose()
+    lane.wait(0.5)
+    lane.loop("booth", False)
+    lane.wait(2.5)
+    lane.loop("booth", True)
+    lane.wait(0.5)
+    lane.loop("approach", False)
+    lane.read_for(4, 1)
+    assert lane.at_booth == passage
+
+
+def a_car_that_slipped_away_is_not_taken_for_the_next(lane: LaneBench) -> None:
+    runner = lane.arrives(1)
+    lane.through_portal()
+    lane.loop("booth", False)
+    lane.wait(2.0)
+    lane.loop("approach", True)
+    lane.to_booth()
+    lane.read_for(4, 2)
+    assert lane.at_booth != runner
+    assert [c.end for c in lane.closed if c.passage == runner] == [PassageEnd.UNRELEASED]
+
+
+def a_released_car_that_the_exit_loop_missed_is_gone_when_the_next_is_there(lane: LaneBench) -> None:
+    passage = lane.arrives(1)
+    lane.through_portal()
+    lane.to_approach()
+    lane.releases()
+    lane.wait(2.0)
+    lane.loop("booth", False)
+    lane.wait(1.0)
+    lane.to_booth()
+    lane.wait(8.0)
+    assert [c.passage for c in lane.closed] == [passage]
+
+
+def a_second_car_in_one_occupancy_is_seen_by_counts_that_go_on(lane: LaneBench) -> None:
+    for moment in range(30):
+        lane.give("rpm1", GammaCounts((70, 70, 80, 70), False))
+        lane.wait(0.2)
+        if moment == 10:
+            lane.loop("approach", True)
+    assert len(lane.told(PassageOpened)) == 2
+
+
+def with_both_in_the_field_the_strong_card_is_the_leaders(lane: LaneBench) -> None:
+    lane.through_portal()
+    lane.to_approach()
+    lane.to_booth()
+    binding.follower_waits(lane)
+    for _ in range(6):
+        lane.read(1, -44.0)
+        lane.read(2, -70.0)
+        lane.wait(1.0)
+    assert numbers(lane.assessment.tags) == {1}
+
+
+def two_cards_and_one_person_are_doubtful(lane: LaneBench) -> None:
+    lane.arrives(1, 2)
+    lane.order(SetOccupants(lane.at_booth, 1))
+    assert numbers(lane.assessment.tags, ambiguous=True) == {1, 2}
+
+
+def a_card_read_now_and_then_is_not_this_cars(lane: LaneBench) -> None:
+    lane.arrives(1)
+    for moment in range(12):
+        lane.read(1)
+        if moment in (2, 9):
+            lane.read(5)
+        lane.wait(1.0)
+    lane.releases()
+    lane.leaves()
+    assert numbers(lane.closed[0].tags) == {1} and not numbers(lane.closed[0].tags, ambiguous=True)
+
+
+def a_card_shown_and_put_away_is_this_cars(lane: LaneBench) -> None:
+    lane.arrives(1)
+    lane.wait(15.0)
+    lane.releases()
+    lane.leaves()
+    assert numbers(lane.closed[0].tags) == {1}
+
+
+def a_busy_lane_closes_what_is_oldest(lane: LaneBench) -> None:
+    for _ in range(10):
+        lane.through_portal()
+        lane.wait(1.0)
+    assert len(lane.state.tracking.passages) <= 8
+
+
+# --- rules -----------------------------------------------------------------------------------------------------------
+
+
+def does_nothing(*_: Any, **__: Any) -> None:
+    return None
+
+
+def says(value: Any) -> Callable[..., Any]:
+    return lambda *_, **__: value
+
+
+RULES: dict[str, tuple[Any, str, Any, Scene]] = {
+    "a surprise has to last": (loops, "_patience_s", says(0.0), a_blip_of_the_exit_loop_is_no_runner),
+    "a loop that chatters is doubted": (Contact, "chatters", says(False), a_loop_that_chatters_degrades_the_quality),
+    "a change of a loop that chatters has to last": (
+        loops,
+        "CHATTER_SURPRISE_S",
+        0.0,
+        an_exit_loop_that_chatters_sees_nobody_off,
+    ),
+    "who stands at the booth has not left by the exit": (
+        tracking,
+        "_stands_at_booth",
+        says(False),
+        a_blip_of_the_exit_loop_after_the_release_splits_nothing,
+    ),
+    "a loop that is on has a vehicle": (
+        tracking,
+        "reconcile",
+        does_nothing,
+        passages.test_a_follower_whose_approach_loop_never_cleared_is_found_there_when_the_leader_goes,
+    ),
+    "a loop that flickers keeps its vehicle": (
+        tracking,
+        "_returning",
+        says(None),
+        passages.test_a_booth_loop_that_flickers_keeps_its_car,
+    ),
+    "the foremost behind a loop takes it": (
+        tracking,
+        "_coming",
+        says(None),
+        passages.test_a_car_arrives_is_read_released_and_leaves,
+    ),
+    "the first in the queue takes a loop": (
+        tracking,
+        "_from_queue",
+        says(None),
+        passages.test_a_car_the_approach_loop_missed_is_the_one_that_came_through_the_portal,
+    ),
+    "another at the booth: the one ahead has left it": (
+        tracking,
+        "_relieve",
+        does_nothing,
+        a_released_car_that_the_exit_loop_missed_is_gone_when_the_next_is_there,
+    ),
+    "rolling back is no departure": (
+        tracking,
+        "_backed_onto_approach",
+        says(False),
+        passages.test_a_car_that_rolls_back_from_the_booth_and_comes_again_is_one_passage,
+    ),
+    "nobody leaves before it can have moved": (
+        tracking,
+        "_can_have_gone",
+        says(True),
+        a_car_released_while_it_rolls_back_is_still_the_same,
+    ),
+    "out of sight is gone, released or not": (
+        tracking,
+        "_slipped_away",
+        does_nothing,
+        a_car_that_slipped_away_is_not_taken_for_the_next,
+    ),
+    "off the approach and not at the booth: withdrawn": (
+        patience,
+        "_judge_approach",
+        does_nothing,
+        passages.test_a_car_that_backs_out_of_the_approach_is_withdrawn,
+    ),
+    "through the portal and never on a loop: withdrawn": (
+        patience,
+        "_judge_queued",
+        does_nothing,
+        passages.test_a_car_that_never_reaches_the_approach_is_withdrawn_after_a_minute,
+    ),
+    "off the booth and nowhere: gone": (
+        patience,
+        "_judge_booth",
+        does_nothing,
+        passages.test_a_car_that_vanishes_from_the_booth_unreleased_raises_an_alarm,
+    ),
+    "beyond the booth without a release is an alarm": (
+        tracking,
+        "beyond_booth",
+        lambda t, passage: passage,
+        passages.test_a_car_that_leaves_without_a_disposition_raises_an_alarm_at_the_exit_loop,
+    ),
+    "counting that goes on is a further vehicle": (
+        tracking,
+        "_note_departure_from_portal",
+        does_nothing,
+        a_second_car_in_one_occupancy_is_seen_by_counts_that_go_on,
+    ),
+    "whoever was not measured alone was measured with another": (
+        tracking,
+        "_measure_with_last",
+        does_nothing,
+        passages.test_two_cars_in_one_portal_occupancy_share_its_alarm,
+    ),
+    "the list of passages is bounded": (life, "make_room", does_nothing, a_busy_lane_closes_what_is_oldest),
+    "the officer calls the next": (
+        tracking,
+        "_taken",
+        does_nothing,
+        passages.test_the_officer_calls_the_next_vehicle_when_the_lane_has_lost_count,
+    ),
+    "a read at the right place speaks for a vehicle": (
+        votes,
+        "_weight",
+        says(None),
+        passages.test_a_car_arrives_is_read_released_and_leaves,
+    ),
+    "a read that does not come speaks against it": (votes, "MISS_COST", 0.0, a_card_read_now_and_then_is_not_this_cars),
+    "a card may be put away": (votes, "BURST_READS", 10**6, a_card_shown_and_put_away_is_this_cars),
+    "strength tells the booth from behind": (
+        votes,
+        "_fits",
+        says(0.0),
+        with_both_in_the_field_the_strong_card_is_the_leaders,
+    ),
+    "decided when it has settled": (
+        life,
+        "SETTLE_S",
+        0.0,
+        binding.test_a_card_still_read_after_moving_up_belongs_to_the_follower_however_strong_it_was,
+    ),
+    "ambiguity is flagged, never guessed": (
+        assembly,
+        "claim",
+        lambda *given: None if (found := votes.claim(*given)) is None else (found[0], False),
+        binding.test_a_card_of_which_nobody_can_say_whose_it_is_comes_out_ambiguous,
+    ),
+    "more cards than people are doubtful": (
+        assembly,
+        "_doubted",
+        lambda passage, tags: tuple(tags),
+        two_cards_and_one_person_are_doubtful,
+    ),
+    "what a closed passage took stays its own": (
+        assembly,
+        "_decided",
+        lambda t, reading, *_: reading,
+        binding.test_a_card_read_after_its_passage_has_closed_is_a_late_reading,
+    ),
+    "what nobody claims is told": (
+        assembly,
+        "_orphaned",
+        does_nothing,
+        binding.test_a_card_while_nobody_is_there_is_published_as_an_orphan,
+    ),
+    "a vote per tag and second": (
+        assembly,
+        "ONE_VOTE_S",
+        0.0,
+        lambda lane: many_reads_at_once_are_one_vote(lane),
+    ),
+}
+
+
+def many_reads_at_once_are_one_vote(lane: LaneBench) -> None:
+    lane.arrives(1)
+    for _ in range(20):
+        lane.read(5)
+        lane.wait(0.02)
+    assert next(reading for reading in lane.state.assembly.readings if reading.reads == 20).counted == 1
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_the_scene_of_each_rule_holds(rule: str, lane: LaneBench) -> None:
+    RULES[rule][3](lane)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_broken_rule_is_noticed(rule: str, lane: LaneBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    where, name, broken, scene = RULES[rule]
+    monkeypatch.setattr(where, name, broken)
+    with pytest.raises((AssertionError, IndexError, ValueError)):
+        scene(lane)
