@@ -41,6 +41,8 @@ from lanecontrol.links import Link
 TURN_S = 0.5
 """A command that has not got its turn by then is refused: it was not sent, and the lane must know at once."""
 
+PUT_OFF_S = 0.1
+"""Reading back and the heartbeat wait at most so long for inputs that change at every poll."""
 _ROUNDING_S = 0.001
 """Timers may come this much early."""
 
@@ -83,7 +85,8 @@ class Session:
         """The trip was told while the lane was healthy, and so could have it cleared."""
         self._heartbeats = heartbeats(points)
         self._unhealthy_s: float | None = None
-        self._check_due_s = self._heartbeat_due_s = 0.0
+        self._check_due_s = self._answered_s
+        self._heartbeat_due_s = self._answered_s if self._heartbeats is not None else float("inf")
         self.stale = stale
         """The inputs were reported stale and have not been read since."""
         self.online = False
@@ -127,7 +130,7 @@ class Session:
         except (LinkLost, ProtocolViolation) as error:
             return Outcome(Result.UNKNOWN, error.why)
         finally:
-            self._check_due_s = 0.0
+            self._check_due_s = self._now_s()
             self._turn.release()
         return DONE
 
@@ -223,8 +226,10 @@ class Session:
             await asyncio.sleep(max(due_s - self._now_s(), 0.0))
 
     async def _poll_once(self, now_s: float) -> None:
-        if self._inputs is not None:
-            await self._poll_inputs(self._inputs, now_s)
+        """The inputs first. After an edge the wire is left to what the lane makes of it; the rest can wait a poll."""
+        edge = self._inputs is not None and await self._poll_inputs(self._inputs, now_s)
+        if edge and now_s < min(self._check_due_s, self._heartbeat_due_s) + PUT_OFF_S:
+            return
         if now_s >= self._check_due_s:
             self._check_due_s = now_s + self._timing.readback_s
             await self._check()
@@ -238,19 +243,21 @@ class Session:
         """The watchdog may be fed: the lane is healthy and what this module tells it is fresh."""
         return self._out.healthy and not self.stale
 
-    async def _poll_inputs(self, asked: Asked, now_s: float) -> None:
+    async def _poll_inputs(self, asked: Asked, now_s: float) -> bool:
+        """Whether there was an answer, and another one than before."""
         async with self._turn:
             tail = await self._ask(asked.tail)
         if tail is not None and tail == self._inputs_tail:
             self._answered_s = now_s
             self._inputs_read(now_s)
-            return
+            return False
         answer = None if tail is None else self._read(asked, tail)
         if isinstance(answer, Bits):
             self._inputs_tail = tail
             self._take_inputs(answer.value, now_s)
-        else:
-            self._missed("read inputs")
+            return True
+        self._missed("read inputs")
+        return False
 
     def _take_inputs(self, bits: int | None, asked_s: float) -> None:
         if bits is not None:

@@ -257,6 +257,33 @@ async def test_a_command_without_an_answer_is_unknown_and_not_repeated_and_the_o
         assert notebook.of(OutputsRead)[-1].points[1] == ("signal_red", True)
 
 
+async def test_after_an_edge_what_the_lane_makes_of_it_goes_before_reading_back() -> None:
+    module, notebook = Module(), Notebook()
+    async with serving(module, notebook, poll_ms=20, readback_ms=20) as (driver, _, _):
+        reactions: list[asyncio.Task[Outcome]] = []
+
+        def react(event: object) -> None:
+            reactions.append(asyncio.ensure_future(driver.perform(WriteOutputs((("signal_red", True),)))))
+
+        notebook.report = react  # type: ignore[method-assign]
+        module.contacts[0] = True
+        await asyncio.sleep(0.05)
+        asked = [function for function, _ in module.requests]
+        at = asked.index(5)
+        assert asked[at - 1 : at + 1] == [2, 5]
+        assert (await reactions[0]).result is Result.DONE
+
+
+async def test_inputs_that_change_at_every_poll_do_not_keep_the_outputs_from_being_read_back() -> None:
+    module = Module()
+    async with serving(module, poll_ms=20, readback_ms=20) as (_, _, notebook):
+        module.requests.clear()
+        for _ in range(50):
+            module.contacts[0] = not module.contacts[0]
+            await asyncio.sleep(0.02)
+        assert module.requests.count((1, 0)) >= 5
+
+
 async def test_a_refused_write_and_an_unknown_output_are_command_errors() -> None:
     module = Module()
     async with serving(module) as (driver, _, _):
