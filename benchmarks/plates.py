@@ -23,15 +23,27 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lanecontrol.plates import require
-from lanecontrol.plates.answers import Options
+from lanecontrol.plates.answers import Box, Options, Reading
+
+if TYPE_CHECKING:
+    from lanecontrol.plates.engine import Engine
 
 WARM_UP = 3
 PERTURBED = ("png", "jpeg60", "webp", "padded", "scaled80", "scaled125", "all")
 EDITS = 2
 """Up to so many characters from the truth, the line that was read is the plate, though not read right."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One picture: its file, the truth, and where the plate is if the CSV tells."""
+
+    file: str
+    plate: str
+    box: Box | None
 
 
 @dataclass(frozen=True)
@@ -81,6 +93,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--frames", type=int, default=1, metavar="N", help="read N rows of the same plate together")
     parser.add_argument("--step", type=int, default=1, metavar="N", help="only every Nth row")
     parser.add_argument("--window", type=int, nargs=4, metavar=("X", "Y", "W", "H"), help="look only there")
+    parser.add_argument(
+        "--lane-window", type=int, nargs=2, metavar=("W", "H"), help="cut out a part with the plate at a random place"
+    )
+    parser.add_argument("--repeat", type=int, default=1, metavar="N", help="read N times, and tell the fastest")
     parser.add_argument("--perturb", choices=PERTURBED, default="", help="read the pictures changed in this way")
     parser.add_argument("--yardstick", action="store_true", help="time a plain pass of the detector in between")
     parser.add_argument("--wrong", action="store_true", help="list what was read wrong")
@@ -92,9 +108,15 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _rows(path: Path) -> list[tuple[str, str]]:
+def _rows(path: Path) -> list[Row]:
     with path.open(encoding="utf-8", newline="") as lines:
-        return [(row["file"], normalised(row["plate"])) for row in csv.DictReader(lines)]
+        return [Row(row["file"], normalised(row["plate"]), _box(row)) for row in csv.DictReader(lines)]
+
+
+def _box(row: Mapping[str, str]) -> Box | None:
+    sides = [row.get(side) for side in "xywh"]
+    x, y, w, h = (int(float(side)) if side else 0 for side in sides)
+    return (x, y, w, h) if w and h else None
 
 
 def normalised(text: str) -> str:
@@ -102,7 +124,7 @@ def normalised(text: str) -> str:
     return "".join(c for c in text.upper() if c.isascii() and c.isalnum()).replace("O", "0")
 
 
-def _measured(folder: Path, rows: Sequence[tuple[str, str]], options: argparse.Namespace) -> tuple[list[Result], str]:
+def _measured(folder: Path, rows: Sequence[Row], options: argparse.Namespace) -> tuple[list[Result], str]:
     from rich.console import Console
     from rich.progress import track
 
@@ -114,22 +136,55 @@ def _measured(folder: Path, rows: Sequence[tuple[str, str]], options: argparse.N
     wanted = Options(
         window=window, plausible=0.0 if options.cross_validate or options.calibrate else Options().plausible
     )
-    for names, _ in passages[:WARM_UP]:
-        loaded.read([pictures.decoded((folder / name).read_bytes())[0] for name in names], wanted)
+
+    def frames(taken: Sequence[Row], place: int) -> list[Any]:
+        contents = [_changed((folder / row.file).read_bytes(), options.perturb, place) for row in taken]
+        found = [pictures.decoded(content)[0] for content in contents]
+        return [_cut(picture, row.box, options.lane_window, place) for picture, row in zip(found, taken, strict=True)]
+
+    for taken, _ in passages[:WARM_UP]:
+        loaded.read(frames(taken, 0), wanted)
     results = []
     yardstick = _yardstick() if options.yardstick else None
     shown = track(passages, description="reading", console=Console(stderr=True), disable=not sys.stderr.isatty())
-    for place, (names, truth) in enumerate(shown):
-        contents = [_changed((folder / name).read_bytes(), options.perturb, place) for name in names]
-        frames = [pictures.decoded(content)[0] for content in contents]
-        yardstick_ms = _timed(yardstick) if yardstick else 0.0
-        began_s = time.process_time()
-        reading = loaded.read(frames, wanted)
-        cpu_ms = (time.process_time() - began_s) * 1000 / len(names)
-        answer, measured = normalised(reading.plate.clear), dict(reading.features)
-        ms = reading.ms / len(names)
-        results.append(Result(truth, answer, reading.confidence, reading.accepted, measured, ms, cpu_ms, yardstick_ms))
+    for place, (taken, truth) in enumerate(shown):
+        shots = frames(taken, place)
+        yardstick_ms = min(_timed(yardstick) for _ in range(options.repeat)) if yardstick else 0.0
+        times = [_read(loaded, shots, wanted) for _ in range(options.repeat)]
+        reading = times[0][0]
+        results.append(
+            Result(
+                truth,
+                normalised(reading.plate.clear),
+                reading.confidence,
+                reading.accepted,
+                dict(reading.features),
+                min(reading.ms for reading, _ in times) / len(taken),
+                min(cpu_ms for _, cpu_ms in times) / len(taken),
+                yardstick_ms,
+            )
+        )
     return results, loaded.version
+
+
+def _read(loaded: Engine, shots: Sequence[Any], wanted: Options) -> tuple[Reading, float]:
+    began_s = time.process_time()
+    reading = loaded.read(shots, wanted)
+    return reading, (time.process_time() - began_s) * 1000
+
+
+def _cut(picture: Any, box: Box | None, window: Sequence[int] | None, place: int) -> Any:
+    """A lane window of this size that holds the plate somewhere; the whole picture where there is none."""
+    if window is None or box is None:
+        return picture
+    high, wide = picture.shape[:2]
+    chance = random.Random(place)
+    starts = []
+    for at, size, side, whole in ((box[0], box[2], window[0], wide), (box[1], box[3], window[1], high)):
+        least, most = max(0, at + size - side), min(at, max(whole - side, 0))
+        starts.append(chance.randint(min(least, most), most))
+    x, y = starts
+    return picture[y : y + window[1], x : x + window[0]]
 
 
 def _changed(content: bytes, how: str, place: int) -> bytes:
@@ -180,14 +235,14 @@ def _timed(work: Callable[[], object]) -> float:
     return (time.process_time() - began_s) * 1000
 
 
-def _passages(rows: Sequence[tuple[str, str]], count: int) -> list[tuple[list[str], str]]:
+def _passages(rows: Sequence[Row], count: int) -> list[tuple[list[Row], str]]:
     """Consecutive rows of the same plate, `count` at a time."""
-    made: list[tuple[list[str], str]] = []
-    for name, truth in rows:
-        if made and made[-1][1] == truth and len(made[-1][0]) < count:
-            made[-1][0].append(name)
+    made: list[tuple[list[Row], str]] = []
+    for row in rows:
+        if made and made[-1][1] == row.plate and len(made[-1][0]) < count:
+            made[-1][0].append(row)
         else:
-            made.append(([name], truth))
+            made.append(([row], row.plate))
     return made
 
 

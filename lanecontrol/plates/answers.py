@@ -67,12 +67,14 @@ class Options:
     """
 
     min_confidence: float = 0.85
-    """In cross-validation 96 % of the reads at or above this are right."""
+    """In cross-validation 97 % of the reads at or above this are right."""
     fixes: dict[str, str] = field(default_factory=dict)
     mix: dict[str, float] = field(default_factory=dict)
     window: Box | None = None
-    plausible: float = 0.3
-    """Below this there is no plate: most such lines are other text, or half a plate."""
+    plausible: float = 0.5
+    """Below this probability of being a plate at all there is none: most such lines are other text."""
+    budget_s: float = 0.0
+    """After so long no closer looks are taken, and no further pictures are looked at; 0 for as long as it takes."""
 
     def scaled(self, factor: float) -> Options:
         """With the window in the pixels of a picture that is larger by `factor`."""

@@ -61,12 +61,13 @@ def score(line: Line, picture: tuple[int, int], grammar: Grammar) -> float:
     height, width = picture
     off_centre = math.hypot((line.x - width / 2) / width, (line.y - height / 2) / height)
     letters = sum(character.isalpha() for character in line.text)
-    mixed = 0 < letters < len(line.text)
+    worded = letters == len(line.text) or grammar.spelled(line.text) > 0
+    mixed = letters > 0 and not worded
     return (
         0.5 * math.log(max(line.certainty, 1e-4))
         + 0.4 * grammar.log_prior(line.text)
         + 1.2 * math.log(max(line.height, 1.0))
         - 1.0 * off_centre
         + (1.0 if mixed else 0.0)
-        - (2.0 if letters == len(line.text) else 0.0)
+        - (2.0 if worded else 0.0)
     )

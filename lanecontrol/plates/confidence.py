@@ -13,6 +13,7 @@ from importlib.resources import files
 FEATURES = (
     "certainty",
     "second",
+    "contradicted",
     "share",
     "prior",
     "agreement",
@@ -21,6 +22,7 @@ FEATURES = (
     "letters",
     "digits",
     "word",
+    "round",
     "taller",
     "tight",
     "named",

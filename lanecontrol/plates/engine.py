@@ -9,7 +9,7 @@ says how sure the result is.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import cv2
@@ -57,8 +57,14 @@ class Engine:
         """The plate that these pictures show, all of the same vehicle, the best of them for its box."""
         began_s = stopwatch_s()
         known = self._grammar(options)
-        seen = [self.eyes.look(_window(picture, options.window), known) for picture in pictures]
-        reading = self._together(seen, [_size(picture, options.window) for picture in pictures], options, known)
+        seen: list[list[Seen]] = []
+        for picture in pictures:
+            left_s = options.budget_s - (stopwatch_s() - began_s) if options.budget_s else None
+            if left_s is not None and left_s <= 0 and any(seen):
+                break  # what was seen so far is worth more than nothing
+            seen.append(self.eyes.look(_window(picture, options.window), known, _hurry(left_s)))
+        sizes = [_size(picture, options.window) for picture in pictures[: len(seen)]]
+        reading = self._together(seen, sizes, options, known)
         moved = _moved(reading, options.window)
         return replace(moved, ms=(stopwatch_s() - began_s) * 1000, engine=self.version)
 
@@ -89,8 +95,9 @@ class Engine:
         witnesses = [_witness(frames[place], each, known) for place, each in chosen]
         own = witnesses[[place for place, _ in chosen].index(frame)]
         measured = tuple(judging.features(text, own, known).items())
-        sure = judging.confidence(text, witnesses, known, self.calibration)
-        if sure < min(options.plausible, options.min_confidence):
+        judgement = judging.judged(text, witnesses, known, self.calibration)
+        sure = judgement.confidence
+        if judgement.plate < options.plausible and sure < options.min_confidence:
             unlikely = Rejected(Identifier(text), "not likely enough to be a plate", line.box.upright(), round(sure, 4))
             return Reading(
                 rejected=(unlikely, *rejected),
@@ -112,6 +119,12 @@ class Engine:
             features=measured,
             frame=frame,
         )
+
+
+def _hurry(left_s: float | None) -> Callable[[], bool]:
+    """Says, from now on, whether so much time has passed."""
+    began_s = stopwatch_s()
+    return lambda: left_s is not None and stopwatch_s() - began_s > left_s
 
 
 def _witness(seen: Sequence[Seen], line: Seen, known: Grammar) -> Witness:

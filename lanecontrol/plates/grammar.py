@@ -7,6 +7,7 @@ share, because people choose their own.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
@@ -16,6 +17,8 @@ _SHORTEST, _LONGEST = 2, 8
 _TYPICAL_LENGTHS = {2: 0.01, 3: 0.03, 4: 0.06, 5: 0.15, 6: 0.35, 7: 0.36, 8: 0.04}
 """How long plates are that follow no format."""
 _STRANGE = 1e-6
+_WORD = re.compile(r"[A-Z]{4,}")
+"""Three letters are as likely a series as a word."""
 
 
 def pattern(text: str) -> str:
@@ -46,6 +49,11 @@ class Grammar:
     def motto(self, text: str) -> bool:
         """Whether this is a state's name, or a piece of what stands on its plates."""
         return any(text in words for jurisdiction in self.jurisdictions for words in jurisdiction.words)
+
+    def spelled(self, text: str) -> float:
+        """The part of this text that is a word which is written on signs and vehicles, 0 to 1."""
+        runs = [len(run) for run in _WORD.findall(text) if run in self.words]
+        return max(runs, default=0) / max(len(text), 1)
 
     def log_prior(self, text: str) -> float:
         """Logarithm of how usual the pattern of this text is."""

@@ -8,7 +8,6 @@ that agree are evidence, and frames that do not agree are evidence against it).
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -23,7 +22,7 @@ _CHARACTER = 0.48
 _FURTHER = 0.5
 """What one more frame counts against the one before: frames of one vehicle share most causes of error."""
 _FLOOR = 1e-3
-_RUN = re.compile(r"[A-Z]{3,}")
+_ROUND = frozenset("0OQD1I")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +34,21 @@ class Witness:
     named: bool = False
 
 
-def confidence(text: str, frames: Sequence[Witness], known: Grammar, calibration: Calibration) -> float:
-    """Probability that this text is the plate which these frames show."""
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """Probability that it is a plate, and that it was read right if it is one."""
+
+    plate: float = 0.0
+    right: float = 0.0
+
+    @property
+    def confidence(self) -> float:
+        """Probability that this is the plate."""
+        return self.plate * self.right
+
+
+def judged(text: str, frames: Sequence[Witness], known: Grammar, calibration: Calibration) -> Judgement:
+    """How sure it is that this text is the plate which these frames show."""
     plate, agreeing, others = [], [], []
     for witness in frames:
         best = _best(witness.line, known)
@@ -48,8 +60,8 @@ def confidence(text: str, frames: Sequence[Witness], known: Grammar, calibration
         else:
             others.append(right)
     if not agreeing:
-        return 0.0
-    return probability(sum(plate) / len(plate)) * probability(_together(agreeing) - _further(others))
+        return Judgement()
+    return Judgement(probability(sum(plate) / len(plate)), probability(_together(agreeing) - _further(others)))
 
 
 def _together(agreeing: Sequence[float]) -> float:
@@ -72,12 +84,12 @@ def features(text: str, witness: Witness, known: Grammar) -> dict[str, float]:
     """What the confidence is made of, each scaled to about one.
 
     `certainty`: probability of the text before the prior (logarithm); `second`: the same in the eyes of the other
-    recogniser; `share`: its part of all candidates after it; `prior`: how usual its pattern is; `agreement`: part of
-    the looks that say the same; `height` of the text in pixels (logarithm), where it is small; `short`: characters
-    fewer than most plates have; `letters`, `digits`: it has nothing else; `word`: part of it that is a word which is
-    written on signs and vehicles; `taller`: the tallest line beside it against it (logarithm), as the number is the
-    largest; `tight`: how close the line's width is to what so many characters need; `named`: words beside it name a
-    state.
+    recogniser; `contradicted`: how sure that one is of another text; `share`: its part of all candidates after the
+    prior; `prior`: how usual its pattern is; `agreement`: part of the looks that say the same; `height` of the text in
+    pixels (logarithm), where it is small; `short`: characters fewer than most plates have; `letters`, `digits`: it has
+    nothing else; `word`: part of it that is a word written on signs and vehicles; `round`: part of it that is 0, O, Q,
+    D, 1 or I; `taller`: the tallest line beside it against it (logarithm), as the number is the largest; `tight`: how
+    close the line's width is to what so many characters need; `named`: words beside it name a state.
     """
     line, same = witness.line, alike(text)
     box = line.box
@@ -85,6 +97,7 @@ def features(text: str, witness: Witness, known: Grammar) -> dict[str, float]:
     return {
         "certainty": _log(_part(line.votes, same)),
         "second": -1.0 if line.second is None else _log(_part(line.second, same)),
+        "contradicted": 0.0 if line.second is None else _otherwise(line.second, same),
         "share": next((share for other, share in ranked if alike(other) == same), 0.0),
         "prior": known.log_prior(text) / 3,
         "agreement": sum(alike(look) == same for look in line.looks) / max(len(line.looks), 1),
@@ -92,7 +105,8 @@ def features(text: str, witness: Witness, known: Grammar) -> dict[str, float]:
         "short": max(WHOLE - len(text), 0) / 3,
         "letters": float(text.isalpha()),
         "digits": float(text.isdigit()),
-        "word": _spelled(text, known),
+        "word": known.spelled(text),
+        "round": sum(character in _ROUND for character in text) / max(len(text), 1),
         "taller": max(math.log(other.height / box.height) for other in (box, *witness.around)),
         "tight": -abs(math.log(max(box.aspect, 0.1) / (_CHARACTER * max(len(text), 1)))),
         "named": float(witness.named),
@@ -108,10 +122,12 @@ def _part(votes: vote.Votes, same: str) -> float:
     return sum(p for other, p in votes.items() if alike(other) == same)
 
 
+def _otherwise(votes: vote.Votes, same: str) -> float:
+    others: dict[str, float] = {}
+    for text, p in votes.items():
+        others[alike(text)] = others.get(alike(text), 0.0) + p
+    return max((p for text, p in others.items() if text != same), default=0.0)
+
+
 def _log(share: float) -> float:
     return math.log10(max(min(share, 1.0), _FLOOR))
-
-
-def _spelled(text: str, known: Grammar) -> float:
-    """Part of the text that is a word of the data file; three letters are as likely a series as a word."""
-    return max((len(run) / len(text) for run in _RUN.findall(text) if len(run) > 3 and run in known.words), default=0.0)

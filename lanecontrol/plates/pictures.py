@@ -174,7 +174,8 @@ def _complaints() -> Iterator[Callable[[], bytes]]:
 
         def said() -> bytes:
             caught.seek(0)
-            return caught.read(4096).lower()
+            words: bytes = caught.read(4096)
+            return words.lower()
 
         try:
             yield said

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import IO
 
 from lanecontrol.clock import stopwatch_s
@@ -24,6 +25,8 @@ from lanecontrol.plates.weights import Weights
 START_S = 30.0
 """Loading the weights takes about a second; a box that is starting up has other things to do as well."""
 END_S = 2.0
+_SHARE = 0.6
+"""Of the deadline: after it the worker makes do with what it has seen, as a step it has begun takes a while to end."""
 
 
 class ReadFailed(LaneControlError):
@@ -59,7 +62,8 @@ class Process:
     def ask(self, wanted: Request, deadline_s: float) -> Reading:
         """The reading of these pictures. Raises PlatesUnavailable, ReadFailed."""
         self.warm()
-        answer = self._exchange(messages.request(wanted), deadline_s)
+        options = replace(wanted.options, budget_s=wanted.options.budget_s or _SHARE * deadline_s)
+        answer = self._exchange(messages.request(replace(wanted, options=options)), deadline_s)
         match answer:
             case Reading():
                 return answer

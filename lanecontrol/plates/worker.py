@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -66,9 +67,11 @@ def _behave(memory_mib: int) -> None:
         return
     import resource
 
-    os.nice(_NICE)
     limit = 2 * memory_mib << 20
-    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+    with suppress(OSError):  # a sandbox may forbid it, and plates are read all the same
+        os.nice(_NICE)
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
 
 
 def _resident_mib() -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from lanecontrol.identifier import Identifier
-from lanecontrol.plates import PlatesUnavailable, messages, weights
+from lanecontrol.plates import PlatesUnavailable, messages, weights, worker
 from lanecontrol.plates.answers import Options, Reading, Rejected
 from lanecontrol.plates.messages import Failed, Ready, Request
 from lanecontrol.plates.process import Process, ReadFailed
@@ -203,3 +204,58 @@ def test_known_fixes_the_window_and_the_threshold_are_kept_to(plate_picture: Ren
     assert loaded.read([picture], Options(window=(0, 0, 200, 200))).plate == ""
     strict = loaded.read([picture], Options(min_confidence=1.0))
     assert not strict.accepted and "below" in strict.why
+
+
+# --- under load and in a sandbox --------------------------------------------------------------------------------------
+
+
+def test_a_question_carries_a_budget_that_ends_before_its_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[bytes] = []
+
+    def exchange(self: Process, data: bytes, within_s: float) -> Reading:
+        sent.append(data)
+        return Reading()
+
+    process = Process()
+    monkeypatch.setattr(Process, "warm", lambda self: "")
+    monkeypatch.setattr(Process, "_exchange", exchange)
+    process.ask(Request((b"x",)), 5.0)
+    process.ask(Request((b"x",), Options(budget_s=1.0)), 5.0)
+    budgets = [json.loads(data.split(b"\n")[0])["options"]["budget_s"] for data in sent]
+    assert 0 < budgets[0] < 5.0
+    assert budgets[1] == 1.0
+
+
+def test_where_a_sandbox_forbids_to_step_back_plates_are_read_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    resource = pytest.importorskip("resource", reason="not on this system")
+
+    def forbidden(*_: object) -> None:
+        raise PermissionError("not permitted")
+
+    monkeypatch.setattr("os.nice", forbidden)
+    monkeypatch.setattr(resource, "setrlimit", forbidden)
+    worker._behave(500)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("with_weights")
+def test_when_time_is_up_the_pictures_seen_so_far_are_the_answer(plate_picture: Render) -> None:
+    from lanecontrol.plates import engine, pictures
+
+    picture, _ = pictures.decoded(plate_picture("ABC1234"))
+    blank = picture.copy()
+    blank[:] = 90
+    looked: list[int] = []
+    loaded = engine.load()
+    plain = type(loaded.eyes).look
+
+    def counted(self: Any, *arguments: Any) -> Any:
+        looked.append(1)
+        return plain(self, *arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(loaded.eyes), "look", counted)
+        hurried = loaded.read([picture] * 5, Options(budget_s=1e-6))
+        assert (hurried.plate, len(looked)) == (Identifier("ABC1234"), 1)
+        loaded.read([blank, picture, picture], Options(budget_s=1e-6))
+        assert len(looked) == 1 + 2, "a picture that shows nothing is no answer: the next one is looked at"
