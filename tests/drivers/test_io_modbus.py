@@ -266,17 +266,18 @@ async def test_after_an_edge_what_the_lane_makes_of_it_goes_before_reading_back(
             reactions.append(asyncio.ensure_future(driver.perform(WriteOutputs((("signal_red", True),)))))
 
         notebook.report = react  # type: ignore[method-assign]
-        module.contacts[0] = True
-        await asyncio.sleep(0.05)
+        for _ in range(10):
+            module.contacts[0] = not module.contacts[0]
+            await asyncio.sleep(0.07)
         asked = [function for function, _ in module.requests]
-        at = asked.index(5)
-        assert asked[at - 1 : at + 1] == [2, 5]
-        assert (await reactions[0]).result is Result.DONE
+        assert {asked[at - 1] for at, function in enumerate(asked) if function == 5} == {2}
+        assert len(reactions) == 10
+        assert (await reactions[-1]).result is Result.DONE
 
 
 async def test_inputs_that_change_at_every_poll_do_not_keep_the_outputs_from_being_read_back() -> None:
     module = Module()
-    async with serving(module, poll_ms=20, readback_ms=20) as (_, _, notebook):
+    async with serving(module, poll_ms=20, readback_ms=20) as (_, _, _):
         module.requests.clear()
         for _ in range(50):
             module.contacts[0] = not module.contacts[0]
