@@ -9,6 +9,10 @@ from pathlib import Path
 
 import pytest
 
+STEP_BACK = 5
+"""By how much the plate reader's process lowers its priority."""
+DEFAULT_MIB = 500
+"""What it may grow to."""
 UNIT = Path(__file__).parents[2] / "systemd" / "lanecontrol@.service"
 
 
@@ -40,10 +44,31 @@ def directives() -> dict[str, list[str]]:
         ("MemoryDenyWriteExecute", "yes"),
         ("SystemCallErrorNumber", "EPERM"),
         ("UMask", "0077"),
+        ("DeviceAllow", "char-ttyUSB rw"),
+        ("DeviceAllow", "char-video4linux rw"),
+        ("SystemCallFilter", "setpriority nice"),
+        ("OOMPolicy", "continue"),
     ],
 )
 def test_the_unit_says(name: str, value: str) -> None:
     assert value in directives()[name]
+
+
+def test_the_memory_holds_the_daemon_a_reader_of_plates_and_a_video_source() -> None:
+    (most,) = directives()["MemoryMax"]
+    assert most == "1G"
+    assert 150 + DEFAULT_MIB + 100 <= 1024
+
+
+def test_the_reader_of_plates_still_stands_behind_the_daemon_and_not_before_others() -> None:
+    (nice,) = directives()["Nice"]
+    assert int(nice) < 0 <= int(nice) + STEP_BACK
+
+
+def test_the_modules_watchdogs_act_long_before_systemds() -> None:
+    """Its pings come at a third of its time; a module's watchdog is 1 to 2 s (rule 1 of the lane's I/O)."""
+    (watchdog_s,) = directives()["WatchdogSec"]
+    assert float(watchdog_s) / 3 > 2.0
 
 
 def test_the_daemon_is_run_on_the_lane_of_the_instance() -> None:
