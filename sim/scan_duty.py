@@ -29,6 +29,10 @@ SCAN_LIMIT_S = 300.0
 """A scan that nobody has heard the end of."""
 LEAVE_S = 45.0
 """After a scan drivers go by the light; whoever is still there after so long is waved on."""
+RESET_S = 5.0
+"""The supervisor goes and looks before resetting anything."""
+RESETS = ("aborted", "fault")
+"""States that somebody has to reset."""
 ATTEMPTS = 2
 """A scan that came to nothing is ordered once more, after a reset, as a new order."""
 
@@ -85,16 +89,21 @@ class ScanDuty:
 
     async def put_into_use(self) -> None:
         """What a supervisor does when the lane opens, and after a trip. Refused now, it is tried again later."""
-        if self._state in ("aborted", "fault"):
+        if self._state in RESETS:
             await self._give("scanner-reset", {}, self._supervisor)
-        await self._give("scanner-enable", {}, self._supervisor)
+            await self._until(lambda: self._state not in RESETS, LOOK_S)
+        if self._state in ("", "disabled"):
+            await self._give("scanner-enable", {}, self._supervisor)
 
     async def see_through(self, passage: str, number: int) -> None:
         """From the order to the vehicle's leaving the scanner. Ends in any case."""
         for _ in range(ATTEMPTS):
-            if await self._scan(passage, number) or self._has_left(number):
+            if await self._scan(passage, number):
                 break
+            await asyncio.sleep(RESET_S)
             await self.put_into_use()
+            if self._is_leaving(number):
+                break
         if not await self._until(lambda: self._has_left(number), LEAVE_S):
             self._scene.wave_on(number)
             await self._until(lambda: self._has_left(number), LEAVE_S)
@@ -121,7 +130,7 @@ class ScanDuty:
             if given.result == "done":
                 return given.key
             await asyncio.sleep(RETRY_S)
-            if self._has_left(number) and self._state not in ("disabled", "aborted", "fault"):
+            if self._is_leaving(number):
                 return ""
             await self.put_into_use()
         return ""
@@ -136,6 +145,11 @@ class ScanDuty:
         """It is neither on its way to the scanner nor in it."""
         there = self._scene.at_scanner
         return there is None or number not in there.expected
+
+    def _is_leaving(self, number: int) -> bool:
+        """Its driver has seen green and is on the way."""
+        there = self._scene.at_scanner
+        return self._has_left(number) or (there is not None and there.crew_of == number and there.place == "returning")
 
     async def _until(self, seen: Callable[[], bool], limit_s: float) -> bool:
         """Look again and again, and at once when there is news; whether it came to be."""
