@@ -25,6 +25,10 @@ Checkpoint = bytes | Callable[[], bytes]
 _PACK_ROWS = 10_000
 """So many rows are closed up in one transaction at the most: some tenths of a second."""
 
+_UNSYNCED_MARKS = 5000
+"""So many delivery marks may a power cut undo, at the most: they are written at once, and so outlive a kill, but synced
+only with the next entries or when there are so many. A lost mark only means a repeat."""
+
 _INSERT = "INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
@@ -52,6 +56,11 @@ class Group(NamedTuple):
         bodies = sum([len(salted.entry.body) for salted in self.entries])
         return bodies + sum([len(value) for _, value in self.values]) + 8 * len(self.erased)
 
+    @property
+    def only_marks(self) -> bool:
+        """Nothing that anybody counts on being on disk."""
+        return not (self.entries or self.values or self.erased or self.checkpoint is not None or self.forgotten)
+
 
 class Store:
     """The writing side of one store."""
@@ -62,6 +71,7 @@ class Store:
         self._sealer = sealer
         self._db: sqlite3.Connection | None = None
         self._witness = WitnessFile(paths)
+        self._unsynced_marks = 0
         self.head = Head(0, 0, b"", START)
         self.delivered_through = START
         self.undelivered = 0
@@ -121,12 +131,22 @@ class Store:
             raise StorageUnavailable("commit", "the store is closed after an error")
         try:
             with database.translated("commit"):
+                self._choose_to_sync(self._db, group)
                 now = self._write(self._db, group)
         except BaseException:
             self._disconnect()
             raise
         self.head, self.delivered_through, self.undelivered = now
         self._bear_witness()
+
+    def _choose_to_sync(self, db: sqlite3.Connection, group: Group) -> None:
+        """Whether COMMIT is to sync the log, and with it all that was written before."""
+        self._unsynced_marks += len(group.delivered)
+        if group.only_marks and self._unsynced_marks < _UNSYNCED_MARKS:
+            db.execute("PRAGMA synchronous=NORMAL")
+        else:
+            db.execute("PRAGMA synchronous=FULL")
+            self._unsynced_marks = 0
 
     def _write(self, db: sqlite3.Connection, group: Group) -> tuple[Head, Position, int]:
         db.execute("BEGIN IMMEDIATE")
