@@ -8,7 +8,7 @@ has told the lane (`known`), and judges by that, not by the lane's own notes. `W
 from __future__ import annotations
 
 import random
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable
 
 from scanner_bench import (
@@ -150,8 +150,8 @@ class Walk:
         self.accepted: list[str] = []
         self.scans: set[str] = set()
         self.keys: list[str] = [f"key-{n}" for n in range(1, 4)]
-        self.used: deque[str] = deque(maxlen=200)
-        """Keys of the last orders. The lane remembers 256; what is older is late as well, but to this walker."""
+        self.used = dict.fromkeys(self.state.desk.keys, 0)
+        """When each key was first used, in orders. The lane remembers 256; what is older is late, but for this walker."""
         self.orderer = ""
         self.confirmed = False
         self.number = 0
@@ -346,12 +346,11 @@ class Walk:
     def about_order(self, order: Order, effects: tuple[Effect, ...], drives: list[Drive]) -> None:
         outcome = next(e.outcome for e in effects if isinstance(e, Answer))
         done = outcome.result is Result.DONE
-        if order.key in self.used or (isinstance(order.request, ScanVehicle) and order.key in self.scans):
+        lately = self.number - self.used.setdefault(order.key, self.number)
+        if 0 < lately < 200 or (isinstance(order.request, ScanVehicle) and order.key in self.scans):
             self.check(4, not done, "an order was taken up twice")
         if order.deadline_utc_s < UTC_S + self.now_s:
             self.check(4, not done, "a late order was taken up")
-        if order.key not in self.used:
-            self.used.append(order.key)
         if not done:
             self.check(4, not any(drive.grants for drive in drives), "a refused order granted something")
             return
