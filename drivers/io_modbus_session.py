@@ -217,19 +217,24 @@ class Session:
     async def _poll(self) -> None:
         due_s = self._now_s()
         while True:
-            now_s = self._now_s()
+            now_s, edge = self._now_s(), False
             if self._withholds(now_s):
                 self._answered_s = now_s
             else:
-                await self._poll_once(now_s)
+                edge = await self._poll_once(now_s)
             due_s = max(due_s + self._timing.poll_s, now_s)
-            await asyncio.sleep(max(due_s - self._now_s(), 0.0))
+            least_s = self._timing.poll_s / 2 if edge else 0.0
+            await asyncio.sleep(max(due_s - self._now_s(), least_s))
 
-    async def _poll_once(self, now_s: float) -> None:
-        """The inputs first. After an edge the wire is left to what the lane makes of it; the rest can wait a poll."""
+    async def _poll_once(self, now_s: float) -> bool:
+        """The inputs first; answers whether they had changed.
+
+        After an edge the wire is left to what the lane makes of it: the rest can wait a poll, and polls that are late
+        do not come one upon the other.
+        """
         edge = self._inputs is not None and await self._poll_inputs(self._inputs, now_s)
         if edge and now_s < min(self._check_due_s, self._heartbeat_due_s) + PUT_OFF_S:
-            return
+            return True
         if now_s >= self._check_due_s:
             self._check_due_s = now_s + self._timing.readback_s
             await self._check()
@@ -237,6 +242,7 @@ class Session:
             self._heartbeat_due_s = now_s + self._timing.heartbeat_s
             async with self._turn:
                 await self._exchange(next(self._heartbeats))
+        return edge
 
     @property
     def _fit(self) -> bool:
