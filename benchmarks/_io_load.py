@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 import time
 from contextlib import AsyncExitStack
@@ -67,6 +68,8 @@ def plates() -> None:
 
 
 if __name__ == "__main__":
+    if hasattr(os, "getpriority"):
+        os.nice(-os.getpriority(os.PRIO_PROCESS, 0))
     if sys.argv[1] == "plates":
         plates()
     else:

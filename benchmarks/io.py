@@ -4,6 +4,8 @@ A real daemon with twelve devices (a FAST lane with every sensor, more from two 
 its worker reading plates without a pause, and one module served from here: pressing that one's emergency button has to
 drop its signal to red. A bare poll loop in a process of its own does the same at the same time: what the machine itself
 takes. Both poll every 20 ms, and are pressed at random moments. Ten thousand presses take some ten minutes.
+
+Daemon, bare loop and the measurer have the niceness of the unit file where this may be set (root); the load has none.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import asyncio
 import json
 import os
 import random
+import re
 import sys
 import tempfile
 from asyncio.subprocess import DEVNULL, PIPE
@@ -30,6 +33,7 @@ from lanecontrol.links import serve_tcp
 from sim.broker import MemoryBroker
 
 HERE = Path(__file__).parent
+LOAD = (sys.executable, str(HERE / "_io_load.py"))
 P999_LIMIT_MS = 40.0
 WORST_LIMIT_MS = 100.0
 TRIAL_LIMIT_S = 5.0
@@ -42,15 +46,28 @@ def main() -> int:
     parser.add_argument("--trials", type=int, default=10_000)
     parser.add_argument("--without-plates", action="store_true", help="without the reading of plates")
     parser.add_argument("--without-devices", action="store_true", help="the module alone")
+    parser.add_argument("--plain", action="store_true", help="leave every niceness as it is")
     parser.add_argument("--json", action="store_true", help="JSON on stdout")
     options = parser.parse_args()
+    niceness = 0 if options.plain else nicer()
     measured = asyncio.run(measure(options.trials, plates=not options.without_plates, busy=not options.without_devices))
+    measured["niceness"] = niceness
     if options.json:
         print(json.dumps(measured))
     else:
         tell(measured)
     edge = measured["edge"]
     return 0 if edge["p999_ms"] <= P999_LIMIT_MS and edge["max_ms"] <= WORST_LIMIT_MS and not measured["missed"] else 1
+
+
+def nicer() -> int:
+    """As the service's unit has it; what is started as load sets itself back. 0 where it is not allowed."""
+    unit = (HERE.parent / "systemd" / "lanecontrol@.service").read_text(encoding="utf-8")
+    found = re.search(r"^Nice=(-\d+)$", unit, flags=re.MULTILINE)
+    try:
+        return os.nice(int(found[1])) if found else 0
+    except OSError:
+        return 0
 
 
 async def measure(count: int, *, plates: bool, busy: bool) -> dict:
@@ -140,7 +157,7 @@ def _module(name: str) -> dict:
 
 @asynccontextmanager
 async def fakes() -> AsyncIterator[dict[str, str]]:
-    async with started(sys.executable, str(HERE / "_io_load.py"), "fakes", stdout=PIPE, stderr=DEVNULL) as child:
+    async with started(*LOAD, "fakes", stdout=PIPE, stderr=DEVNULL) as child:
         yield json.loads(await line_with(child.stdout, "{", 60.0))
 
 
@@ -148,7 +165,7 @@ async def fakes() -> AsyncIterator[dict[str, str]]:
 async def reading() -> AsyncIterator[list[str]]:
     """The worker of the daemon, without a pause; what it has read so far."""
     read: list[str] = []
-    async with started(sys.executable, str(HERE / "_io_load.py"), "plates", stdout=PIPE, stderr=DEVNULL) as child:
+    async with started(*LOAD, "plates", stdout=PIPE, stderr=DEVNULL) as child:
         await line_with(child.stdout, "plates", 60.0)
 
         async def count() -> None:
@@ -224,7 +241,7 @@ def tell(measured: dict) -> None:
     print(
         f"{measured['devices']} devices, {measured['online']} online; {measured['reads']} vehicles read by the worker"
     )
-    print(f"load of the machine {measured['load']} on {measured['cores']} cores")
+    print(f"load of the machine {measured['load']} on {measured['cores']} cores; niceness {measured['niceness']}")
 
 
 if __name__ == "__main__":
