@@ -36,8 +36,6 @@ class Manner:
     least_s: float = 2.5
     wrong_share: float = 0.0
     """Share of decisions that do not follow the recommendation."""
-    scanner_share: float = 0.0
-    """Share of the vehicles that would be released which are sent to the scanner."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +61,6 @@ class AutomaticOfficer:
         """`scans` is for a lane with a scanner."""
         self.lane = lane
         self._scans = scans
-        self._to_scanner: dict[str, bool] = {}
         self._manner = manner
         self._rng = rng
         self._ask = ask
@@ -88,7 +85,6 @@ class AutomaticOfficer:
             self._assessed[passage] = data
         elif kind == "passage_closed":
             self._assessed.pop(data["passage"], None)
-            self._to_scanner.pop(data["passage"], None)
         elif kind == "signal_shown":
             self._signal = data["aspect"]
 
@@ -157,12 +153,10 @@ class AutomaticOfficer:
         return done
 
     def _further(self, passage: str, decision: dict[str, Any]) -> dict[str, Any]:
-        """Some of those that would be released are to be scanned; which, is settled once for each."""
-        if self._scans is None or decision["disposition"] != "RELEASED":
+        """Some of those that would be released are to be scanned."""
+        if self._scans is None or decision["disposition"] != "RELEASED" or not self._scans.chooses(passage):
             return decision
-        if passage not in self._to_scanner:
-            self._to_scanner[passage] = self._rng.random() < self._manner.scanner_share
-        return {"disposition": "REFER_SCANNER", "reasons": ["officer"]} if self._to_scanner[passage] else decision
+        return {"disposition": "REFER_SCANNER", "reasons": ["officer"]}
 
     def _contrary(self, decision: dict[str, Any]) -> dict[str, Any]:
         """Now and then the other way round; releasing against a mandatory referral the lane will refuse."""

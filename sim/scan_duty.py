@@ -8,6 +8,7 @@ same orders over MQTT that any client gives; what happens in the lane is seen wi
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -63,8 +64,12 @@ class Scene(Protocol):
 class ScanDuty:
     """The scans of one lane, one after the other. `name` is the officer's; the others' are made from it."""
 
-    def __init__(self, give: Give, scene: Scene, name: str) -> None:
+    def __init__(self, give: Give, scene: Scene, name: str, rng: random.Random, share: float) -> None:
+        """`share` of the vehicles that would be released are chosen to be scanned."""
         self._give = give
+        self._rng = rng
+        self._share = share
+        self._chosen: dict[str, bool] = {}
         self._scene = scene
         self._officer = Actor(name, Role.OFFICER, simulated=True)
         self._second = Actor(f"{name}-2", Role.OFFICER, simulated=True)
@@ -79,9 +84,17 @@ class ScanDuty:
             self._state = data["state"]
         elif kind == "scan_recorded":
             self._ended[data["scan"]] = data["end"]
+        elif kind == "passage_closed":
+            self._chosen.pop(data["passage"], None)
         else:
             return
         self._news.set()
+
+    def chooses(self, passage: str) -> bool:
+        """Whether this vehicle is to be scanned; settled once for each."""
+        if passage not in self._chosen:
+            self._chosen[passage] = self._rng.random() < self._share
+        return self._chosen[passage]
 
     def tell_driver(self, number: int) -> None:
         """Tell the driver at the booth to stop at the scanner."""

@@ -291,14 +291,12 @@ def make_officer(desk: PortDesk, address: LaneAddress, world: World, scenario: S
 
     officer = scenario.officer
     manner = Manner(
-        officer.service_time_s,
-        officer.service_time_sd_s,
-        officer.service_time_least_s,
-        officer.wrong_share,
-        officer.scanner_share,
+        officer.service_time_s, officer.service_time_sd_s, officer.service_time_least_s, officer.wrong_share
     )
     rng = random.Random(f"officer/{seed}")
-    scans = ScanDuty(give, world, desk.name) if world.scene.scanner is not None else None
+    scans = None
+    if world.scene.scanner is not None:
+        scans = ScanDuty(give, world, desk.name, random.Random(f"scans/{seed}"), officer.scanner_share)
     return AutomaticOfficer(address.lane, manner, rng, ask, lambda: _seen_at_booth(world), scans)
 
 

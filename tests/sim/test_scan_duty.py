@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,7 +27,7 @@ class Lane:
         self.answers: dict[str, str] = {}
         self.waved: list[int] = []
         self.roles: set[tuple[str, Role]] = set()
-        self.duty = ScanDuty(self._give, self, "sim-officer")
+        self.duty = ScanDuty(self._give, self, "sim-officer", random.Random(1), 0.5)
 
     async def _give(self, verb: str, fields: Mapping[str, Any], actor: Actor) -> Given:
         assert actor.simulated
@@ -132,3 +133,10 @@ async def test_the_scanner_is_enabled_when_the_lane_opens_and_only_reset_when_it
     lane.change("fault")
     await lane.duty.put_into_use()
     assert lane.verbs() == ["scanner-enable", "scanner-reset"]
+
+
+def test_about_the_share_that_was_asked_for_is_chosen_and_nobody_is_chosen_anew() -> None:
+    duty = Lane().duty
+    chosen = {passage: duty.chooses(passage) for passage in map(str, range(400))}
+    assert 160 < sum(chosen.values()) < 240
+    assert {passage: duty.chooses(passage) for passage in chosen} == chosen
