@@ -86,6 +86,7 @@ class Scanning:
     told_s: float | None = None
     tell_s: float | None = None
     alarm: str = ""
+    """What its alarm is about, as `desk.alarms` names it; empty while there is none."""
     keys: tuple[str, ...] = ()
     """Orders that were accepted; none of them ever is again."""
     counts: ScanCounts = ScanCounts()

@@ -376,6 +376,9 @@ class ScannerBench:
         assert self.scanner.scan is not None, self.why
         return self.scanner.scan.key
 
+    def at(self, state: ScannerState) -> bool:
+        return self.scanner.state is state
+
     @property
     def why(self) -> str:
         """Why it will not scan."""

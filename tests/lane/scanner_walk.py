@@ -151,7 +151,7 @@ class Walk:
         self.scans: set[str] = set()
         self.keys: list[str] = [f"key-{n}" for n in range(1, 4)]
         self.used = dict.fromkeys(self.state.desk.keys, 0)
-        """When each key was first used, in orders. The lane remembers 256; what is older is late, but for this walker."""
+        """When each key was first used, in orders. The lane remembers 256 of them."""
         self.orderer = ""
         self.confirmed = False
         self.number = 0

@@ -12,17 +12,16 @@ from typing import Any
 import pytest
 from scanner_walk import Violation, Walk, lane
 
-from lanecontrol.announcements import ScanCause, ScannerState
-from lanecontrol.commands import Result
+from lanecontrol.announcements import ScanCause as C
+from lanecontrol.announcements import ScannerState as S
+from lanecontrol.commands import Result, Role
 from lanecontrol.events import Tick
-from lanecontrol.lane import orders, restart, turn
+from lanecontrol.lane import orders, scanner, turn
 from lanecontrol.lane.effects import Publish
 from lanecontrol.lane.record import replace
 from lanecontrol.lane.scanner import asking, conditions, machine, outputs, table, view
 from lanecontrol.lane.scanner.table import TABLE, Row, asked, by_state, either, on
 from lanecontrol.lane.scanner.view import Ask, View
-
-C, S = ScanCause, ScannerState
 
 SHORT = 5_000
 LONG = 23_000
@@ -48,7 +47,7 @@ def test_the_invariants_hold_in_a_short_random_walk(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(100, 108))
 def test_the_invariants_hold_in_a_long_random_walk_that_reaches_every_state_often(seed: int) -> None:
     walk = walked(seed, LONG, two_persons=seed % 2 == 0)
-    for state in ScannerState:
+    for state in S:
         assert walk.seen[state.value] >= OFTEN, (state, walk.steps, walk.seen)
     untaken = {f"{row.state.value} {row.to.value}" for row in TABLE} - walk.seen.keys()
     assert untaken <= RARE, (walk.steps, walk.seen)
@@ -140,12 +139,12 @@ def orders_never_expire(patch: pytest.MonkeyPatch) -> None:
 
 
 def the_port_confirms(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(asking, "_LOCAL", frozenset(asking.Role))
+    patch.setattr(asking, "_LOCAL", frozenset(Role))
     patch.setattr(asking, "_same", lambda one, other: False)
 
 
 def a_restart_changes_nothing(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(restart.scanner, "started", lambda t: None)
+    patch.setattr(scanner, "started", lambda t: None)
 
 
 def a_restart_marks_nothing(patch: pytest.MonkeyPatch) -> None:
@@ -164,7 +163,7 @@ def any_end_of_scan_counts(patch: pytest.MonkeyPatch) -> None:
 def transitions_untold(patch: pytest.MonkeyPatch) -> None:
     whole = machine._enter
 
-    def enter(v: View, state: ScannerState, why: Any) -> None:
+    def enter(v: View, state: S, why: Any) -> None:
         whole(v, state, why)
         v.t.effects[:] = [
             e for e in v.t.effects if not (isinstance(e, Publish) and getattr(e.announcement, "state", None) is S.ARMED)

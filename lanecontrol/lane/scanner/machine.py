@@ -30,7 +30,7 @@ from lanecontrol.events import (
     ModuleWatchdogTripped,
     OutputsRead,
 )
-from lanecontrol.lane import interlock
+from lanecontrol.lane import faults
 from lanecontrol.lane.record import replace
 from lanecontrol.lane.scanner import conditions, outputs, records, table
 from lanecontrol.lane.scanner.view import LATE_S, PLACE, SAMPLE_S, Ask, View, Why, known_contacts
@@ -237,7 +237,7 @@ def _module_changed(t: Turn, before: LaneState, event: DeviceChanged) -> tuple[W
     was = next((note.state for note in before.equipment.devices if note.device == source), None)
     online = event.state is DeviceState.ONLINE
     if online:
-        interlock.fault(t, source, "watchdog_tripped", "online", active=False)
+        faults.fault(t, source, "watchdog_tripped", "online", active=False)
     else:
         _forget(t, source)
     news = online or was is DeviceState.ONLINE

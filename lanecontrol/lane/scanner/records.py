@@ -123,17 +123,13 @@ def raise_alarm(t: Turn, passage: str, why: Why) -> None:
     kind = AlarmKind.SCANNER_SHUTTER if shutter else AlarmKind.SCANNER_FAULT
     severity = Severity.CRITICAL if shutter else Severity.HIGH
     device = t.plan.scanner_modules[0] if t.plan.scanner_modules else ""
-    alarms.raise_alarm(t, kind, device, (passage,) if passage else (), severity=severity)
-    raised = t.desk.alarms[-1]
-    t.desk = replace(t.desk, alarms=(*t.desk.alarms[:-1], replace(raised, active=True)))
-    t.scanner = replace(m, alarm=raised.id)
+    cause = f"scanner/{why.cause.value}"
+    alarms.raise_alarm(t, kind, device, (passage,) if passage else (), cause=cause, severity=severity)
+    t.scanner = replace(m, alarm=cause)
 
 
 def end_alarm(t: Turn) -> None:
     m = t.scanner
-    if m is None or not m.alarm:
-        return
-    rows = tuple(replace(a, active=False) if a.id == m.alarm else a for a in t.desk.alarms)
-    t.desk = replace(t.desk, alarms=rows)
-    t.scanner = replace(m, alarm="")
-    alarms.settle(t)
+    if m is not None and m.alarm:
+        t.scanner = replace(m, alarm="")
+        alarms.cause_over(t, m.alarm)
