@@ -22,7 +22,6 @@ FEATURES = (
     "letters",
     "digits",
     "word",
-    "round",
     "taller",
     "tight",
     "named",

@@ -22,7 +22,6 @@ _CHARACTER = 0.48
 _FURTHER = 0.5
 """What one more frame counts against the one before: frames of one vehicle share most causes of error."""
 _FLOOR = 1e-3
-_ROUND = frozenset("0OQD1I")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +86,9 @@ def features(text: str, witness: Witness, known: Grammar) -> dict[str, float]:
     recogniser; `contradicted`: how sure that one is of another text; `share`: its part of all candidates after the
     prior; `prior`: how usual its pattern is; `agreement`: part of the looks that say the same; `height` of the text in
     pixels (logarithm), where it is small; `short`: characters fewer than most plates have; `letters`, `digits`: it has
-    nothing else; `word`: part of it that is a word written on signs and vehicles; `round`: part of it that is 0, O, Q,
-    D, 1 or I; `taller`: the tallest line beside it against it (logarithm), as the number is the largest; `tight`: how
-    close the line's width is to what so many characters need; `named`: words beside it name a state.
+    nothing else; `word`: part of it that is a word written on signs and vehicles; `taller`: the tallest line beside it
+    against it (logarithm), as the number is the largest; `tight`: how close the line's width is to what so many
+    characters need; `named`: words beside it name a state.
     """
     line, same = witness.line, alike(text)
     box = line.box
@@ -106,7 +105,6 @@ def features(text: str, witness: Witness, known: Grammar) -> dict[str, float]:
         "letters": float(text.isalpha()),
         "digits": float(text.isdigit()),
         "word": known.spelled(text),
-        "round": sum(character in _ROUND for character in text) / max(len(text), 1),
         "taller": max(math.log(other.height / box.height) for other in (box, *witness.around)),
         "tight": -abs(math.log(max(box.aspect, 0.1) / (_CHARACTER * max(len(text), 1)))),
         "named": float(witness.named),
