@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 from fake_bench import virtual
 
+from lanecontrol.commands import Actor
 from sim.officer import RETRY_S, AutomaticOfficer, Manner, Seen, decide
+from sim.scan_duty import Given, ScanDuty
 
 MANNER = Manner(mean_s=2.0, spread_s=0.5, least_s=1.0)
 
@@ -107,3 +109,48 @@ async def test_a_vehicle_let_go_that_stands_before_red_again_is_let_go_again() -
     lane.officer.hear("signal_shown", {"aspect": "stop"})
     await lane.for_s(20)
     assert lane.decided().count("p1") >= 2
+
+
+class Scanner:
+    """A scanner beside the lane, and the scans that were seen through."""
+
+    at_scanner = None
+
+    def __init__(self, lane: Lane) -> None:
+        self.lane = lane
+        self.told: list[tuple[int, int]] = []
+        self.verbs: list[str] = []
+        scans = ScanDuty(self._give, self, "sim-officer", random.Random(1), 1.0)
+        lane.officer = AutomaticOfficer("07", MANNER, random.Random(1), lane._ask, lambda: lane.seen, scans)
+
+    async def _give(self, verb: str, fields: Mapping[str, Any], actor: Actor) -> Given:
+        self.verbs.append(verb)
+        return Given("refused")
+
+    def refer_to_scanner(self, number: int) -> None:
+        self.told.append((number, len(self.lane.decided())))
+
+    def wave_on(self, number: int) -> None: ...
+
+
+@virtual
+async def test_whoever_is_to_be_scanned_is_told_before_the_signal_shows_green_and_the_scan_is_seen_through() -> None:
+    lane = Lane()
+    scanner = Scanner(lane)
+    lane.seen = Seen(5, 1)
+    lane.assess("p1")
+    await lane.for_s(30.0)
+    assert scanner.told == [(5, 0)], "before the decision was given"
+    (fields,) = [fields for _, verb, fields in lane.asked if verb == "disposition"]
+    assert fields["disposition"] == "REFER_SCANNER"
+    assert scanner.verbs[:2] == ["scanner-enable", "scan"]
+
+
+@virtual
+async def test_a_vehicle_that_is_recommended_for_secondary_is_not_scanned_first() -> None:
+    lane = Lane()
+    scanner = Scanner(lane)
+    lane.seen = Seen(5, 1)
+    lane.assess("p1", "recommended")
+    await lane.for_s(30.0)
+    assert scanner.told == [] and "scan" not in scanner.verbs

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from lanecontrol.config.load import load
 from lanecontrol.errors import ConfigError
 from sim.simfile import Simulation, devices_of, load_scenario, load_simfile
 from sim.world.rehearsal import play, summary
@@ -124,6 +125,12 @@ def test_every_fake_of_the_shipped_simulations_can_be_made(name: str) -> None:
     assert set(devices_of(simulation.scene)) == set(simulation.devices)
     for device in simulation.devices:
         assert simulation.make_fake(device, lambda _: None).config is simulation.fakes[device]
+
+
+@pytest.mark.parametrize("name", ["sim.yaml", "sim-fast.yaml", "sim-scanner.yaml"])
+def test_the_lane_file_of_every_shipped_simulation_is_right_and_each_of_its_devices_has_a_fake(name: str) -> None:
+    simulation = load_simfile(ROOT / "configs" / name)
+    assert {device.id for device in load(simulation.lane).devices} == set(simulation.devices)
 
 
 def test_every_problem_of_a_simulation_is_told_at_its_place(tmp_path: Path) -> None:
