@@ -171,11 +171,9 @@ def reassert(t: Turn, why: str) -> None:
 
 
 def _reassert_gate(t: Turn) -> None:
-    gate = t.setup.gate
-    if gate is None or t.equipment.gate_open or arm.kept(t):
-        return
-    if arm.clear_under_arm_since(t) is not None:
-        arm.take_back(t, gate)
+    """Whatever its output is now: it counts as commanded open, and is lowered with the same care as ever."""
+    if t.setup.gate is not None and not t.equipment.gate_open and not arm.kept(t):
+        t.equipment = replace(t.equipment, gate_open=True, gate_told=False)
 
 
 # --- acceptance of the configuration ---------------------------------------------------------------------------------

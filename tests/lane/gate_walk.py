@@ -162,6 +162,7 @@ class Walk:
         if not isinstance(drive.command, WriteOutputs):
             if drive.grants:
                 self.fail(2, "a command that grants nothing is marked as granting")
+            self.perform(drive)
             return
         points = dict(drive.command.points)
         if any(points.get(name) for name in PERMISSIVE) is not drive.grants:
@@ -375,6 +376,7 @@ class Walk:
     def connect(self) -> None:
         self.online = self.fresh = True
         self.told.clear()
+        self.dark_s, self.forced_s = {"signal": None, "lane_signal": None}, None
         self.give(DeviceChanged(DeviceState.ONLINE, "connected"))
         self.sense()
 
@@ -393,7 +395,7 @@ class Walk:
     def wait(self, duration_s: float) -> None:
         until_s = self.now_s + duration_s
         self.settle()
-        for _ in range(400):
+        for _ in range(3000):
             moments_s = [until_s]
             due_s = lane_step.deadline(self.state)
             if due_s is not None:
@@ -444,10 +446,11 @@ class Walk:
 
     # --- what happens ------------------------------------------------------------------------------------------------
 
-    def go(self, steps: int) -> Walk:
-        """Walk until so many inputs were given."""
+    def go(self, steps: int, *often: Callable[[Walk], None]) -> Walk:
+        """Walk until so many inputs were given; some of what happens can be made to happen more often."""
+        weights = [weight + 80 * (action in often) for action, weight in zip(ACTIONS, WEIGHTS, strict=True)]
         while self.steps < steps:
-            self.rng.choices(ACTIONS, WEIGHTS)[0](self)
+            self.rng.choices(ACTIONS, weights)[0](self)
             self.wait(self.rng.choice((0.0, 0.05, 0.2, 0.4, 1.0, 1.5, 3.0)))
             if self.rng.random() < 0.003:
                 self.wait(self.rng.choice((20.0, 70.0, 700.0)))
@@ -476,12 +479,16 @@ class Walk:
     def dispose(self) -> None:
         """The officer decides about whoever is at the booth."""
         here = [p.id for p in self.state.tracking.passages if p.head == 1 and p.adrift_s is None and p.gone_s is None]
-        disposition = self.rng.choice((Disposition.RELEASED, Disposition.REFER_SECONDARY, Disposition.VOID))
-        self.order(OFFICER, Dispose(here[0] if here else "07-000001", disposition, (), "because"))
+        disposition = self.rng.choice((*[Disposition.RELEASED] * 4, Disposition.REFER_SECONDARY, Disposition.VOID))
+        request = Dispose(here[0] if here else "07-000001", disposition, (), "because")
+        if self.rng.random() < 0.05 and self.orders:
+            self.order(OFFICER, request, key=next(reversed(self.orders)))
+        else:
+            self.order(OFFICER, request, late_s=self.rng.choice((*[-10.0] * 19, 0.5)))
 
-    def order(self, actor: Actor, request: Request, *, late_s: float = -10.0) -> None:
+    def order(self, actor: Actor, request: Request, *, late_s: float = -10.0, key: str = "") -> None:
         self.number += 1
-        key = f"key-{self.number}"
+        key = key or f"key-{self.number}"
         order = Order(key, actor, request, UTC_S + self.now_s - late_s)
         self.orders[key] = order
         self.give(OrderGiven(order), "port")
@@ -612,22 +619,22 @@ REQUESTS: tuple[Request, ...] = (
     Dispose("07-000002", Disposition.RELEASED),
 )
 _PLAN: dict[Callable[[Walk], None], int] = {
-    Walk.drive_on: 300,
-    Walk.dispose: 110,
+    Walk.drive_on: 340,
+    Walk.dispose: 150,
     Walk.read: 30,
     Walk.back_out: 6,
     Walk.mend: 35,
     Walk.open_lane: 10,
     Walk.ask: 12,
     Walk.repeat: 20,
-    Walk.override: 12,
+    Walk.override: 16,
     Walk.back: 25,
     Walk.flicker: 12,
     Walk.outputs_told: 12,
     Walk.go_stale: 5,
     Walk.go_away: 4,
     Walk.trip: 3,
-    Walk.break_lamp: 4,
+    Walk.break_lamp: 5,
     Walk.force: 3,
     Walk.emergency_button: 2,
     Walk.restart: 3,
