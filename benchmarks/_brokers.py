@@ -68,6 +68,14 @@ class Mosquitto:
                 return
         raise RuntimeError("mosquitto does not listen")
 
+    @property
+    def cpu_s(self) -> float:
+        """Processor time it has taken so far."""
+        if self._process is None:
+            return 0.0
+        words = Path(f"/proc/{self._process.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
     def kill(self) -> None:
         """As the machine's own hand would: without warning."""
         if self._process is not None:

@@ -6,17 +6,16 @@ import asyncio
 import multiprocessing
 import os
 import socket
-import statistics
-import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
+from typing import NamedTuple
 
 import _lanes
 import aiomqtt
@@ -170,6 +169,9 @@ class Drained:
     cap: list[float] = field(default_factory=list)
     """What the subscriber takes from a socket that is always full."""
     grown_mib: list[float] = field(default_factory=list)
+    ours_cpu_us: list[float] = field(default_factory=list)
+    bridge_cpu_us: list[float] = field(default_factory=list)
+    """Processor time per event of what delivers: our lane's process, the bridge's local broker."""
     missing: int = 0
     bridge_missing: int = 0
 
@@ -178,55 +180,67 @@ class Drained:
         return [a / b for a, b in zip(self.ours, self.bridge, strict=True)]
 
 
-def backlog(folder: Path, rounds: int, count: int, tell: Tell) -> Drained:
-    """Rounds in turn: our lane, mosquitto's bridge, and the subscriber alone."""
+PROFILE = ("max_inflight_messages 200",)
+"""What the central broker takes at once where it is set up by `lanecontrol broker-profile`; mosquitto's own is 20."""
+
+
+def backlog(folder: Path, rounds: int, count: int, tell: Tell, central: Sequence[str] = PROFILE) -> Drained:
+    """Rounds in turn: our lane, mosquitto's bridge, and the subscriber alone; `central` sets up the broker of both."""
     found = Drained()
     for number in range(rounds):
         here = folder / f"backlog-{number}"
         here.mkdir(parents=True)
         tell(f"  round {number + 1}: filling {count:,}")
-        heard, grown_mib = _our_backlog(here, count)
-        found.ours.append(heard.per_s)
-        found.grown_mib.append(grown_mib)
-        found.missing += count - heard.count
-        heard = _bridge_backlog(here, count)
-        found.bridge.append(heard.per_s)
-        found.bridge_missing += count - heard.count
+        ours = _our_backlog(here, count, central)
+        bridge = _bridge_backlog(here, count, central)
+        found.ours.append(ours.heard.per_s)
+        found.grown_mib.append(ours.grown_mib)
+        found.ours_cpu_us.append(ours.cpu_s / count * 1e6)
+        found.missing += count - ours.heard.count
+        found.bridge.append(bridge.heard.per_s)
+        found.bridge_cpu_us.append(bridge.cpu_s / count * 1e6)
+        found.bridge_missing += count - bridge.heard.count
         found.cap.append(_cap(count))
         tell(
-            f"  round {number + 1}: {found.ours[-1]:,.0f}/s (memory {grown_mib:+.1f} MiB), bridge"
+            f"  round {number + 1}: {found.ours[-1]:,.0f}/s (memory {ours.grown_mib:+.1f} MiB), bridge"
             f" {found.bridge[-1]:,.0f}/s, the subscriber alone {found.cap[-1]:,.0f}/s"
         )
     return found
 
 
-def _our_backlog(folder: Path, count: int) -> tuple[Heard, float]:
+class _Drain(NamedTuple):
+    heard: Heard
+    cpu_s: float
+    grown_mib: float = 0.0
+
+
+def _our_backlog(folder: Path, count: int, central: Sequence[str]) -> _Drain:
     store = folder / "ours" / "ledger.db"
     asyncio.run(_lanes.fill(store, count))
-    with mosquitto(folder / "central") as central, counting(central.port, _lanes.EVENTS, count) as counter:
+    with mosquitto(folder / "central", *central) as broker, counting(broker.port, _lanes.EVENTS, count) as counter:
         near, far = processes().Pipe()
-        child = processes().Process(target=drain, args=(str(store), central.port, far), daemon=True)
+        child = processes().Process(target=drain, args=(str(store), broker.port, far), daemon=True)
         child.start()
         heard = counter.heard()
-        grown_mib: float = near.recv()
+        grown_mib, cpu_s = near.recv()
         child.join()
-    return heard, grown_mib
+    return _Drain(heard, cpu_s, grown_mib)
 
 
 def drain(store: str, port: int, tell: Connection) -> None:
-    """The lane's process: deliver all there is; tells by how many MiB it grew at the most."""
+    """The lane's process: deliver all there is; tells by how many MiB it grew at the most, and its processor time."""
     tell.send(asyncio.run(_drain(Path(store), port)))
 
 
-async def _drain(store: Path, port: int) -> float:
+async def _drain(store: Path, port: int) -> tuple[float, float]:
     async with _lanes.lane(store, port) as it:
-        before, most = _resident_mib(), 0.0
+        before, most, cpu_s = _resident_mib(), 0.0, time.process_time()
         async with _lanes.running(it.session):
             waiting = asyncio.ensure_future(it.relay.wait_delivered())
             while not waiting.done():
                 await asyncio.wait((waiting,), timeout=0.05)
                 most = max(most, _resident_mib())
-        return most - before
+        return most - before, time.process_time() - cpu_s
 
 
 def _resident_mib() -> float:
@@ -234,16 +248,17 @@ def _resident_mib() -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 1024**2
 
 
-def _bridge_backlog(folder: Path, count: int) -> Heard:
+def _bridge_backlog(folder: Path, count: int, lines: Sequence[str]) -> _Drain:
     """The local broker is filled while the central one is away; the clock runs from the first event that arrives."""
-    central = Mosquitto(folder / "central-of-bridge")
+    central = Mosquitto(folder / "central-of-bridge", lines)
     with mosquitto(folder / "local", *bridge_lines(folder / "kept", central.port)) as local:
         bodies = (_lanes.body(1, seq) for seq in range(1, count + 1))
         publish_all(local.port, _lanes.TOPIC, bodies, window=100)
+        cpu_s = local.cpu_s
         central.start()
         try:
             with counting(central.port, _lanes.EVENTS, count) as counter:
-                return counter.heard()
+                return _Drain(counter.heard(), local.cpu_s - cpu_s)
         finally:
             central.kill()
 
@@ -257,16 +272,3 @@ def _cap(count: int) -> float:
             heard = counter.heard()
         feeding.join()
     return heard.per_s
-
-
-def main() -> None:
-    """For a quick look while working on it."""
-    with tempfile.TemporaryDirectory() as folder:
-        a = throughput(Path(folder), 5, 5000, print)
-        print("median ratio", statistics.median(a.ratios), a.ours_cpu_us, a.rival_cpu_us, a.lost)
-        b = backlog(Path(folder), 2, 100_000, print)
-        print("median ratio", statistics.median(b.ratios), b)
-
-
-if __name__ == "__main__":
-    main()

@@ -48,17 +48,25 @@ def rate(folder: Path, options: argparse.Namespace) -> list[Figure]:
 
 
 def drain(folder: Path, options: argparse.Namespace) -> list[Figure]:
-    found = backlog(folder, options.drain_rounds, options.backlog, tell)
+    tell("  the broker as broker-profile sets it up (window 200):")
+    found = backlog(folder / "profile", options.drain_rounds, options.backlog, tell)
     ours, cap = statistics.median(found.ours), statistics.median(found.cap)
     fastest = max(*found.ours, *found.bridge)
-    return [
+    cpu = statistics.median(found.ours_cpu_us), statistics.median(found.bridge_cpu_us)
+    figures = [
         Figure(f"backlog of {options.backlog:,} drained, per s", "", f"{ours:,.0f}"),
         Figure("mosquitto's bridge, per s", "", f"{statistics.median(found.bridge):,.0f}"),
         Figure("ratio, median of rounds", ">= 0.9", _spread(found.ratios), statistics.median(found.ratios) >= 0.9),
         Figure("the subscriber alone, per s", "above both", f"{cap:,.0f}", min(found.cap) > fastest),
         Figure("memory grown by, MiB", "within 20", f"{max(found.grown_mib):.1f}", max(found.grown_mib) <= 20),
+        Figure("processor time per event, us: ours, local broker", "", f"{cpu[0]:.0f}, {cpu[1]:.0f}"),
         Figure("events lost: ours, bridge", "0", f"{found.missing}, {found.bridge_missing}", found.missing == 0),
     ]
+    if options.default_window:
+        tell("  the broker as mosquitto comes (window 20):")
+        usual = backlog(folder / "usual", options.default_window, options.backlog, tell, ())
+        figures.append(Figure("ratio where the broker takes 20 at once", "", _spread(usual.ratios)))
+    return figures
 
 
 def kills(folder: Path, options: argparse.Namespace) -> list[Figure]:
@@ -140,6 +148,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--events", type=int, default=10_000, help="in each such round (10000)")
     parser.add_argument("--drain-rounds", type=int, default=3, help="of draining a backlog (3)")
     parser.add_argument("--backlog", type=int, default=100_000, help="events that wait (100000)")
+    parser.add_argument("--default-window", type=int, default=1, help="rounds of it with mosquitto's own window (1)")
     parser.add_argument("--kills", type=int, default=300, help="of our lane, and as many of the bridge (300)")
     parser.add_argument("--outages", type=int, default=5, help="after which the first event is waited for (5)")
     parser.add_argument("--outage", type=float, default=6.0, help="seconds that each lasts, and up to one more (6)")

@@ -268,10 +268,18 @@ class Ledger:
     def _is_marked(self, position: Position) -> bool:
         return position in self._committer.marks or position in self._settled_marks
 
-    async def waiting_through(self, epoch: int, seq: int) -> list[tuple[Position, int]]:
-        """Position and number of an epoch's undelivered rows up to a number. Raises StorageError."""
-        found = await self._read(Reader.waiting_through, epoch, seq)
-        return [(position, number) for position, number in found if not self._is_marked(position)]
+    async def waiting_through(
+        self, epoch: int, seq: int, after: Position = START, limit: int = 2000
+    ) -> list[tuple[Position, int]]:
+        """Position and number of undelivered rows of an epoch up to a number: those next after a position, in order.
+
+        None when there are no more. Raises StorageError.
+        """
+        while found := await self._read(Reader.waiting_through, epoch, seq, after, limit):
+            if waiting := [row for row in found if not self._is_marked(row[0])]:
+                return waiting
+            after = found[-1][0]
+        return []
 
     async def beyond(self, position: Position) -> None:
         """Wait until there is a row on disk after `position`; without limit, since a lane may be quiet for days."""

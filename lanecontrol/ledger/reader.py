@@ -149,10 +149,20 @@ class Reader:
         )
         return Position(int(str(young[0][0])) - 1 if young else until)
 
-    def waiting_through(self, epoch: int, seq: int) -> list[tuple[Position, int]]:
-        """Position and number of an epoch's undelivered rows up to a number."""
-        wanted = "SELECT position, seq FROM outbox JOIN entries USING (position) WHERE epoch = ? AND seq <= ?"
-        return self._select(wanted, epoch, seq)  # type: ignore[return-value]
+    def waiting_through(self, epoch: int, seq: int, after: Position, limit: int) -> list[tuple[Position, int]]:
+        """Position and number of an epoch's undelivered rows up to a number: the next `limit` after a position."""
+        epochs = self.epochs()
+        known = next((each for each in epochs if each.number == epoch), None)
+        if known is None:
+            return []
+        end = min((each.base for each in epochs if each.number > epoch), default=known.base + seq)
+        found = self._select(
+            "SELECT position FROM outbox WHERE position > ? AND position <= ? ORDER BY position LIMIT ?",
+            max(after, known.base),
+            min(end, known.base + seq),
+            limit,
+        )
+        return [(position, position - known.base) for (position,) in found]  # type: ignore[operator, misc]
 
     def waiting_of(self, classes: Sequence[str], limit: int) -> list[Row]:
         """The oldest undelivered rows of some classes."""
@@ -192,7 +202,8 @@ class Reader:
 
     def epochs(self) -> list[Epoch]:
         """The epochs whose rows are here, oldest first; the last is the present one."""
-        found = [Epoch.from_value(key, value) for key, value in self.values().items() if key.startswith(EPOCH_PREFIX)]
+        meta = self._meta("WHERE key GLOB ?", f"{EPOCH_PREFIX}*")
+        found = [Epoch.from_value(_text(key), _checked(key, value, total)) for key, value, total in meta]
         if not found:
             raise StorageCorrupt("read", "no epoch is recorded")
         return sorted(found, key=lambda epoch: epoch.number)

@@ -63,8 +63,13 @@ class Outbox(Protocol):
         """Wait until `repeatable` is no more than `at_most`; without limit, as a disk that fails ends it too."""
         ...
 
-    async def waiting_through(self, epoch: int, seq: int) -> Sequence[tuple[Position, int]]:
-        """Position and number of the undelivered rows of an epoch, up to a number."""
+    async def waiting_through(
+        self, epoch: int, seq: int, after: Position, limit: int
+    ) -> Sequence[tuple[Position, int]]:
+        """Position and number of undelivered rows of an epoch up to a number: those next after a position, in order.
+
+        None when there are no more.
+        """
         ...
 
     async def beyond(self, position: Position) -> None:

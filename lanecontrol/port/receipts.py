@@ -6,8 +6,10 @@ given away; what a receipt calls missing, or what no receipt covers for too long
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 from pydantic import ValidationError
 
@@ -15,18 +17,34 @@ from lanecontrol import forms
 from lanecontrol.ledger.records import Head, Position
 
 _MISSING_LIMIT = 1000
+_HIGHEST = 2**62
+"""No number of ours is ever so high; the store could not even look for a higher one."""
+_EPOCHS = 16
+"""Epochs whose receipts are remembered: there is one more after each damage of the store."""
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """The consumer has every event of `epoch` up to `seq`, but for the `missing` spans (first and last, included)."""
+    """The consumer has every event of `epoch` up to `seq`, but for the `missing` spans (first and last, included).
+
+    It says nothing of other epochs: each has receipts of its own.
+    """
 
     epoch: int
     seq: int
     missing: tuple[tuple[int, int], ...] = ()
 
-    def covers(self, seq: int) -> bool:
-        return seq <= self.seq and not any(first <= seq <= last for first, last in self.missing)
+    def covering(self) -> Callable[[int], bool]:
+        """Answers whether a number is covered; made once for many numbers."""
+        spans = sorted(span for span in self.missing if span[0] <= span[1])
+        firsts = [first for first, _ in spans]
+        ends = list(accumulate((last for _, last in spans), max))
+
+        def covered(seq: int) -> bool:
+            before = bisect_right(firsts, seq)
+            return seq <= self.seq and not (before and seq <= ends[before - 1])
+
+        return covered
 
 
 @dataclass(slots=True)
@@ -35,7 +53,8 @@ class Receipts:
 
     now_s: Callable[[], float]
     patience_s: float
-    last: Receipt | None = None
+    seqs: dict[int, int] = field(default_factory=dict)
+    """The highest number receipted, by epoch."""
     waiting: dict[Position, float] = field(default_factory=dict)
     """Acknowledged by the broker, not receipted: since when. In order of acknowledgement."""
     refused: int = 0
@@ -51,9 +70,11 @@ class Receipts:
         if why := _wrong(receipt, head):
             self._refuse(why)
             return None
-        if self.last is not None and (receipt.epoch, receipt.seq) < (self.last.epoch, self.last.seq):
+        if receipt.seq < self.seqs.get(receipt.epoch, 0):
             return None  # an older one, repeated: nothing that it frees is not free already
-        self.last = receipt
+        self.seqs[receipt.epoch] = receipt.seq
+        if len(self.seqs) > _EPOCHS:
+            del self.seqs[min(self.seqs)]
         return receipt
 
     def _refuse(self, why: str) -> None:
@@ -82,7 +103,7 @@ class Receipts:
 
 
 def _wrong(receipt: Receipt, head: Head) -> str:
-    if receipt.epoch < 1 or receipt.seq < 0 or len(receipt.missing) > _MISSING_LIMIT:
+    if receipt.epoch < 1 or not 0 <= receipt.seq <= _HIGHEST or len(receipt.missing) > _MISSING_LIMIT:
         return "its numbers are out of range"
     if receipt.epoch > head.epoch:
         return f"it speaks of epoch {receipt.epoch}, this store is in epoch {head.epoch}"

@@ -15,7 +15,7 @@ from typing import Never, TypeVar
 
 from lanecontrol import forms
 from lanecontrol.errors import StorageUnavailable
-from lanecontrol.ledger.records import Position
+from lanecontrol.ledger.records import START, Position
 from lanecontrol.port.drain import REPEAT_LIMIT, Drain
 from lanecontrol.port.mqtt_packets import PACKET_TOO_LARGE, TOPIC_INVALID, reason_text
 from lanecontrol.port.outbox import DEAD_LETTERS, DeadLetter, DeadLetters, Outbox, Waiting
@@ -74,6 +74,8 @@ _HOPELESS = frozenset((PACKET_TOO_LARGE, TOPIC_INVALID))
 _STREAK = 3
 """After so many dead letters in a row a class is tried once each: it must not crawl at the pace of the retries."""
 _STORAGE_RETRY_S = 1.0
+_FREED_AT_ONCE = 2000
+"""Events freed by a receipt in one turn of the loop: some milliseconds."""
 
 
 class Relay:
@@ -98,7 +100,8 @@ class Relay:
         self._on_dead = on_dead
         self.on_backlog = on_backlog
         self.receipts = Receipts(lambda: asyncio.get_running_loop().time(), self.policy.receipt_patience_s)
-        self._receipt: Receipt | None = None
+        self._judged: dict[int, Receipt] = {}
+        """The latest receipts that nothing was done about yet, by epoch."""
         self._receipt_came = asyncio.Event()
         self._tries: dict[Position, int] = {}
         self._streaks: dict[str, int] = {}
@@ -221,7 +224,7 @@ class Relay:
         """The port says how far it has received. Never raises: whoever may publish there may publish anything."""
         receipt = self.receipts.judge(payload, self._outbox.head)
         if receipt is not None and self.policy.receipts:
-            self._receipt = receipt
+            self._judged[receipt.epoch] = receipt
             self._receipt_came.set()
 
     async def _mind_receipts(self, drain: Drain) -> Never:
@@ -233,20 +236,28 @@ class Relay:
             except TimeoutError:
                 pass
             self._receipt_came.clear()
-            receipt, self._receipt = self._receipt, None
-            missed = receipt is not None and await self._free(receipt)
-            if self.receipts.overdue() or missed:
+            judged, self._judged = self._judged, {}
+            missed = [await self._free(receipt) for receipt in judged.values()]
+            if self.receipts.overdue() or any(missed):
                 self.counts.resent += 1
                 drain.rewind()
             drain.committed()
 
     async def _free(self, receipt: Receipt) -> bool:
-        """Mark what a receipt covers; answers whether it misses anything."""
-        waiting = await self._patiently(lambda: self._outbox.waiting_through(receipt.epoch, receipt.seq))
-        arrived = [position for position, seq in waiting if receipt.covers(seq)]
-        self.receipts.settled(position for position, _ in waiting)
-        self._settle(arrived)
-        return len(arrived) < len(waiting)
+        """Mark what a receipt covers, in steps; answers whether it misses anything."""
+        covered, after, missed = receipt.covering(), START, False
+        while waiting := await self._waiting_after(receipt, after):
+            arrived = [position for position, seq in waiting if covered(seq)]
+            self.receipts.settled(position for position, _ in waiting)
+            self._settle(arrived)
+            missed = missed or len(arrived) < len(waiting)
+            after = waiting[-1][0]
+        return missed
+
+    async def _waiting_after(self, receipt: Receipt, after: Position) -> Sequence[tuple[Position, int]]:
+        return await self._patiently(
+            lambda: self._outbox.waiting_through(receipt.epoch, receipt.seq, after, _FREED_AT_ONCE)
+        )
 
     # --- dead letters ---
 

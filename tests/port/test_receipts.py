@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_relay import Desk, FakeBroker
+from test_relay import LANE, Desk, FakeBroker
 
+from lanecontrol.ledger import Entry, Ledger
 from lanecontrol.ledger.records import Head, Position
 from lanecontrol.port.receipts import Receipt, Receipts
-from lanecontrol.port.relay import RelayPolicy
+from lanecontrol.port.relay import Relay, RelayPolicy
 from lanecontrol.port.transport import Message
 
 POLICY = RelayPolicy(receipts=True, receipt_patience_s=60.0)
@@ -21,6 +25,16 @@ POLICY = RelayPolicy(receipts=True, receipt_patience_s=60.0)
 
 def receipt(seq: int, epoch: int = 1, missing: tuple[tuple[int, int], ...] = ()) -> bytes:
     return json.dumps({"epoch": epoch, "seq": seq, "missing": missing}).encode()
+
+
+@asynccontextmanager
+async def draining(relay: Relay, broker: FakeBroker) -> AsyncIterator[asyncio.Task[None]]:
+    task = asyncio.ensure_future(relay.drain(broker))
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.wait((task,))
 
 
 async def settled() -> None:
@@ -176,7 +190,79 @@ def test_no_payload_makes_the_judge_raise_or_believe_in_what_is_not_there(payloa
 
 @pytest.mark.parametrize(("covered", "seq"), [(True, 5), (False, 6), (False, 3), (True, 2)])
 def test_a_receipt_covers_all_up_to_its_number_but_what_is_missing(covered: bool, seq: int) -> None:
-    assert Receipt(1, 5, ((3, 4),)).covers(seq) is covered
+    assert Receipt(1, 5, ((3, 4),)).covering()(seq) is covered
+
+
+@given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), max_size=12), st.integers(0, 40))
+def test_spans_of_what_is_missing_may_overlap_and_stand_in_any_order(missing: list[tuple[int, int]], top: int) -> None:
+    covered = Receipt(1, top, tuple(missing)).covering()
+    for seq in range(45):
+        assert covered(seq) is (seq <= top and not any(first <= seq <= last for first, last in missing))
+
+
+async def salvaged(folder: Path) -> Ledger:
+    """A store that was found damaged: five events of epoch 1 and three of epoch 2 wait in it."""
+    path = folder / "ledger.db"
+    async with await Ledger.open(path, inline=True) as ledger:
+        await ledger.append([Entry(n, "passage", "Kind", 1.0, b"old %d" % n) for n in range(1, 6)])
+    damaged = bytearray(path.read_bytes())
+    damaged[:100] = bytes(100)
+    path.write_bytes(damaged)
+    ledger = await Ledger.open(path, inline=True)
+    assert (ledger.epoch, ledger.undelivered_count) == (2, 5)
+    await ledger.append([Entry(n, "passage", "Kind", 1.0, b"new %d" % n) for n in range(1, 4)])
+    return ledger
+
+
+async def test_each_epoch_has_receipts_of_its_own(tmp_path: Path) -> None:
+    ledger = await salvaged(tmp_path)
+    relay, broker = Relay(ledger, LANE, POLICY), FakeBroker()
+    async with ledger, draining(relay, broker):
+        await settled()
+        assert len(broker.sent) == 8
+        relay.take_receipt(receipt(3, epoch=2))
+        await settled()
+        assert ledger.undelivered_count == 5, "nothing is known of epoch 1 yet"
+        relay.take_receipt(receipt(5, epoch=1, missing=((2, 2),)))
+        await settled()
+        assert broker.sent[8].payload == b"old 2"
+        relay.take_receipt(receipt(5, epoch=1))
+        await settled()
+        assert ledger.undelivered_count == 0
+    assert len(broker.sent) == 9
+
+
+async def test_receipts_of_two_epochs_that_come_together_both_count(tmp_path: Path) -> None:
+    ledger = await salvaged(tmp_path)
+    relay = Relay(ledger, LANE, POLICY)
+    async with ledger, draining(relay, FakeBroker()):
+        await settled()
+        relay.take_receipt(receipt(5, epoch=1))
+        relay.take_receipt(receipt(3, epoch=2))
+        await settled()
+        assert ledger.undelivered_count == 0
+
+
+@pytest.mark.parametrize("seq", [2**62, 2**63, 2**70, 10**4000])
+async def test_no_number_in_a_receipt_ends_the_lane_or_reaches_into_the_next_epoch(tmp_path: Path, seq: int) -> None:
+    ledger = await salvaged(tmp_path)
+    relay = Relay(ledger, LANE, POLICY)
+    async with ledger, draining(relay, FakeBroker()) as task:
+        await settled()
+        relay.take_receipt(receipt(seq, epoch=1))
+        await settled()
+        assert not task.done()
+        assert ledger.undelivered_count == (3 if seq <= 2**62 else 8)
+
+
+async def test_a_receipt_for_a_whole_long_backlog_is_taken_in_steps() -> None:
+    desk = Desk(policy=replace(POLICY, receipt_window=100))
+    desk.outbox.commit(*["passage"] * 5000)
+    async with desk.draining(FakeBroker()):
+        await settled()
+        desk.relay.take_receipt(receipt(5000))
+        await desk.delivered()
+    assert sorted(set(desk.outbox.delivered)) == list(range(1, 5001))
 
 
 # --- the rate of the backlog ---
