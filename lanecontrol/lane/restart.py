@@ -8,11 +8,19 @@ from __future__ import annotations
 
 from lanecontrol.announcements import PassageEnd
 from lanecontrol.events import Input, Started
-from lanecontrol.lane import alarms, equipment, interlock, overrides, patience, radiation, source_check, tracking
+from lanecontrol.lane import (
+    alarms,
+    equipment,
+    interlock,
+    overrides,
+    patience,
+    radiation,
+    scanner,
+    source_check,
+    tracking,
+)
 from lanecontrol.lane.passages import close, close_gone, may_leave
 from lanecontrol.lane.plan import BEFORE, make_plan
-
-from lanecontrol.lane import scanner  # isort: skip
 from lanecontrol.lane.record import replace
 from lanecontrol.lane.setup import LaneSetup
 from lanecontrol.lane.state import Contact, LaneState, Passage
