@@ -5,7 +5,8 @@ its worker reading plates without a pause, and one module served from here: pres
 drop its signal to red. A bare poll loop in a process of its own does the same at the same time: what the machine itself
 takes. Both poll every 20 ms, and are pressed at random moments. Ten thousand presses take some ten minutes.
 
-Daemon, bare loop and the measurer have the niceness of the unit file where this may be set (root); the load has none.
+Daemon, bare loop and the measurer are scheduled as the unit file says (as root on Linux; not with `--plain`), the load
+as everything else.
 """
 
 from __future__ import annotations
@@ -13,14 +14,16 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import math
 import os
 import random
 import re
+import signal
 import sys
 import tempfile
 from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "e2e"))
@@ -46,12 +49,13 @@ def main() -> int:
     parser.add_argument("--trials", type=int, default=10_000)
     parser.add_argument("--without-plates", action="store_true", help="without the reading of plates")
     parser.add_argument("--without-devices", action="store_true", help="the module alone")
-    parser.add_argument("--plain", action="store_true", help="leave every niceness as it is")
+    parser.add_argument("--plain", action="store_true", help="schedule the daemon as everything else")
     parser.add_argument("--json", action="store_true", help="JSON on stdout")
     options = parser.parse_args()
-    niceness = 0 if options.plain else nicer()
-    measured = asyncio.run(measure(options.trials, plates=not options.without_plates, busy=not options.without_devices))
-    measured["niceness"] = niceness
+    service = not options.plain and as_a_service()
+    measured = asyncio.run(
+        measure(options.trials, plates=not options.without_plates, busy=not options.without_devices, service=service)
+    )
     if options.json:
         print(json.dumps(measured))
     else:
@@ -60,17 +64,40 @@ def main() -> int:
     return 0 if edge["p999_ms"] <= P999_LIMIT_MS and edge["max_ms"] <= WORST_LIMIT_MS and not measured["missed"] else 1
 
 
-def nicer() -> int:
-    """As the service's unit has it; what is started as load sets itself back. 0 where it is not allowed."""
-    unit = (HERE.parent / "systemd" / "lanecontrol@.service").read_text(encoding="utf-8")
-    found = re.search(r"^Nice=(-\d+)$", unit, flags=re.MULTILINE)
+def as_a_service() -> bool:
+    """Become what systemd would make of us: the unit's share of the machine. Linux shares it out by sessions as systemd
+    does by units; what is started as load has sessions of its own. Whether it is allowed."""
+    child = os.fork()
+    if child:
+        with suppress(KeyboardInterrupt):
+            sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        os.kill(child, signal.SIGINT)
+        sys.exit(130)
+    os.setsid()
+    weight = int(unit()["CPUWeight"])
     try:
-        return os.nice(int(found[1])) if found else 0
+        in_turn()
+        with suppress(FileNotFoundError):
+            Path("/proc/self/autogroup").write_text(str(-round(math.log(weight / 100, 1.25))), encoding="ascii")
     except OSError:
-        return 0
+        return False
+    return True
 
 
-async def measure(count: int, *, plates: bool, busy: bool) -> dict:
+def unit() -> dict[str, str]:
+    text = (HERE.parent / "systemd" / "lanecontrol@.service").read_text(encoding="utf-8")
+    return dict(re.findall(r"^(CPU\w+)=(.+)$", text, flags=re.MULTILINE))
+
+
+def in_turn() -> None:
+    """The scheduling of the unit, for this thread alone: its other threads and its children are as any other."""
+    found = unit()
+    policy = {"rr": os.SCHED_RR}[found["CPUSchedulingPolicy"]] | os.SCHED_RESET_ON_FORK
+    os.sched_setscheduler(0, policy, os.sched_param(int(found["CPUSchedulingPriority"])))
+
+
+async def measure(count: int, *, plates: bool, busy: bool, service: bool) -> dict:
+    how: dict = {"preexec_fn": in_turn} if service else {}
     lane, bare = Box(), Box()
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lanecontrol-io-")))
@@ -80,9 +107,9 @@ async def measure(count: int, *, plates: bool, busy: bool) -> dict:
         urls = await stack.enter_async_context(fakes()) if busy else {}
         path = lane_file(folder, {**urls, "io9": f"tcp://127.0.0.1:{lane_port}"}, f"mqtt://127.0.0.1:{broker}")
         log = stack.enter_context((folder / "lane.log").open("wb"))
-        await stack.enter_async_context(started(*LANECONTROL, "run", str(path), stdout=log, stderr=log))
+        await stack.enter_async_context(started(*LANECONTROL, "run", str(path), stdout=log, stderr=log, **how))
         await stack.enter_async_context(
-            started(sys.executable, str(HERE / "_io_box.py"), str(bare_port), stderr=DEVNULL)
+            started(sys.executable, str(HERE / "_io_box.py"), str(bare_port), stderr=DEVNULL, **how)
         )
         reads = await stack.enter_async_context(reading()) if plates else []
         await lane.let_go(60.0)
@@ -90,7 +117,7 @@ async def measure(count: int, *, plates: bool, busy: bool) -> dict:
         await asyncio.sleep(3.0)  # whatever happens at a start has happened
         found = await asyncio.gather(*(_pressed(box, count, name) for box, name in ((lane, "lane"), (bare, ""))))
         online = (folder / "lane.log").read_bytes().count(b'"device online"')
-    return report(*found, devices=len(urls) + 1, online=online, reads=len(reads))
+    return report(*found, devices=len(urls) + 1, online=online, reads=len(reads), service=service)
 
 
 async def _pressed(box: Box, count: int, name: str) -> list[Pair | None]:
@@ -157,7 +184,7 @@ def _module(name: str) -> dict:
 
 @asynccontextmanager
 async def fakes() -> AsyncIterator[dict[str, str]]:
-    async with started(*LOAD, "fakes", stdout=PIPE, stderr=DEVNULL) as child:
+    async with started(*LOAD, "fakes", stdout=PIPE, stderr=DEVNULL, start_new_session=True) as child:
         yield json.loads(await line_with(child.stdout, "{", 60.0))
 
 
@@ -165,7 +192,7 @@ async def fakes() -> AsyncIterator[dict[str, str]]:
 async def reading() -> AsyncIterator[list[str]]:
     """The worker of the daemon, without a pause; what it has read so far."""
     read: list[str] = []
-    async with started(*LOAD, "plates", stdout=PIPE, stderr=DEVNULL) as child:
+    async with started(*LOAD, "plates", stdout=PIPE, stderr=DEVNULL, start_new_session=True) as child:
         await line_with(child.stdout, "plates", 60.0)
 
         async def count() -> None:
@@ -241,7 +268,8 @@ def tell(measured: dict) -> None:
     print(
         f"{measured['devices']} devices, {measured['online']} online; {measured['reads']} vehicles read by the worker"
     )
-    print(f"load of the machine {measured['load']} on {measured['cores']} cores; niceness {measured['niceness']}")
+    print(f"load of the machine {measured['load']} on {measured['cores']} cores; ", end="")
+    print("scheduled as the unit says" if measured["service"] else "scheduled as everything else")
 
 
 if __name__ == "__main__":

@@ -9,8 +9,6 @@ from pathlib import Path
 
 import pytest
 
-STEP_BACK = 5
-"""By how much the plate reader's process lowers its priority."""
 DEFAULT_MIB = 500
 """What it may grow to."""
 UNIT = Path(__file__).parents[2] / "systemd" / "lanecontrol@.service"
@@ -60,9 +58,11 @@ def test_the_memory_holds_the_daemon_a_reader_of_plates_and_a_video_source() -> 
     assert 150 + DEFAULT_MIB + 100 <= 1024
 
 
-def test_the_reader_of_plates_still_stands_behind_the_daemon_and_not_before_others() -> None:
-    (nice,) = directives()["Nice"]
-    assert int(nice) < 0 <= int(nice) + STEP_BACK
+def test_the_event_loop_comes_first_and_what_it_starts_does_not() -> None:
+    found = directives()
+    assert found["CPUSchedulingPolicy"] == ["rr"]
+    assert found["CPUSchedulingPriority"] == ["1"], "the lowest that comes before everything else"
+    assert found["CPUSchedulingResetOnFork"] == ["yes"]
 
 
 def test_the_modules_watchdogs_act_long_before_systemds() -> None:
