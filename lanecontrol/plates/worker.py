@@ -21,6 +21,8 @@ from lanecontrol.plates.weights import Weights
 
 _NICE = 5
 """A lane's signals go before its plates on two cores."""
+_FIRST_TO_GO = "800"
+"""Where memory runs out, this process is to be ended and not the lane: it is started again by the next question."""
 
 
 def main() -> int:
@@ -70,6 +72,8 @@ def _behave(memory_mib: int) -> None:
     limit = 2 * memory_mib << 20
     with suppress(OSError):  # a sandbox may forbid it, and plates are read all the same
         os.nice(_NICE)
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text(_FIRST_TO_GO, encoding="ascii")
     with suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
 

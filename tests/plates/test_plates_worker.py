@@ -229,12 +229,21 @@ def test_a_question_carries_a_budget_that_ends_before_its_deadline(monkeypatch: 
 def test_where_a_sandbox_forbids_to_step_back_plates_are_read_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     resource = pytest.importorskip("resource", reason="not on this system")
 
-    def forbidden(*_: object) -> None:
+    def forbidden(*_: object, **__: object) -> None:
         raise PermissionError("not permitted")
 
     monkeypatch.setattr("os.nice", forbidden)
+    monkeypatch.setattr(Path, "write_text", forbidden)
     monkeypatch.setattr(resource, "setrlimit", forbidden)
     worker._behave(500)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells and ends by score")
+def test_where_memory_runs_out_the_worker_goes_before_the_lane() -> None:
+    code = "from lanecontrol.plates import worker; worker._behave(500); print(open('/proc/self/oom_score_adj').read())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    own = int(Path("/proc/self/oom_score_adj").read_text(encoding="ascii"))
+    assert int(done.stdout) > own
 
 
 @pytest.mark.slow
