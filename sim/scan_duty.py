@@ -109,15 +109,15 @@ class ScanDuty:
             await self._give("scanner-enable", {}, self._supervisor)
 
     async def see_through(self, passage: str, number: int) -> None:
-        """From the order to the vehicle's leaving the scanner. Ends in any case."""
+        """From the order to the vehicle's leaving the scanner. Ends in any case; at once where it never got there."""
         for _ in range(ATTEMPTS):
             if await self._scan(passage, number):
                 break
             await asyncio.sleep(RESET_S)
             await self.put_into_use()
-            if self._is_leaving(number):
+            if self._is_leaving(number) or not self._stands_there(number):
                 break
-        if not await self._until(lambda: self._has_left(number), LEAVE_S):
+        if self._stands_there(number) and not await self._until(lambda: self._has_left(number), LEAVE_S):
             self._scene.wave_on(number)
             await self._until(lambda: self._has_left(number), LEAVE_S)
 
@@ -158,6 +158,10 @@ class ScanDuty:
         """It is neither on its way to the scanner nor in it."""
         there = self._scene.at_scanner
         return there is None or number not in there.expected
+
+    def _stands_there(self, number: int) -> bool:
+        there = self._scene.at_scanner
+        return there is not None and number in (there.standing, there.crew_of)
 
     def _is_leaving(self, number: int) -> bool:
         """Its driver has seen green and is on the way."""

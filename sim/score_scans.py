@@ -11,8 +11,8 @@ from typing import Any, Protocol
 from sim.score_file import Scans
 from sim.world.truth import BeamTruth, Truth
 
-MEANT = frozenset({"operator"})
-"""Causes with which somebody ended a scan on purpose."""
+MEANT = frozenset({"operator", "lane", "order_expired", "passage_ended"})
+"""Causes with which somebody ended a scan on purpose, or let it end."""
 NEAR_S = 2.0
 """A beam belongs to the scan whose time, with so much to spare, it falls into."""
 

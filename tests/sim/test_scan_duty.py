@@ -140,3 +140,11 @@ def test_about_the_share_that_was_asked_for_is_chosen_and_nobody_is_chosen_anew(
     chosen = {passage: duty.chooses(passage) for passage in map(str, range(400))}
     assert 160 < sum(chosen.values()) < 240
     assert {passage: duty.chooses(passage) for passage in chosen} == chosen
+
+
+@virtual
+async def test_a_vehicle_that_never_got_to_the_scanner_is_given_back_to_the_booth() -> None:
+    lane = Lane()
+    lane.at_scanner = AtScanner("armed", False, None, None, "cab", False, frozenset({1}))
+    took_s = await lane.ends_within(600.0, (120.0, "cancelled"))
+    assert took_s < 130.0 and lane.verbs().count("scan") == 1 and lane.waved == []

@@ -64,6 +64,7 @@ def test_a_scan_interrupted_by_a_restart_is_counted_as_that() -> None:
         (replace(BEAM, ended_by="abort"), "late", 1),
         (replace(BEAM, ended_by="withdrawn", befallen=True), "zone_clear", 0),
         (replace(BEAM, ended_by="withdrawn"), "operator", 0),
+        (replace(BEAM, ended_by="withdrawn"), "lane", 0),
         (replace(BEAM, ended_by="interlock", befallen=True), "estop_ok", 0),
         (BEAM, "scan_complete", 0),
     ],
