@@ -13,10 +13,15 @@ import sys
 import time
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sim.stage import Stage
+    from sim.world.rehearsal import Booth
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 SERVICE_S = 4.0
-WORLDS = (
+WORLDS: tuple[tuple[str, str, dict[str, str]], ...] = (
     ("sim-fast.yaml", "fast", {}),
     ("sim.yaml", "demo", {"io1": "io2", "rpm1": "rpm3", "rfid1": "rfid3"}),
     ("sim.yaml", "saturated", {"rpm1": "rpm4"}),
@@ -46,8 +51,8 @@ async def fakes() -> None:
         print(json.dumps(urls), flush=True)
 
 
-async def _play(stage: object, booth: object) -> None:
-    await stage.play(after=booth.work)  # type: ignore[attr-defined]
+async def _play(stage: Stage, booth: Booth) -> None:
+    await stage.play(after=booth.work)
 
 
 def plates() -> None:

@@ -25,6 +25,7 @@ from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "e2e"))
 
@@ -96,8 +97,8 @@ def in_turn() -> None:
     os.sched_setscheduler(0, policy, os.sched_param(int(found["CPUSchedulingPriority"])))
 
 
-async def measure(count: int, *, plates: bool, busy: bool, service: bool) -> dict:
-    how: dict = {"preexec_fn": in_turn} if service else {}
+async def measure(count: int, *, plates: bool, busy: bool, service: bool) -> dict[str, Any]:
+    how: dict[str, Any] = {"preexec_fn": in_turn} if service else {}
     lane, bare = Box(), Box()
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lanecontrol-io-")))
@@ -139,7 +140,7 @@ def lane_file(folder: Path, urls: dict[str, str], broker: str) -> Path:
     """A FAST lane with more devices than it needs, whose signal and emergency button are on the measured module."""
     kinds = {"io": "io.modbus", "rpm": "rpm.rapiscan", "rfid": "rfid.llrp"}
     known = {"io1", "rpm1", "rpm2", "rfid1", "rfid2", "lpr1", "lpr2"}
-    devices: list[dict] = []
+    devices: list[dict[str, Any]] = []
     for name, url in urls.items():
         more = {} if name in known else {"kind": kinds[name.rstrip("0123456789")]}
         devices.append({"id": name, "url": url, **more, **_module(name)})
@@ -175,7 +176,7 @@ def alone(folder: Path) -> Path:
     return path
 
 
-def _module(name: str) -> dict:
+def _module(name: str) -> dict[str, Any]:
     if name == "io9":
         inputs = {"stop": 0, "opened": 1, "closed": 2, "loop": 3}
         return {"poll_ms": 20, "inputs": inputs, "outputs": {"green": 1, "red": 0, "gate": 2}}
@@ -209,7 +210,7 @@ async def reading() -> AsyncIterator[list[str]]:
 # --- figures ---------------------------------------------------------------------------------------------------------
 
 
-def report(lane: list[Pair | None], bare: list[Pair | None], **about: int) -> dict:
+def report(lane: list[Pair | None], bare: list[Pair | None], **about: int) -> dict[str, Any]:
     good, yard = [pair for pair in lane if pair], [pair for pair in bare if pair]
     edge, floor = figures([pair[0] for pair in good]), figures([pair[0] for pair in yard])
     return {
@@ -246,7 +247,7 @@ def histogram(seconds: Sequence[float]) -> list[tuple[float, int]]:
     return list(zip((*BUCKETS_MS, float("inf")), counts, strict=True))
 
 
-def tell(measured: dict) -> None:
+def tell(measured: dict[str, Any]) -> None:
     print(f"{'':46}{'p50':>8}{'p99':>8}{'p99.9':>8}{'max':>8}  ms")
     for name, what in (
         ("edge", "contact changes -> output commanded"),
