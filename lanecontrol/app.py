@@ -46,6 +46,7 @@ from lanecontrol.lane.state import LaneState
 from lanecontrol.lane.step import initial
 from lanecontrol.ledger import database
 from lanecontrol.ledger.ledger import Ledger
+from lanecontrol.ledger.opening import first_epoch
 from lanecontrol.links import DeviceLinks, LinkOpener, MemoryNet
 from lanecontrol.port.answered import answered_since
 from lanecontrol.port.evidence_out import ChunkSender, Dispatch
@@ -104,6 +105,8 @@ class Surroundings:
     """Opens the store's database."""
     recorded: Callable[[int], object] = lambda seq: None
     """Told of each sequence number as it is given to an event: for measuring."""
+    box: str = ""
+    """Names this machine; empty where nobody knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,6 +282,8 @@ class Lane:
                     salt=around.salt,
                     sealer=self._sealer,
                     connect=around.database,
+                    box=around.box,
+                    first_epoch=1 if self.loaded.simulated else first_epoch(around.clock.now().utc_s),
                 )
             except StorageUnavailable as error:
                 self._log.error("store unavailable", reason=error.why, retry_in_s=STORE_RETRY_S)
@@ -485,6 +490,8 @@ class Lane:
     def _tell_of_opening(self) -> None:
         """What opening the store found; a store that came up unwritable is told to the lane now."""
         report = self._ledger.opened
+        if report.moved:
+            self._log.warning("store comes from another box", epoch=self._ledger.epoch)
         if report.quarantined:
             self._log.error("store quarantined", files=report.quarantined, salvaged=report.salvaged, why=report.reason)
             lost = sum(loss.last_seq - loss.first_seq + 1 for loss in report.lost)

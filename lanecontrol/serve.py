@@ -22,7 +22,7 @@ from lanecontrol.clock import LoopClock
 from lanecontrol.config.load import Loaded
 from lanecontrol.errors import ConfigError, LaneControlError
 from lanecontrol.scaled_loop import scaled_utc
-from lanecontrol.service.boot import ClockDiscipline, boot_id
+from lanecontrol.service.boot import ClockDiscipline, boot_id, box_id
 from lanecontrol.service.notify import Notifier
 
 STATUS_EVERY_S = 10.0
@@ -41,7 +41,7 @@ async def serve(loaded: Loaded, load: Callable[[], Loaded]) -> int:
     scale = loaded.clock
     utc = time.time if scale.scale == 1 else scaled_utc(scale.scale, scale.anchor_utc_s)
     clock = LoopClock(utc, ClockDiscipline())
-    lane = Lane(loaded, Surroundings(clock=clock, rng=random.SystemRandom(), boot=boot_id()))
+    lane = Lane(loaded, Surroundings(clock=clock, rng=random.SystemRandom(), boot=boot_id(), box=box_id()))
     notifier = Notifier.from_environment()
     asked = asyncio.Event()
     if hasattr(signals, "SIGHUP"):  # not on Windows: there a reload is a restart

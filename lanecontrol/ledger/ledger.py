@@ -92,20 +92,24 @@ class Ledger:
         sealer: Sealer = NO_KEY,
         connect: database.Connect = database.connect,
         limits: Limits | None = None,
+        box: str = "",
+        first_epoch: int = 1,
     ) -> Ledger:
         """Open the store at `path`, making, or salvaging and remaking, it where needed; `opened` tells what happened.
 
         `on_change(writable, reason)` is called when the disk stops taking writes and when it takes them again (also
         right away, when it does not at the start); `on_damage(reason)` when damage is found while running. Both on the
         loop's thread. `salt(n)` gives n random bytes; a simulation passes a seeded one. `sealer` holds the keys
-        with which bodies and small values are encrypted on disk.
+        with which bodies and small values are encrypted on disk. `box` names this machine: a store that was used on
+        another one goes on in a new epoch, since the other one may number on in the old. `first_epoch` is the least
+        number of a new epoch: a new disk knows nothing of those that a lane of its name has had.
 
         Raises StorageUnavailable when the store cannot even be read (try again later), StorageFatal when another
         process holds it, a newer version wrote it, or it is sealed with a key that is not here.
         """
         work = work or RealWork()
         writing, reading = Hands("ledger-write", inline, work), Hands("ledger-read", inline, work)
-        opening = writing.do(open_store, path, connect, sealer)
+        opening = writing.do(open_store, path, connect, sealer, box=box, first_epoch=first_epoch)
         try:
             opened = await asyncio.shield(opening)
         except BaseException:

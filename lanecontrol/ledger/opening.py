@@ -18,7 +18,7 @@ from pathlib import Path
 
 from lanecontrol.errors import StorageCorrupt, StorageFatal, StorageUnavailable
 from lanecontrol.ledger import chain, database, sidefiles
-from lanecontrol.ledger.reader import DELIVERED_THROUGH, EPOCH_PREFIX, LOCKED, OPENED, Epoch, Reader
+from lanecontrol.ledger.reader import BOX, DELIVERED_THROUGH, EPOCH_PREFIX, LOCKED, OPENED, Epoch, Reader
 from lanecontrol.ledger.records import Loss, OpenReport, Position, Row
 from lanecontrol.ledger.scavenge import Found, scavenge
 from lanecontrol.ledger.sidefiles import Lock, Paths, Witness
@@ -32,6 +32,15 @@ TAIL_ROWS = 1000
 UNDELIVERED_ROWS = 10_000
 """And this many of those still to be delivered."""
 _SALVAGED = "salvaged"
+_EPOCHS_SINCE_UTC_S = 1_735_689_600.0
+"""The beginning of 2025."""
+
+
+def first_epoch(utc_s: float) -> int:
+    """The least number of a new epoch: minutes since 2025. A disk that replaces another one knows nothing of the epochs
+    that its lane has had, and a consumer would take the events of a number used before for repeats. 1 where the clock
+    was never set."""
+    return max(int((utc_s - _EPOCHS_SINCE_UTC_S) // 60), 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,30 +54,50 @@ class Opened:
     unavailable: StorageUnavailable | None
 
 
-def open_store(path: Path, connect: database.Connect, sealer: Sealer = NO_KEY) -> Opened:
+@dataclass(frozen=True, slots=True)
+class Place:
+    """How and where a store is opened. `box` names this machine, empty where nobody knows; a new epoch has at least the
+    number `first_epoch`."""
+
+    paths: Paths
+    connect: database.Connect
+    sealer: Sealer
+    box: str
+    first_epoch: int
+
+    def reader(self) -> Reader:
+        """A reader for a moment. Read-only, so that closing it leaves the log as it is: it may be evidence."""
+        return Reader.open(self.paths.db, self.connect, self.sealer)
+
+
+def open_store(
+    path: Path, connect: database.Connect, sealer: Sealer = NO_KEY, *, box: str = "", first_epoch: int = 1
+) -> Opened:
     """Open the store at `path`, or make one. Raises StorageUnavailable when it cannot even be read (or made),
     StorageFatal when another process holds it, a newer version of this program wrote it, or its key is missing."""
     paths = Paths(path)
+    place = Place(paths, connect, sealer, box, first_epoch)
     with database.translated("open"):
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         lock = Lock(paths)
     try:
         with database.translated("open"):
-            return _open(paths, connect, sealer, lock)
+            return _open(place, lock)
     except BaseException:
         lock.close()
         raise
 
 
-def _open(paths: Paths, connect: database.Connect, sealer: Sealer, lock: Lock) -> Opened:
-    reason = _what_is_wrong(paths, connect, sealer)
+def _open(place: Place, lock: Lock) -> Opened:
+    paths = place.paths
+    reason = _what_is_wrong(place)
     if reason:
         _quarantine(paths)
-    report = OpenReport() if paths.db.exists() else _create(paths, connect, sealer, reason)
+    report = OpenReport(moved=_has_moved(place)) if paths.db.exists() else _create(place, reason)
     sidefiles.sync_folder(paths.db.parent)
-    store = Store(paths, connect, sealer)
+    store = Store(paths, place.connect, place.sealer)
     try:
-        with closing_reader(paths, connect, sealer) as reader:
+        with place.reader() as reader:
             store.look(reader)
         return Opened(paths, store, lock, report, _first_write(store))
     except BaseException:
@@ -84,22 +113,48 @@ def _first_write(store: Store) -> StorageUnavailable | None:
     return None
 
 
-@contextlib.contextmanager
-def closing_reader(paths: Paths, connect: database.Connect, sealer: Sealer) -> Iterator[Reader]:
-    """A reader for a moment. Read-only, so that closing it leaves the log as it is: it may be evidence."""
-    with Reader.open(paths.db, connect, sealer) as reader:
-        yield reader
+# --- on another box --------------------------------------------------------------------------------------------------
+
+
+def _has_moved(place: Place) -> bool:
+    """Whether this is a copy that was made on another box. It then goes on in an epoch of its own: the box that it
+    comes from may number on in the old one. Raises StorageUnavailable when that cannot be written."""
+    with place.reader() as reader:
+        known, head = reader.value(BOX), reader.head()
+    if not place.box or known == place.box.encode():
+        return False
+    if known is None:  # made before boxes were told apart
+        with contextlib.suppress(StorageUnavailable):
+            _write(place, None)
+        return False
+    used = max(sidefiles.read_epoch(place.paths), head.epoch)
+    epoch = Epoch.fresh(max(used + 1, place.first_epoch), head.position)
+    sidefiles.write_epoch(place.paths, epoch.number)
+    _write(place, epoch)
+    return True
+
+
+def _write(place: Place, epoch: Epoch | None) -> None:
+    """The store is this box's, and goes on in this epoch if there is one. Raises StorageUnavailable."""
+    with database.translated("open"), closing(place.connect(place.paths.db, "rw")) as db:
+        database.prepare(db)
+        db.execute("BEGIN IMMEDIATE")
+        put_value(db, BOX, place.box.encode())
+        if epoch is not None:
+            put_epoch(db, epoch)
+        db.execute("COMMIT")
 
 
 # --- inspection ------------------------------------------------------------------------------------------------------
 
 
-def _what_is_wrong(paths: Paths, connect: database.Connect, sealer: Sealer) -> str:
+def _what_is_wrong(place: Place) -> str:
     """Empty when the store is sound or there is none yet. Raises StorageUnavailable, StorageFatal."""
+    paths = place.paths
     if not paths.db.exists():
         return "the main file is missing" if paths.log.exists() else ""
     try:
-        with closing_reader(paths, connect, sealer) as reader:
+        with place.reader() as reader:
             _inspect(reader, paths)
     except StorageCorrupt as error:
         return error.why
@@ -237,17 +292,18 @@ def _chain_up(salvage: _Salvage, rows: list[Row]) -> None:
 # --- creation --------------------------------------------------------------------------------------------------------
 
 
-def _create(paths: Paths, connect: database.Connect, sealer: Sealer, reason: str) -> OpenReport:
+def _create(place: Place, reason: str) -> OpenReport:
     """A new store in a new epoch, with what could be salvaged; complete before it gets its name.
 
     Raises OSError, sqlite3.Error, StorageFatal.
     """
+    paths = place.paths
     witness = sidefiles.read_witness(paths)
-    salvage = _salvage(paths, sealer)
+    salvage = _salvage(paths, place.sealer)
     known = max(sidefiles.read_epoch(paths), witness.epoch, salvage.last_epoch, len(paths.quarantines()))
-    epoch = Epoch.fresh(known + 1, max(witness.position, salvage.last_position))
+    epoch = Epoch.fresh(max(known + 1, place.first_epoch), max(witness.position, salvage.last_position))
     sidefiles.write_epoch(paths, epoch.number)
-    _build(paths, connect, sealer, epoch, salvage, witness)
+    _build(place, epoch, salvage, witness)
     for folder in salvage.sources:
         sidefiles.write_durably(folder / _SALVAGED, b"%d records\n" % len(salvage.rows))
     paths.suspect.unlink(missing_ok=True)
@@ -261,17 +317,16 @@ def _create(paths: Paths, connect: database.Connect, sealer: Sealer, reason: str
     )
 
 
-def _build(
-    paths: Paths, connect: database.Connect, sealer: Sealer, epoch: Epoch, salvage: _Salvage, witness: Witness
-) -> None:
+def _build(place: Place, epoch: Epoch, salvage: _Salvage, witness: Witness) -> None:
+    paths = place.paths
     new = Paths(paths.db.with_name(f"{paths.db.stem}.new"))
     for leftover in (new.db, new.log, new.log_index):
         leftover.unlink(missing_ok=True)
     os.close(os.open(new.db, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    with closing(connect(new.db, "rw")) as db:
+    with closing(place.connect(new.db, "rw")) as db:
         database.create(db)
         db.execute("BEGIN IMMEDIATE")
-        _fill(db, sealer, epoch, salvage, max(salvage.delivered_through, witness.delivered_through))
+        _fill(db, place, epoch, salvage, max(salvage.delivered_through, witness.delivered_through))
         db.execute("COMMIT")
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     handle = os.open(new.db, os.O_RDONLY)
@@ -283,14 +338,16 @@ def _build(
     sidefiles.sync_folder(paths.db.parent)
 
 
-def _fill(db: sqlite3.Connection, sealer: Sealer, epoch: Epoch, salvage: _Salvage, delivered_through: int) -> None:
+def _fill(db: sqlite3.Connection, place: Place, epoch: Epoch, salvage: _Salvage, delivered_through: int) -> None:
     db.execute(f"PRAGMA application_id={database.APPLICATION_ID}")
     db.execute(f"PRAGMA user_version={database.VERSION}")
     for statement in database.SCHEMA:
         db.execute(statement)
-    insert_rows(db, salvage.rows, sealer)
+    insert_rows(db, salvage.rows, place.sealer)
     waiting = [(row.position,) for row in salvage.rows if row.position > delivered_through and row.body is not None]
     db.executemany("INSERT INTO outbox VALUES (?)", waiting)
+    if place.box:
+        salvage.values[BOX] = place.box.encode()
     for key, value in salvage.values.items():
         put_value(db, key, value)
     with_rows = {row.epoch for row in salvage.rows}

@@ -24,6 +24,8 @@ BATCH = 1000
 CHECKPOINT = "checkpoint"
 DELIVERED_THROUGH = "delivered_through"
 OPENED = "opened"
+BOX = "box"
+"""Which machine the store is used on."""
 EPOCH_PREFIX = "epoch/"
 
 LOCKED = "it is sealed with a key that is not among the lane's store keys"

@@ -92,11 +92,13 @@ class Loss:
 class OpenReport:
     """How opening went. `quarantined` names what was moved aside, `salvaged` counts the rows taken over from it.
 
+    `moved`: the store had been used on another box, and goes on in a new epoch.
     `lost` are the gaps that salvage knows of; rows after the last one found cannot be counted. `bodies_lost` counts
     rows whose body was damaged while the rest of the row was good.
     """
 
     created: bool = False
+    moved: bool = False
     quarantined: tuple[str, ...] = ()
     salvaged: int = 0
     bodies_lost: int = 0

@@ -1,4 +1,4 @@
-"""Which boot of the machine this is, and whether its clock is disciplined.
+"""Which machine this is, which boot of it, and whether its clock is disciplined.
 
 Used by the composition root. Monotonic times of two boots cannot be compared, hence the boot id beside them.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import hashlib
 import os
 import sys
 import uuid
@@ -14,6 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_MACHINE_ID = Path("/etc/machine-id")
 _TIMESYNC = Path("/run/systemd/timesync/synchronized")
 ASK_EVERY_S = 10.0
 """A clock loses its discipline over hours; asking costs a system call."""
@@ -31,6 +33,16 @@ def boot_id(environ: Mapping[str, str] = os.environ, path: Path = _BOOT_ID) -> s
         except (OSError, UnicodeDecodeError):
             given = ""
     return given.replace("-", "") or uuid.uuid4().hex
+
+
+def box_id(path: Path = _MACHINE_ID) -> str:
+    """Names this installation of the system, and tells nothing else of it (machine-id(5) wants that). Empty where it
+    has no name."""
+    try:
+        given = path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
+    return hashlib.sha256(f"lanecontrol {given}".encode()).hexdigest()[:16] if given else ""
 
 
 def clock_synchronised(timesync: Path = _TIMESYNC) -> bool:
