@@ -13,6 +13,7 @@ from enum import StrEnum
 from lanecontrol.commands import Actor, Disposition, OverridePart, Result, Role
 from lanecontrol.events import DeviceState, Heading, Identity, PlateCandidate
 from lanecontrol.identifier import Identifier
+from lanecontrol.questions import Hit
 
 # --- enumerations ----------------------------------------------------------------------------------------------------
 
@@ -540,6 +541,22 @@ class ReadingOrphaned:
     why: str
 
 
+@dataclass(frozen=True, slots=True)
+class CardSuspected:
+    """A card that may be a copy, where no assessment says so: read where no vehicle was, or in two lanes.
+
+    `passage` names the passage that had it, if one did; a correction where `kept` is False: it is not that vehicle's.
+    """
+
+    epc: Identifier
+    why: str
+    passage: str
+    lane: str
+    """The other lane that read it, if one did."""
+    kept: bool
+    at_utc_s: float
+
+
 # --- class `evidence` ------------------------------------------------------------------------------------------------
 
 
@@ -853,6 +870,51 @@ class CentralReach:
 
 
 @dataclass(frozen=True, slots=True)
+class DegradedChanged:
+    """Degraded mode (continuity of operations) began or ended, and why. In it, whatever is unknown is referred."""
+
+    active: bool
+    why: str
+    drill: bool
+    """It is drilled, on command."""
+    at_utc_s: float
+
+
+# --- class `lookout` -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class LookoutAnswered:
+    """The answer about lookouts for a passage: told for every one that was asked about, whether there are hits or not.
+
+    For the officer's authorised view alone. `by` is empty where nobody answered.
+    """
+
+    passage: str
+    by: str
+    hits: tuple[Hit, ...]
+    referral: Referral
+    at_utc_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class LookoutSettled:
+    """What became of a passage that was asked about: the officer's decision, made with these hits on the table.
+
+    None where the passage closed without a decision.
+    """
+
+    passage: str
+    hits: tuple[Hit, ...]
+    disposition: Disposition | None
+    actor: Actor | None
+    at_utc_s: float
+
+
+# --- class `lane`, again ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
 class CertificateEnds:
     """The lane's own certificate for the port's broker ends soon, or has ended (`days_left` below 0). Told daily."""
 
@@ -1039,6 +1101,10 @@ Announcement = (
     | LaneStarted
     | QualityChanged
     | CentralReach
+    | DegradedChanged
+    | LookoutAnswered
+    | LookoutSettled
+    | CardSuspected
     | CertificateEnds
     | DeviceStateChanged
     | DeviceFaultChanged
@@ -1086,6 +1152,10 @@ TOPIC_CLASS: dict[type[Announcement], str] = {
     LaneStarted: "lane",
     QualityChanged: "lane",
     CentralReach: "lane",
+    DegradedChanged: "lane",
+    LookoutAnswered: "lookout",
+    LookoutSettled: "lookout",
+    CardSuspected: "reading",
     CertificateEnds: "lane",
     DeviceStateChanged: "device",
     DeviceFaultChanged: "device",

@@ -224,6 +224,14 @@ class CheckPortal:
     within_s: float = 120.0
 
 
+@dataclass(frozen=True, slots=True)
+class DrillDegraded:
+    """Work as if central were silent, for `for_s`; 0 ends a drill. Lookouts are asked of central all the same."""
+
+    for_s: float
+    reason: str = ""
+
+
 Request = (
     Dispose
     | SetOccupants
@@ -243,6 +251,7 @@ Request = (
     | EndOverride
     | EnableEquipment
     | CheckPortal
+    | DrillDegraded
 )
 
 

@@ -14,6 +14,7 @@ from lanecontrol.byname import ByName
 from lanecontrol.clock import Instant
 from lanecontrol.commands import Order, Outcome
 from lanecontrol.identifier import Identifier
+from lanecontrol.questions import Enrolments, Lookouts, Respondent
 
 # --- readers ---------------------------------------------------------------------------------------------------------
 
@@ -324,6 +325,25 @@ class CentralChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class Answered:
+    """The answer to a question of this lane. The snapshot's may be None: it has none, is too old, or is not trusted."""
+
+    question: str
+    by: Respondent
+    answer: Annotated[Enrolments | Lookouts, ByName()] | None
+
+
+@dataclass(frozen=True, slots=True)
+class CardElsewhere:
+    """Another lane of the port has read a card of ours, `apart_s` from when we did; `score` speaks for that lane."""
+
+    number: Identifier
+    lane: str
+    score: float
+    apart_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class StoreChanged:
     """The ledger can be written to, or not: without it nothing is granted."""
 
@@ -378,6 +398,8 @@ Event = (
     | CommandEnded
     | OrderGiven
     | CentralChanged
+    | Answered
+    | CardElsewhere
     | StoreChanged
     | InputsLost
     | Stopping

@@ -39,7 +39,7 @@ from lanecontrol.port.relay import RelayPolicy
 from lanecontrol.port.topics import CLASSES, Drop
 from lanecontrol.port.transport import Broker
 
-RULES = ("lane", "tags", "limits")
+RULES = ("lane", "tags", "limits", "questions", "plates")
 """The sections that decide what the lane finds and recommends: `rules_hash` is made of them."""
 
 FindSecret = Callable[[str], str | None]
@@ -72,6 +72,15 @@ class PicturesOut:
     publish: bool
     store: ObjectStore | None
     policy: SendPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotPlace:
+    """Where the local snapshot lies, who may have signed it, and how old it may be."""
+
+    path: Path
+    signers: tuple[bytes, ...]
+    max_age_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +120,9 @@ class Loaded:
     """How long a key made of it lasts."""
     config_hash: str
     """16 hex digits over the file and what it extends; secrets count by name. An identical file has the same."""
+    snapshot: SnapshotPlace | None = None
+    shared_hash_key: bool = False
+    """The site gives the key of the hashes, so that the lanes of a port can compare them."""
 
     @property
     def simulated(self) -> bool:
@@ -262,6 +274,8 @@ class _Loading:
             hash_key=_hash_key(file),
             hash_rotation_s=3600.0 * file.privacy.rotate_h,
             config_hash=_digest(named | beside),
+            snapshot=_snapshot(file, self.path.parent),
+            shared_hash_key=file.privacy.hash_key is not None,
         )
 
 
@@ -333,6 +347,21 @@ def _pictures(file: LaneFile, folder: Path) -> PicturesOut:
     return PicturesOut(section.publish != "none", store if section.publish == "http" else None, policy)
 
 
+def _snapshot(file: LaneFile, folder: Path) -> SnapshotPlace | None:
+    section = file.questions.snapshot if file.questions is not None else None
+    if section is None:
+        return None
+    signers = tuple(bytes.fromhex(key) for key in section.signers)
+    return SnapshotPlace(folder / section.file, signers, 3600.0 * section.max_age_h)
+
+
+def _questions(file: LaneFile) -> lane.Questions | None:
+    section = file.questions
+    if section is None:
+        return None
+    return lane.Questions(section.answer_within_s, section.lookouts, tuple(section.programmes))
+
+
 def _hash_key(file: LaneFile) -> bytes:
     key = file.privacy.hash_key
     return secrets.token_bytes(32) if key is None else key.get_secret_value().encode()
@@ -367,6 +396,10 @@ def lane_setup(
         rules_hash=rules_hash,
         equipment_hash=equipment_hash,
         limits=lane.Limits(**_values(file.limits)),
+        direction=file.lane.direction,
+        questions=_questions(file),
+        adjacent=tuple(file.lane.adjacent),
+        o_is_zero=file.plates.o_is_zero,
     )
 
 

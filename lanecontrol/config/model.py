@@ -21,6 +21,7 @@ from lanecontrol.config.equipment_model import (
     ScannerSection,
     SignalSection,
 )
+from lanecontrol.config.questions_model import PlatesSection, QuestionsSection
 from lanecontrol.config.section import Metres, Name, Seconds, Section, TopicPart
 from lanecontrol.lane import setup
 from lanecontrol.radiation_statistics import HORIZONTAL
@@ -48,6 +49,8 @@ class LaneSection(Section):
     """Open without an order, for simulations and unattended trials only; never released without an officer."""
     adult_cards_required: bool = True
     """Every occupant needs a card of this lane's programme."""
+    adjacent: list[TopicPart] = Field(default=[], max_length=8)
+    """Numbers of the lanes beside this one, whose antennas may read its cards."""
 
 
 class ZoneSection(Section):
@@ -269,6 +272,9 @@ class LaneFile(Section):
     scanner: ScannerSection | None = None
     tags: list[TagSection] = []
     """What kind of tag a number belongs to; numbers that match nothing are unknown."""
+    plates: PlatesSection = PlatesSection()
+    questions: QuestionsSection | None = None
+    """Without it the port is asked nothing."""
     limits: LimitsSection = LimitsSection()
     """Times and bounds of the lane core. Change them only with a reason."""
     brokers: list[BrokerSection] = Field(min_length=1)

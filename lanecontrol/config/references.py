@@ -54,6 +54,7 @@ def check_file(lane: LaneFile) -> Iterator[Finding]:
         yield Finding(("gate", "closed_input"), "both limit switches are the same input", "give each its own")
     yield from _pictures(lane)
     yield from _scanner(lane)
+    yield from _lookouts(lane)
     if lane.clock.scale > 1 and lane.simulated is False:
         yield Finding(
             ("clock", "scale"), "a real lane's clock cannot be scaled", "set `simulated: true` or leave it out"
@@ -65,6 +66,14 @@ def _scanner(lane: LaneFile) -> Iterator[Finding]:
     if lane.scanner is not None and lane.scanner.consent is None and lane.simulated is False:
         what = "a real scanner needs the written consent of its maker and of the radiation safety officer"
         yield Finding(("scanner",), what, "name both under `consent`, or set `simulated: true`")
+
+
+def _lookouts(lane: LaneFile) -> Iterator[Finding]:
+    """What is known of lookouts is kept on disk, by ledger and recorder: never in clear."""
+    asked = lane.questions is not None and lane.questions.lookouts is not False
+    if asked and not lane.store.keys and lane.simulated is False:
+        what = "lookouts would be kept in clear on disk"
+        yield Finding(("questions",), what, "give the store a key: keys: [!secret name], or say lookouts: false")
 
 
 def _pictures(lane: LaneFile) -> Iterator[Finding]:

@@ -25,6 +25,7 @@ from lanecontrol.events import TagRead
 from lanecontrol.identifier import Identifier
 from lanecontrol.lane.plan import NOWHERE
 from lanecontrol.lane.record import replace
+from lanecontrol.lane.same_plate import plate_key, same_plate
 from lanecontrol.lane.setup import LaneSetup
 from lanecontrol.lane.state import Assembly, Passage, Reading, Seen, Vote, What
 from lanecontrol.lane.turn import EARLY_S, Turn
@@ -150,7 +151,12 @@ def find(t: Turn, what: What, number: Identifier, *, late: bool = False) -> int:
     """Where the reading of this number, on no track, stands in the list; -1 when it is new."""
     for at, reading in enumerate(t.assembly.readings):
         seen = reading.seen
-        if seen.number == number and seen.what is what and seen.late is late and not seen.track:
+        if (
+            (seen.number == number or (what is What.PLATE and same_plate(t.setup, seen.number, number)))
+            and seen.what is what
+            and seen.late is late
+            and not seen.track
+        ):
             return at
     return -1
 
@@ -238,7 +244,7 @@ def bound(t: Turn, passage: Passage) -> tuple[tuple[BoundTag, ...], tuple[BoundP
                 BoundPlate(seen.number, reading.confidence, worth, seen.jurisdiction, ambiguous, reading.corrected)
             )
     tags.sort(key=lambda tag: -tag.score)
-    return _doubted(passage, tags), _merged(plates)
+    return _doubted(passage, tags), _merged(t, plates)
 
 
 def _doubted(passage: Passage, tags: list[BoundTag]) -> tuple[BoundTag, ...]:
@@ -253,12 +259,13 @@ def _doubted(passage: Passage, tags: list[BoundTag]) -> tuple[BoundTag, ...]:
     return tuple(with_doubt(tag, ambiguous=True) if tag in cards and tag.score <= suspect else tag for tag in tags)
 
 
-def _merged(plates: list[BoundPlate]) -> tuple[BoundPlate, ...]:
+def _merged(t: Turn, plates: list[BoundPlate]) -> tuple[BoundPlate, ...]:
     """One of each number, the strongest first: several cameras, or one that lost the car and found it again."""
-    merged: dict[Identifier, BoundPlate] = {}
+    merged: dict[str, BoundPlate] = {}
     for plate in plates:
-        other = merged.get(plate.text)
-        merged[plate.text] = plate if other is None else _both(other, plate)
+        key = plate_key(t.setup, plate.text)
+        other = merged.get(key)
+        merged[key] = plate if other is None else _both(other, plate)
     return tuple(sorted(merged.values(), key=lambda plate: -plate.score))
 
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from lanecontrol.announcements import Announcement
 from lanecontrol.commands import Command, Outcome
+from lanecontrol.identifier import Identifier
+from lanecontrol.questions import Question, Respondent
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,4 +40,22 @@ class Answer:
     outcome: Outcome
 
 
-Effect = Publish | Drive | Answer
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Ask the port's central system, or the local snapshot. Nothing waits; an answer comes as `Answered`."""
+
+    question: Question
+    of: Respondent
+    within_s: float
+    deadline_utc_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ShowCards:
+    """Tell the port's other lanes by keyed hashes which cards this passage has, and what speaks for that."""
+
+    passage: str
+    cards: tuple[tuple[Identifier, float], ...]
+
+
+Effect = Publish | Drive | Answer | Ask | ShowCards

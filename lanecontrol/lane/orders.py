@@ -27,6 +27,7 @@ from lanecontrol.commands import (
     DeclareEmergency,
     Dispose,
     Disposition,
+    DrillDegraded,
     EnableEquipment,
     EnableScanner,
     EndOverride,
@@ -43,7 +44,7 @@ from lanecontrol.commands import (
     ScanVehicle,
     SetOccupants,
 )
-from lanecontrol.lane import alarms, interlock, loop_health, overrides, scanner, source_check
+from lanecontrol.lane import alarms, interlock, lookouts, loop_health, overrides, questions, scanner, source_check
 from lanecontrol.lane.passages import GOING, assess, close, gone, judged, may_leave, reassess
 from lanecontrol.lane.plan import NOWHERE
 from lanecontrol.lane.record import replace
@@ -81,7 +82,8 @@ def button_pressed(t: Turn) -> None:
 
 
 def _answered(t: Turn, key: str, actor: Actor, request: Request, outcome: Outcome, digest: str = "") -> OrderAnswered:
-    return OrderAnswered(key, type(request).__name__, actor, outcome.result, outcome.reason, t.utc_s, digest)
+    told = lookouts.for_the_record(outcome)
+    return OrderAnswered(key, type(request).__name__, actor, told.result, told.reason, t.utc_s, digest)
 
 
 def _refuse(why: str) -> Outcome:
@@ -125,6 +127,8 @@ def _carry_out(t: Turn, key: str, actor: Actor, request: Request) -> Outcome:
             return overrides.ordered(t, actor, request)
         case CheckPortal():
             return source_check.ordered(t, key, actor, request)
+        case DrillDegraded():
+            return questions.drill(t, actor, request)
 
 
 # --- dispositions ----------------------------------------------------------------------------------------------------
@@ -137,11 +141,9 @@ def _dispose(t: Turn, actor: Actor, request: Dispose) -> Outcome:
         return _refuse(why)
     found, recommended = judged(t, passage)
     disposition = request.disposition
-    if disposition is Disposition.RELEASED and recommended is Referral.MANDATORY:
-        if actor.role is not Role.SUPERVISOR:
-            return _refuse("the referral is mandatory: only a supervisor may release against it")
-        if not request.justification.strip():
-            return _refuse("the referral is mandatory: a release against it needs a justification")
+    why = _why_not_against(t, actor, request, recommended)
+    if why:
+        return _refuse(why)
     if disposition in GOING:
         why = interlock.refusal(t)
         if why:
@@ -155,12 +157,40 @@ def _dispose(t: Turn, actor: Actor, request: Dispose) -> Outcome:
     )
     passage = t.put(replace(passage, disposition=by, assess_s=None))
     t.tell(DispositionRecorded(passage.id, by, tuple(finding.code for finding in found)))
+    lookouts.disposed(t, passage.id, by)
     alarms.disposed(t, passage.id)
     if disposition in GOING:
         interlock.grant(t, passage, disposition.value)
     elif disposition is Disposition.VOID and passage.adrift_s is not None:
         close(t, passage, PassageEnd.WITHDRAWN, "voided")
     return DONE
+
+
+_AGAINST = frozenset({Disposition.RELEASED, Disposition.TURN_BACK, Disposition.LANE_PASS_UNINSPECTED, Disposition.VOID})
+"""What contradicts a mandatory referral: nobody would look at the vehicle any more. What only refers it elsewhere,
+holds it, or records that it got away does not."""
+
+
+def _why_not_against(t: Turn, actor: Actor, request: Dispose, recommended: Referral) -> str:
+    """Why this disposition may not be given against a mandatory referral; empty when there is nothing against it."""
+    if request.disposition not in _AGAINST:
+        return ""
+    entitled = actor.role is Role.SUPERVISOR
+    if recommended is Referral.MANDATORY and not entitled:
+        return f"the referral is mandatory: only a supervisor may {_DEED[request.disposition]} against it"
+    if recommended is Referral.MANDATORY and not request.justification.strip():
+        return f"the referral is mandatory: to {_DEED[request.disposition]} against it needs a justification"
+    if lookouts.mandatory(t, request.passage) and not (entitled and request.justification.strip()):
+        return lookouts.NOT_AGAINST
+    return ""
+
+
+_DEED = {
+    Disposition.RELEASED: "release",
+    Disposition.TURN_BACK: "turn back",
+    Disposition.LANE_PASS_UNINSPECTED: "let pass",
+    Disposition.VOID: "void",
+}
 
 
 def _why_not_disposed(t: Turn, actor: Actor, request: Dispose) -> str:

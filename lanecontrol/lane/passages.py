@@ -21,7 +21,8 @@ from lanecontrol.announcements import (
 )
 from lanecontrol.commands import Disposition
 from lanecontrol.identifier import Identifier
-from lanecontrol.lane import alarms, assembly, interlock, policy, set_aside
+from lanecontrol.lane import alarms, assembly, elsewhere, interlock, policy, questions, set_aside
+from lanecontrol.lane.dossiers import dossier
 from lanecontrol.lane.plan import BEFORE
 from lanecontrol.lane.record import replace
 from lanecontrol.lane.state import Passage
@@ -123,6 +124,8 @@ def known(
             tids_differ=assembly.tids_differ(t, tags),
             quality=passage.quality,
             overrides=set_aside.during(t, passage),
+            dossier=dossier(t, passage.id) if t.inquiry.dossiers else None,
+            degraded=bool(t.inquiry.degraded),
         ),
     )
     return found, policy.referral(found)
@@ -130,19 +133,27 @@ def known(
 
 def judged(t: Turn, passage: Passage) -> tuple[tuple[Finding, ...], Referral]:
     """What the lane thinks of this vehicle now."""
-    return known(t, passage, *assembly.bound(t, passage))
+    return known(t, passage, *bound(t, passage))
+
+
+def bound(t: Turn, passage: Passage) -> tuple[tuple[BoundTag, ...], tuple[BoundPlate, ...]]:
+    """Tags and plates that are this vehicle's as far as can be told now, here and in the lanes beside this one."""
+    tags, plates = assembly.bound(t, passage)
+    return elsewhere.lost(t, passage.id, tags), plates
 
 
 def assess(t: Turn, passage: Passage) -> Passage:
     """Publish a recommendation for the vehicle at the booth, if it says anything new."""
-    tags, plates = assembly.bound(t, passage)
+    tags, plates = bound(t, passage)
     pictures = assembly.pictured(t, passage)
+    questions.inquire(t, passage, tags, plates)
     found, recommended = known(t, passage, tags, plates)
     shown = _gist(passage, tags, plates, found, pictured=bool(pictures))
     passage = t.put(replace(passage, assess_s=t.now_s + RECHECK_S))
     if shown == passage.shown or passage.booth_utc_s is None:
         return passage
     passage = t.put(replace(passage, shown=shown, revision=passage.revision + 1))
+    elsewhere.show(t, passage, tags)
     t.tell(
         PassageAssessed(
             passage=passage.id,
@@ -284,6 +295,8 @@ def close(t: Turn, passage: Passage, end: PassageEnd, reason: str) -> None:
     end_permission(t, passage.id, "the passage was closed")
     pictures = assembly.pictured(t, passage)
     tags, plates = assembly.decide(t, passage)
+    elsewhere.show(t, passage, tags)
+    tags = elsewhere.lost(t, passage.id, tags)
     found, recommended = known(t, passage, tags, plates)
     t.tracking = replace(t.tracking, passages=tuple(p for p in t.tracking.passages if p.id != passage.id))
     t.counters = replace(t.counters, closed=t.counters.closed + 1)
@@ -310,6 +323,7 @@ def close(t: Turn, passage: Passage, end: PassageEnd, reason: str) -> None:
             scan=passage.scan,
         )
     )
+    questions.forget(t, passage)
     alarms.settle(t)
 
 

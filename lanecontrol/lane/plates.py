@@ -13,6 +13,7 @@ from lanecontrol.identifier import Identifier
 from lanecontrol.lane.assembly import MAX_NUMBER, find, keep, late_read, sighted_now
 from lanecontrol.lane.plan import NOWHERE
 from lanecontrol.lane.record import replace
+from lanecontrol.lane.same_plate import same_plate
 from lanecontrol.lane.state import Picture, Reading, Seen, What
 from lanecontrol.lane.turn import Turn
 from lanecontrol.lane.votes import voted
@@ -42,7 +43,7 @@ def plate_read(t: Turn, read: PlateRead) -> bool:
     at, before = _on_track(t, read.track, read.text)
     reading = before if before is not None else _fresh(t, read.text, zone, read.track)
     was = reading.seen.number
-    corrects = was != read.text
+    corrects = not same_plate(t.setup, was, read.text)
     sighted, announce = sighted_now(t, reading.sighted, zone)
     if announce or corrects or before is None:
         _tell_plate(t, read, confidence, zone, replaces=was if corrects else _NOBODY, passage=reading.owner)

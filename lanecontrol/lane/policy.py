@@ -1,7 +1,8 @@
 """From what is known about a vehicle to findings and a recommended referral. Pure; no rule here releases anything.
 
-The rules are data: what a finding weighs stands in `WEIGHT`, which lane type asks for which cards in `CARD_RULES`.
-Their hash, together with the site's tag table, is stamped on every passage.
+The rules are data: what a finding weighs stands in `rules.weights`, what lanes of each type ask for in `rules.table`.
+Their hash, together with the site's tag table, is stamped on every passage. Lookouts are not among the findings: they
+are for `lane.lookouts` alone.
 """
 
 from __future__ import annotations
@@ -14,34 +15,21 @@ from lanecontrol.announcements import (
     BoundPlate,
     BoundTag,
     Finding,
-    LaneType,
     Quality,
     Referral,
     Severity,
     TagKind,
 )
+from lanecontrol.lane.rules import enrolment
+from lanecontrol.lane.rules.table import INBOUND, OUTBOUND, LaneRules, Who, rules_of
+from lanecontrol.lane.rules.weights import DEGRADED, SILENT, WEIGHT, finding
+from lanecontrol.lane.same_plate import misread
 from lanecontrol.lane.setup import LaneSetup
+from lanecontrol.lane.state import Dossier, Elsewhere
 
-RULES_VERSION = "2"
+__all__ = ["WEIGHT", "Known", "findings", "referral", "rules_hash"]
 
-WEIGHT: dict[str, tuple[Severity, Referral]] = {
-    "rpm.neutron_alarm": (Severity.CRITICAL, Referral.MANDATORY),
-    "rpm.gamma_alarm": (Severity.HIGH, Referral.MANDATORY),
-    "rpm.fault": (Severity.MEDIUM, Referral.RECOMMENDED),
-    "rpm.alarm_missing": (Severity.MEDIUM, Referral.RECOMMENDED),
-    "rpm.alarm_unconfirmed": (Severity.INFO, Referral.NONE),
-    "rpm.buffer_zone_occupied": (Severity.INFO, Referral.NONE),
-    "rpm.no_measurement": (Severity.MEDIUM, Referral.RECOMMENDED),
-    "card.missing_for_occupants": (Severity.HIGH, Referral.RECOMMENDED),
-    "card.simulated": (Severity.HIGH, Referral.RECOMMENDED),
-    "card.clone_suspect": (Severity.HIGH, Referral.RECOMMENDED),
-    "card.unknown_class": (Severity.MEDIUM, Referral.RECOMMENDED),
-    "plate.unread": (Severity.LOW, Referral.RECOMMENDED),
-    "passage.ambiguous": (Severity.LOW, Referral.OFFICER_CONFIRMS),
-    "correlation.degraded": (Severity.LOW, Referral.OFFICER_CONFIRMS),
-    "equipment.override": (Severity.MEDIUM, Referral.OFFICER_CONFIRMS),
-}
-"""What each finding weighs and what it recommends (lane operating rules)."""
+RULES_VERSION = "3"
 
 PORTAL_NOTES = {
     "rpm.fault": "background fault, tamper or an incomplete measurement",
@@ -51,16 +39,13 @@ PORTAL_NOTES = {
 }
 """What there is to say of a measurement. None of it takes an alarm back."""
 
-CARD_RULES: dict[LaneType, str] = {
-    LaneType.SENTRI: "every person",
-    LaneType.NEXUS: "every person",
-    LaneType.READY: "every adult",
-    LaneType.FAST: "driver",
-}
-"""Who has to show a person's card in lanes of this type; lanes that are not named ask for none."""
-
 SIMULATED_PREFIX = "f0000000"
 """Cards of the simulator; on a lane that is not declared simulated they are a finding."""
+
+SPARE_CARDS = 2
+"""A person may carry more than one card: so many more than there are people are no finding (rules for cards)."""
+SURE_PLATE = 0.6
+"""A plate that was read with less confidence says nothing about another one."""
 
 _SEVERITY = {severity: rank for rank, severity in enumerate(reversed(Severity))}
 _REFERRAL = {referral: rank for rank, referral in enumerate(Referral)}
@@ -79,34 +64,72 @@ class Known:
     quality: Quality
     overrides: tuple[str, ...] = ()
     """Manual overrides that stood while the vehicle was in the lane."""
+    dossier: Dossier | None = None
+    """What the port was asked, and what it answered; None where nothing was asked."""
+    degraded: bool = False
+    """The lane works without the port's central system: what is unknown is referred."""
 
 
 def rules_hash(setup: LaneSetup) -> str:
-    """16 hex digits over everything that shapes a recommendation, or the hash the configuration gives."""
-    if setup.rules_hash:
-        return setup.rules_hash
-    site = (setup.lane_type.value, setup.adult_cards_required, setup.simulated, bool(setup.cameras))
-    table = sorted((rule.prefix, rule.kind.value) for rule in setup.tag_rules)
-    weights = sorted((code, severity.value, referral.value) for code, (severity, referral) in WEIGHT.items())
-    cards = sorted((lane.value, who) for lane, who in CARD_RULES.items())
-    text = repr((RULES_VERSION, weights, cards, site, table))
+    """16 hex digits over everything that shapes a recommendation: the site's part, and the tables of this version.
+
+    The site's part is the hash that the configuration gives, or what of it matters here.
+    """
+    site = setup.rules_hash or (
+        setup.lane_type.value,
+        setup.direction,
+        setup.adult_cards_required,
+        setup.simulated,
+        bool(setup.cameras),
+        setup.questions,
+        sorted((rule.prefix, rule.kind.value) for rule in setup.tag_rules),
+    )
+    text = repr((RULES_VERSION, _TABLES, site))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _tables() -> list[object]:
+    """The tables as text that is the same in every run: what a set holds comes in order."""
+    weights = [
+        sorted((code, s.value, r.value) for code, (s, r) in table.items()) for table in (WEIGHT, DEGRADED, SILENT)
+    ]
+    rows = [
+        sorted((lane.value, sorted(row.programmes), _plain(row)) for lane, row in table.items())
+        for table in (INBOUND, OUTBOUND)
+    ]
+    return [weights, rows]
+
+
+def _plain(row: LaneRules) -> tuple[object, ...]:
+    return tuple(
+        value.value if isinstance(value, Who) else value
+        for name in LaneRules.__slots__
+        if not isinstance(value := getattr(row, name), frozenset)
+    )
+
+
+_TABLES = _tables()
 
 
 def findings(setup: LaneSetup, known: Known) -> tuple[Finding, ...]:
     """Everything worth noticing, the gravest first."""
-    found = [*_radiation(setup, known), *_cards(setup, known), *_plates(setup, known), *_matching(known)]
+    rules = rules_for(setup)
+    found = [*_radiation(setup, known), *_cards(setup, rules, known), *_plates(setup, rules, known), *_matching(known)]
+    if known.dossier is not None:
+        found += enrolment.findings(setup, rules, known.dossier, known.tags, known.plates, degraded=known.degraded)
+        found += _elsewhere(setup, known.dossier.elsewhere)
     return tuple(sorted(found, key=lambda finding: _SEVERITY[finding.severity]))
+
+
+def rules_for(setup: LaneSetup) -> LaneRules:
+    """The row of the table for this lane, with what the site has put in its place."""
+    programmes = setup.questions.programmes if setup.questions is not None else ()
+    return rules_of(setup.lane_type, setup.direction, programmes)
 
 
 def referral(found: tuple[Finding, ...]) -> Referral:
     """The strongest recommendation among the findings."""
     return max((f.referral for f in found), key=lambda r: _REFERRAL[r], default=Referral.NONE)
-
-
-def _finding(code: str, source: str, detail: str = "") -> Finding:
-    severity, recommended = WEIGHT[code]
-    return Finding(code, severity, recommended, source, detail)
 
 
 def _radiation(setup: LaneSetup, known: Known) -> list[Finding]:
@@ -117,41 +140,71 @@ def _radiation(setup: LaneSetup, known: Known) -> list[Finding]:
     ):
         if alarmed:
             shared = all(o.ambiguous for o in alarmed)
-            found.append(_finding(code, "portal", "may be another vehicle's" if shared else ""))
+            found.append(finding(code, "portal", "may be another vehicle's" if shared else ""))
     if setup.portals and not known.occupancies:
-        found.append(_finding("rpm.no_measurement", "portal", "no occupancy was recorded for this vehicle"))
-    found += [_finding(code, "portal", detail) for code, detail in PORTAL_NOTES.items() if code in known.portal_notes]
+        found.append(finding("rpm.no_measurement", "portal", "no occupancy was recorded for this vehicle"))
+    found += [finding(code, "portal", detail) for code, detail in PORTAL_NOTES.items() if code in known.portal_notes]
     return found
 
 
-def _cards(setup: LaneSetup, known: Known) -> list[Finding]:
+def _cards(setup: LaneSetup, rules: LaneRules, known: Known) -> list[Finding]:
     found: list[Finding] = []
     persons = len({tag.epc for tag in known.tags if tag.kind is TagKind.PERSON})
-    needed = _cards_needed(setup, known.occupants)
+    needed = _cards_needed(setup, rules, known.occupants)
     if persons < needed:
         detail = f"{persons} cards, {needed} occupants" if known.occupants is not None else "no person's card was read"
-        found.append(_finding("card.missing_for_occupants", "cards", detail))
+        found.append(finding("card.missing_for_occupants", "cards", detail))
+    if known.occupants is not None and persons > known.occupants + SPARE_CARDS:
+        found.append(finding("card.too_many", "cards", f"{persons} cards, {known.occupants} occupants"))
+    if rules.transponder and all(tag.kind is not TagKind.VEHICLE for tag in known.tags):
+        found.append(finding("transponder.missing", "cards", "no vehicle's transponder was read"))
     if any(tag.kind is TagKind.UNKNOWN for tag in known.tags):
-        found.append(_finding("card.unknown_class", "cards", "a tag that the site's table does not name"))
+        found.append(finding("card.unknown_class", "cards", "a tag that the site's table does not name"))
     if known.tids_differ:
-        found.append(_finding("card.clone_suspect", "cards", "one number, two chips"))
+        found.append(finding("card.clone_suspect", "cards", "one number, two chips"))
     if not setup.simulated and any(tag.epc.startswith(SIMULATED_PREFIX) for tag in known.tags):
-        found.append(_finding("card.simulated", "cards", "a simulator's card on a lane that is not simulated"))
+        found.append(finding("card.simulated", "cards", "a simulator's card on a lane that is not simulated"))
     return found
 
 
-def _cards_needed(setup: LaneSetup, occupants: int | None) -> int:
+def _cards_needed(setup: LaneSetup, rules: LaneRules, occupants: int | None) -> int:
     """Persons' cards this lane asks for; somebody drives, also before anybody has been counted."""
-    rule = CARD_RULES.get(setup.lane_type)
-    if rule is None or (rule == "every adult" and not setup.adult_cards_required):
-        return 0
-    return 1 if rule == "driver" or occupants is None else occupants
+    match rules.cards:
+        case Who.NOBODY:
+            return 0
+        case Who.DRIVER:
+            return 1
+        case Who.ADULTS if not setup.adult_cards_required:
+            return 0
+        case _:
+            return 1 if occupants is None else occupants
 
 
-def _plates(setup: LaneSetup, known: Known) -> list[Finding]:
+def _plates(setup: LaneSetup, rules: LaneRules, known: Known) -> list[Finding]:
     if setup.cameras and not known.plates:
-        return [_finding("plate.unread", "plates", "no plate was read")]
+        return [finding("plate.unread", "plates", "no plate was read")]
+    different = _different(setup, [p for p in known.plates if p.confidence >= SURE_PLATE and not p.ambiguous])
+    if different > (2 if rules.trailers else 1):
+        return [finding("plate.front_rear_mismatch", "plates", f"{different} different plates at one vehicle")]
     return []
+
+
+def _different(setup: LaneSetup, plates: list[BoundPlate]) -> int:
+    """How many plates these are, those that look like one misread counted once."""
+    distinct: list[BoundPlate] = []
+    for plate in plates:
+        if not any(misread(setup, plate.text, other.text) for other in distinct):
+            distinct.append(plate)
+    return len(distinct)
+
+
+def _elsewhere(setup: LaneSetup, cards: tuple[Elsewhere, ...]) -> list[Finding]:
+    """Lanes beside this one read its cards as a matter of course; others cannot."""
+    far = [card for card in cards if card.lane not in setup.adjacent]
+    if not far:
+        return []
+    detail = f"also read in lane {far[0].lane}, {far[0].apart_s:.0f} s apart"
+    return [finding("card.clone_suspect", "neighbours", detail)]
 
 
 def _matching(known: Known) -> list[Finding]:
@@ -159,9 +212,9 @@ def _matching(known: Known) -> list[Finding]:
     readings = any(tag.ambiguous for tag in known.tags) or any(plate.ambiguous for plate in known.plates)
     alarms = any(o.ambiguous and (o.gamma_alarm or o.neutron_alarm) for o in known.occupancies)
     if readings or alarms:
-        found.append(_finding("passage.ambiguous", "matching", "a reading may be another vehicle's"))
+        found.append(finding("passage.ambiguous", "matching", "a reading may be another vehicle's"))
     if known.quality is not Quality.GOOD:
-        found.append(_finding("correlation.degraded", "matching", f"the lane's matching is {known.quality.value}"))
+        found.append(finding("correlation.degraded", "matching", f"the lane's matching is {known.quality.value}"))
     if known.overrides:
-        found.append(_finding("equipment.override", "equipment", f"overridden by hand: {', '.join(known.overrides)}"))
+        found.append(finding("equipment.override", "equipment", f"overridden by hand: {', '.join(known.overrides)}"))
     return found

@@ -14,6 +14,7 @@ from lanecontrol.lane import (
     interlock,
     overrides,
     patience,
+    questions,
     radiation,
     scanner,
     source_check,
@@ -82,6 +83,7 @@ def start(t: Turn) -> None:
     for passage in t.tracking.passages:
         _look_at(t, passage, away_s)
     overrides.restarted(t)
+    questions.started(t)
     interlock.look_at_configuration(t)
     alarms.settle(t)
 

@@ -19,7 +19,7 @@ from lanecontrol.commands import Outcome, Result
 from lanecontrol.errors import StorageError
 from lanecontrol.events import CommandEnded, Event, Input, InputsLost, Stopping, Tick
 from lanecontrol.lane.drives import Drives, Perform
-from lanecontrol.lane.effects import Answer, Drive, Effect, Publish
+from lanecontrol.lane.effects import Answer, Ask, Drive, Effect, Publish, ShowCards
 from lanecontrol.lane.setup import LaneSetup
 from lanecontrol.lane.state import LaneState
 from lanecontrol.lane.step import deadline, step, still_granted
@@ -75,6 +75,7 @@ class LaneRunner:
         perform: Perform,
         reply: Reply,
         unfit: Callable[[], str] = lambda: "",
+        ask: Callable[[Ask | ShowCards], None] = lambda ask: None,
     ) -> None:
         self.setup = setup
         self.state = state
@@ -83,6 +84,7 @@ class LaneRunner:
         self._journal = journal
         self._trace = trace
         self._reply = reply
+        self._ask = ask
         self._inbox: deque[tuple[Input, float]] = deque()
         self._lost = 0
         self._lost_ever = 0
@@ -213,6 +215,8 @@ class LaneRunner:
                     self._withdraw(effect)
                 case Publish(announcement):
                     announced.append(announcement)
+                case Ask() | ShowCards():
+                    self._ask(effect)
                 case _:
                     after_commit.append(effect)
         written: asyncio.Future[None] | None = None

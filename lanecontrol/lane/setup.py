@@ -224,6 +224,18 @@ class TagRule:
 
 
 @dataclass(frozen=True, slots=True)
+class Questions:
+    """What the lane asks the port about each vehicle. Nothing in the lane waits for an answer."""
+
+    answer_within_s: float = 1.5
+    """No answer by then: what was asked is unknown, and the local snapshot is asked."""
+    lookouts: bool = True
+    """Ask for lookouts too."""
+    programmes: tuple[str, ...] = ()
+    """Enrolments that are good for this lane, in place of those of its type."""
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """Times and bounds of the lane core; each default says where it comes from."""
 
@@ -253,6 +265,10 @@ class Limits:
     """The same for the loops before the booth and in the scanner, where vehicles wait."""
     no_change_h: float = 24.0
     """An open lane's loop that has not changed for so many hours is dead, whatever the lane type."""
+    degraded_after_s: float = 3.0
+    """Without the port's broker for so long, the lane goes over to degraded mode."""
+    degraded_questions: int = 3
+    """The same after so many questions in a row that nobody answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,3 +302,10 @@ class LaneSetup:
     simulated: bool = False
     rules_hash: str = ""
     limits: Limits = field(default_factory=Limits)
+    direction: str = "inbound"
+    questions: Questions | None = None
+    """None: the lane asks the port nothing."""
+    adjacent: tuple[str, ...] = ()
+    """Lanes of the port beside this one: their antennas read this lane's cards, and ours read theirs."""
+    o_is_zero: bool = False
+    """On plates here the letter O and the digit 0 look alike: texts that differ in that only are the same."""

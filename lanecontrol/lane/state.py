@@ -29,6 +29,7 @@ from lanecontrol.lane.plan import BEFORE, Plan
 from lanecontrol.lane.radiation_state import PortalState
 from lanecontrol.lane.record import quick
 from lanecontrol.lane.scanner_state import Scanning
+from lanecontrol.questions import Cargo, Hit, NumberFact, Question, Respondent
 
 MAX_KEYS = 256
 MAX_ALARMS = 32
@@ -382,6 +383,75 @@ class Counters:
     overrides: int = 0
 
 
+# --- questions to the port -------------------------------------------------------------------------------------------
+
+
+@quick
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question that has not been answered, and until when it can be."""
+
+    question: Question
+    of: Respondent
+    due_s: float
+    told: bool = False
+    """The other respondent has answered meanwhile: this one's silence leaves nothing unknown."""
+
+
+@quick
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """A card of a passage that another lane has read: `theirs` and `ours` are what speaks for each lane."""
+
+    number: Identifier
+    lane: str
+    theirs: float
+    ours: float
+    apart_s: float
+
+
+@quick
+@dataclass(frozen=True, slots=True)
+class Dossier:
+    """What was asked about the vehicle of a passage, and what came back. Hits are for `lane.lookouts` alone."""
+
+    passage: str
+    numbers: tuple[Identifier, ...] = ()
+    """Asked about so far."""
+    rounds: int = 0
+    facts: tuple[NumberFact, ...] = ()
+    cargo: Cargo | None = None
+    unknown: bool = False
+    """Nobody answered about enrolments."""
+    unchecked: bool = False
+    """Nobody answered about lookouts."""
+    hits: tuple[Hit, ...] = ()
+    settled: bool = False
+    """What became of its lookouts has been told."""
+    elsewhere: tuple[Elsewhere, ...] = ()
+
+
+@quick
+@dataclass(frozen=True, slots=True)
+class Inquiry:
+    """Questions, answers, and how the port's central system is doing."""
+
+    asked: tuple[Asked, ...] = ()
+    dossiers: tuple[Dossier, ...] = ()
+    questions: int = 0
+    """Asked so far: their ids are made of it."""
+    lost_s: float | None = None
+    """Since when the port's broker cannot be reached."""
+    unanswered: int = 0
+    """Questions to central without an answer, in a row."""
+    degraded: str = ""
+    """Why the lane is in degraded mode; empty when it is not."""
+    drill_s: float | None = None
+    """Until when degraded mode is drilled."""
+    wake_s: float | None = None
+    """When any of this is to be looked at."""
+
+
 @quick
 @dataclass(frozen=True, slots=True)
 class LaneState:
@@ -401,3 +471,4 @@ class LaneState:
     counters: Counters = Counters()
     scanner: Scanning | None = None
     """None in a lane that has none."""
+    inquiry: Inquiry = Inquiry()

@@ -13,6 +13,8 @@ from typing import Any
 
 from lanecontrol.announcements import CentralReach, InputsDropped, LaneLife, LaneStarted
 from lanecontrol.events import (
+    Answered,
+    CardElsewhere,
     CentralChanged,
     CommandEnded,
     DeviceChanged,
@@ -43,7 +45,20 @@ from lanecontrol.events import (
     StoreChanged,
     TagRead,
 )
-from lanecontrol.lane import assembly, equipment, interlock, loops, orders, plates, portal, radiation, restart, scanner
+from lanecontrol.lane import (
+    assembly,
+    elsewhere,
+    equipment,
+    interlock,
+    loops,
+    orders,
+    plates,
+    portal,
+    questions,
+    radiation,
+    restart,
+    scanner,
+)
 from lanecontrol.lane.effects import Drive, Effect, Publish
 from lanecontrol.lane.passages import ask_again, assess, reassess
 from lanecontrol.lane.patience import wake
@@ -113,6 +128,9 @@ def _do_what_is_due(t: Turn) -> None:
         _wake_passage(t, name)
     if t.due(t.assembly.sweep_s):
         assembly.sweep(t)
+    if t.inquiry.wake_s is not None:
+        for name in questions.on_time(t):
+            _look_again_at(t, name)
 
 
 def _wake_passage(t: Turn, name: str) -> None:
@@ -134,6 +152,7 @@ def _calm(t: Turn, state: LaneState) -> bool:
         and t.assembly.sweep_s == state.assembly.sweep_s
         and t.counters is state.counters
         and t.scanner is state.scanner
+        and t.inquiry is state.inquiry
     )
 
 
@@ -155,6 +174,8 @@ def _wake_s(t: Turn) -> float | None:
         first = permission.expires_s
     if t.scanner is not None and t.scanner.wake_s is not None and (first is None or t.scanner.wake_s < first):
         first = t.scanner.wake_s
+    if t.inquiry.wake_s is not None and (first is None or t.inquiry.wake_s < first):
+        first = t.inquiry.wake_s
     return first
 
 
@@ -187,6 +208,20 @@ def _look_again(t: Turn) -> None:
         reassess(t, passage)
 
 
+def _look_again_at(t: Turn, name: str) -> None:
+    passage = t.passage(name)
+    if passage is not None:
+        reassess(t, passage)
+
+
+def _answered(t: Turn, event: Answered) -> None:
+    _look_again_at(t, questions.answered(t, event))
+
+
+def _card_elsewhere(t: Turn, event: CardElsewhere) -> None:
+    _look_again_at(t, elsewhere.read_elsewhere(t, event))
+
+
 def _order(t: Turn, event: OrderGiven) -> None:
     orders.order_given(t, event.order)
 
@@ -195,6 +230,7 @@ def _central(t: Turn, event: CentralChanged) -> None:
     if t.desk.central is not event.reachable:
         t.desk = replace(t.desk, central=event.reachable)
         t.tell(CentralReach(event.reachable, event.reason[:200], t.utc_s))
+        questions.central_changed(t)
 
 
 def _store(t: Turn, event: StoreChanged) -> None:
@@ -247,6 +283,8 @@ _HANDLERS: dict[type[Any], Callable[[Turn, Any], None]] = {
     CommandEnded: equipment.command_ended,
     OrderGiven: _order,
     CentralChanged: _central,
+    Answered: _answered,
+    CardElsewhere: _card_elsewhere,
     StoreChanged: _store,
     InputsLost: _inputs_lost,
     Stopping: _stopping,
@@ -282,6 +320,7 @@ def _finished(t: Turn, state: LaneState) -> LaneState:
         t.desk,
         t.counters,
         t.scanner,
+        t.inquiry,
     )
 
 

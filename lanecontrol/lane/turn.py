@@ -44,6 +44,7 @@ class Turn:
         "effects",
         "equipment",
         "given",
+        "inquiry",
         "last_s",
         "now_s",
         "plan",
@@ -65,6 +66,7 @@ class Turn:
         self.desk = state.desk
         self.counters = state.counters
         self.scanner = state.scanner
+        self.inquiry = state.inquiry
         self.effects: list[Effect] = []
         self.last_s = state.now_s
         now_s = given.at.mono_s + offset_s

@@ -25,6 +25,7 @@ from lanecontrol.commands import (
     DeclareEmergency,
     Dispose,
     Disposition,
+    DrillDegraded,
     EnableEquipment,
     EnableScanner,
     EndOverride,
@@ -321,6 +322,19 @@ class SourceCheckCommand(CommandPayload):
         return CheckPortal(self.portal, self.source, self.gamma, self.neutron, self.within_s)
 
 
+class DegradedDrillCommand(CommandPayload):
+    """Drill degraded mode: the lane works for a while as if the port's central system were silent."""
+
+    verb = "degraded-drill"
+    for_s: Annotated[float, Field(ge=0, le=14_400, allow_inf_nan=False)]
+    """For how long; 0 ends a drill."""
+    reason: Text = ""
+    """Why."""
+
+    def request(self) -> Request:
+        return DrillDegraded(self.for_s, self.reason)
+
+
 COMMANDS: dict[str, type[CommandPayload]] = {
     model.verb: model
     for model in (
@@ -342,6 +356,7 @@ COMMANDS: dict[str, type[CommandPayload]] = {
         EndOverrideCommand,
         EnableEquipmentCommand,
         SourceCheckCommand,
+        DegradedDrillCommand,
     )
 }
 """The request model of every verb."""

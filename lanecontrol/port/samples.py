@@ -21,11 +21,13 @@ from lanecontrol.announcements import (
     BoundPicture,
     BoundPlate,
     BoundTag,
+    CardSuspected,
     CauseCount,
     CentralReach,
     CertificateEnds,
     ChainHead,
     CommandCompleted,
+    DegradedChanged,
     DeviceFaultChanged,
     DeviceStateChanged,
     DisposedBy,
@@ -45,6 +47,8 @@ from lanecontrol.announcements import (
     LaneSignalShown,
     LaneStarted,
     LaneType,
+    LookoutAnswered,
+    LookoutSettled,
     OccupancyRecorded,
     OrderAnswered,
     OrderRejected,
@@ -91,6 +95,7 @@ from lanecontrol.events import DeviceState, Heading, Identity, PlateCandidate
 from lanecontrol.identifier import Identifier
 from lanecontrol.port.payloads import event_bytes
 from lanecontrol.port.topics import LaneAddress
+from lanecontrol.questions import Hit
 
 NOON_S = 1_767_974_400.0
 """2026-01-09T16:00:00Z."""
@@ -359,4 +364,20 @@ def _scan(
         1.2345,
         ("07-r000009",),
         at + 90_000.0,
+    )
+    yield from _questions(at + 90_100.0, officer, plate)
+
+
+def _questions(at: float, officer: Actor, plate: Identifier) -> Iterator[Announcement]:
+    hits = (Hit(plate, "stolen vehicle", armed=True),)
+    yield DegradedChanged(True, "the port's broker cannot be reached", False, at)
+    yield LookoutAnswered("07-000460", "central", hits, Referral.MANDATORY, at + 10.0)
+    yield LookoutSettled("07-000460", hits, Disposition.REFER_SECONDARY, officer, at + 20.0)
+    yield CardSuspected(
+        Identifier("e2801160600002054f6b0a11"),
+        "read in two lanes that are not side by side",
+        "07-000460",
+        "12",
+        True,
+        at + 30.0,
     )

@@ -20,7 +20,7 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
 
-from lanecontrol import announcements, commands, events
+from lanecontrol import announcements, commands, events, questions
 from lanecontrol.forms import adapter
 from lanecontrol.port import evidence_chunks, payloads
 from lanecontrol.port.evidence_chunks import EvidenceChunk
@@ -194,7 +194,7 @@ def _unit(field: str) -> str:
 def _attribute_notes() -> dict[str, dict[str, str]]:
     """Attribute docstrings of the vocabulary: class -> field (or value of an enumeration's member) -> text."""
     found: dict[str, dict[str, str]] = {}
-    for module in (announcements, events, commands, payloads, evidence_chunks):
+    for module in (announcements, events, commands, questions, payloads, evidence_chunks):
         for kind in _classes(module):
             found[kind.__name__] = dict(_notes_of(kind))
     return found

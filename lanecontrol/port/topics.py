@@ -95,6 +95,7 @@ CLASSES: dict[str, ClassPolicy] = {
         ClassPolicy("disposition", "an officer's decision", False, Drop.NEVER),
         ClassPolicy("equipment", "signal, gate, loops and commands to them", False, Drop.OLDEST_FIRST),
         ClassPolicy("scanner", "the scanner's permissive and its scans", False, Drop.NEVER),
+        ClassPolicy("lookout", "answers about lookouts: for the officer's authorised view alone", True, Drop.NEVER),
         ClassPolicy("lane", "the life of the lane", False, Drop.NEVER),
         ClassPolicy("device", "devices coming, going, failing", False, Drop.OLDEST_FIRST),
         ClassPolicy("audit", "who asked for what, and what came of it", False, Drop.NEVER),

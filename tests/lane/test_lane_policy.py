@@ -21,7 +21,7 @@ from lanecontrol.announcements import (
 )
 from lanecontrol.identifier import Identifier
 from lanecontrol.lane.policy import WEIGHT, Known, findings, referral, rules_hash
-from lanecontrol.lane.setup import Camera, LaneSetup, TagRule
+from lanecontrol.lane.setup import Camera, LaneSetup, Questions, TagRule
 
 CLEAN = Known(
     tags=(BoundTag(Identifier(card(1)), TagKind.PERSON, 3.0, 4, 0.0, 1.0),),
@@ -123,7 +123,10 @@ def test_the_hash_follows_the_rules_and_the_sites_table() -> None:
     assert one == rules_hash(setup())
     assert one != rules_hash(setup(lane_type=LaneType.READY))
     assert one != rules_hash(replace(setup(), tag_rules=(TagRule("e2", TagKind.PERSON),)))
-    assert rules_hash(replace(setup(), rules_hash="0123")) == "0123"
+    assert one != rules_hash(replace(setup(), direction="outbound"))
+    assert one != rules_hash(replace(setup(), questions=Questions()))
+    named = rules_hash(replace(setup(), rules_hash="0123"))
+    assert named != rules_hash(replace(setup(), rules_hash="4567"))
 
 
 def test_nothing_in_the_rules_admits_anybody() -> None:
