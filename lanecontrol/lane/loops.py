@@ -75,7 +75,8 @@ def _believe(t: Turn, index: int, on: bool | None) -> None:
     station = t.plan.loop_station[index]
     before = t.held(station)
     contact = t.contact(index)
-    _put(t, index, replace(contact, held=on, held_s=t.now_s, held_before_s=contact.held_s, lean_s=0.0, settle_s=None))
+    contact = replace(contact, held=on, held_s=t.now_s, held_before_s=contact.held_s, passed=0, lean_s=0.0)
+    _put(t, index, replace(contact, settle_s=None))
     after = t.held(station)
     if before is not after and station >= 0:
         tracking.station_changed(t, station, before, after)

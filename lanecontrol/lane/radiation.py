@@ -17,7 +17,7 @@ from lanecontrol.events import (
     PortalAlarm,
     PortalSide,
 )
-from lanecontrol.lane import alarms, source_check, tracking
+from lanecontrol.lane import alarms, sharing, source_check, tracking
 from lanecontrol.lane.passages import attach, blame_portal
 from lanecontrol.lane.portal import put, sound, which
 from lanecontrol.lane.radiation_state import MAX_WINDOW, Counting, Occupancy, PastOccupancy, PortalState
@@ -256,7 +256,7 @@ def _occupied(t: Turn, index: int) -> PortalState:
 
 def _candidates(t: Turn, site: Portal) -> tuple[str, ...]:
     """Whose occupancy this is: a new passage before the first loop, else whoever is in the portal's zone."""
-    if tracking.sees_first(t, site.zone):
+    if sharing.sees_first(t, site.zone):
         return (tracking.seen_at_portal(t, site.zone),)
     place = t.plan.stations.index(site.zone) if site.zone in t.plan.stations else t.plan.booth
     return tracking.in_zone(t, place)
@@ -278,7 +278,7 @@ def _apart_m(one: Zone, other: Zone) -> float:
 def _another(t: Turn, index: int, occupancy: Occupancy) -> None:
     """Counting goes on though the vehicle has left the portal: there is a further one in it."""
     portal = t.radiation[index]
-    since_s = t.now_s - portal.hold_in_s - tracking.SPLIT_MARGIN_S
+    since_s = t.now_s - portal.hold_in_s - sharing.SPLIT_MARGIN_S
     name = tracking.seen_at_portal(t, t.setup.portals[index].zone, since_s=since_s)
     if portal.counting is None:
         return

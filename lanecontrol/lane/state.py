@@ -220,6 +220,8 @@ class Contact:
     """For how long, taken together, the contact has contradicted `held` up to its last change."""
     settle_s: float | None = None
     """When it will have done so for long enough."""
+    passed: int = 0
+    """Vehicles that came to the booth since it was last off."""
     shorts: int = 0
     """States of the last while that were too short for any vehicle; `short_s` is when the last one ended."""
     short_s: float = 0.0

@@ -11,13 +11,12 @@ Called by `lane.equipment` when a station changes, by `lane.radiation` when the 
 
 from __future__ import annotations
 
-from lanecontrol.announcements import LaneType, PassageEnd
-from lanecontrol.lane import alarms, assembly
+from lanecontrol.announcements import PassageEnd
+from lanecontrol.lane import assembly, sharing
 from lanecontrol.lane.passages import (
     NOTHING_SHOWN,
     QUEUE_LIMIT_S,
     arrive,
-    attach,
     beyond_booth,
     close,
     end_permission,
@@ -35,8 +34,6 @@ BOUNCE_S = 1.0
 """A loop that was off for less than this, with nobody else near, still has the same vehicle."""
 FLICKER_S = 0.3
 """The same for a vehicle that may leave: it could be gone by then."""
-FASTEST_MPS = 9.0
-"""Nobody drives from the portal to the first loop faster than this (the speed window is 25 km/h, and some more)."""
 DAWDLE_S = 8.5
 """From the portal to a first loop that was free: whoever takes longer has gone, if somebody else can be it."""
 VANISH_S = 5.0
@@ -45,22 +42,18 @@ LEAVE_S = 15.0
 """The same with a release: it may have to wait for the gate."""
 LOST_S = 10.0
 """After its loops could not be read: what is not seen again by then is closed."""
-MEASURED_S = 20.0
-"""A vehicle without an occupancy of its own was in the last one, if that ended no longer ago."""
-SPLIT_MARGIN_S = 0.5
-"""Counting goes on for so much longer than the hold-in: a further vehicle."""
 ROLL_BACK_S = 4.0
 """A vehicle that rolls back from the booth takes the approach loop no longer than this before it leaves the booth's."""
 MOVE_OFF_S = 1.9
 """No vehicle is let go, moves off and clears the booth loop in less."""
+STUCK_AFTER = 3
+"""A loop is stuck that is on while so many vehicles come to the booth; between two in a queue it may stay on."""
 OPEN_S = 0.7
 """The same from when the gate is fully open."""
 OUT_OF_SIGHT_S = 1.5
 """Off the booth loop and not on the approach, where the next one already is: it has gone, released or not."""
 PASSING_S = 3.0
 """From the booth loop to the exit loop, for a vehicle that is on its way."""
-
-_LONG_VEHICLES = frozenset({LaneType.COMMERCIAL, LaneType.FAST, LaneType.EMPTY, LaneType.BUS})
 
 
 # --- the portal sees somebody ----------------------------------------------------------------------------------------
@@ -72,11 +65,6 @@ def seen_at_portal(t: Turn, zone: str, *, since_s: float | None = None) -> str:
     if since_s is not None:
         t.put(replace(passage, opened_s=since_s))
     return passage.id
-
-
-def sees_first(t: Turn, zone: str) -> bool:
-    """Vehicles are first seen by a portal in this zone: the first portal's, where that stands before the first loop."""
-    return t.plan.births_at_portal and zone == t.setup.portals[0].zone
 
 
 def in_zone(t: Turn, place: int) -> tuple[str, ...]:
@@ -119,7 +107,7 @@ def surprised_by(t: Turn, station: int) -> bool:
             return station > t.plan.booth and not may_leave(passage) and not passage.lost
     if any(not may_leave(p) and (p.tail == station + 1 or (p.head > station and p.adrift_s is not None)) for p in live):
         return False  # it may be rolling back
-    reach_s = t.plan.portal_to_loop_m / FASTEST_MPS
+    reach_s = t.plan.portal_to_loop_m / sharing.FASTEST_MPS
     if any(p.head == BEFORE and t.now_s - p.opened_s >= reach_s for p in live):
         return station > t.plan.booth
     return station > 0 or t.plan.births_at_portal
@@ -145,7 +133,7 @@ def _taken(t: Turn, station: int) -> None:
         _roll_back(t, passage, station)
         return
     passage = open_passage(t, station, t.plan.stations[station])
-    _measure_with_last(t, passage)
+    sharing.measure_with_last(t, passage)
     _enter(t, t.passage(passage.id) or passage, station)
 
 
@@ -192,13 +180,13 @@ def _coming(t: Turn, station: int) -> Passage | None:
 
 def _from_queue(t: Turn, station: int) -> Passage | None:
     """The vehicle that came through the portal and must be this one. Vehicles that cannot be any more are let go."""
-    reach_s = t.plan.portal_to_loop_m / FASTEST_MPS
+    reach_s = t.plan.portal_to_loop_m / sharing.FASTEST_MPS
     queue = [p for p in t.live() if p.head == BEFORE and t.now_s - p.opened_s >= reach_s]
     if station > 0 and queue:
         t.doubt("missed_loop", for_s=120.0)
     free_s = _free_since_s(t, station)
     while len(queue) > 1 and t.now_s - max(queue[0].opened_s, free_s) > DAWDLE_S:
-        _hand_on(t, queue[0], queue[1])
+        sharing.hand_on(t, queue[0], queue[1])
         close(t, queue[0], PassageEnd.WITHDRAWN, "passed the portal and never reached the approach")
         queue.pop(0)
     return queue[0] if queue else None
@@ -212,14 +200,6 @@ def _free_since_s(t: Turn, station: int) -> float:
     if since_s < t.now_s:
         return t.now_s
     return max((contact.held_before_s for contact in t.loops(station)), default=t.now_s)
-
-
-def _hand_on(t: Turn, passage: Passage, heir: Passage) -> None:
-    """A vehicle that seems to have gone had an alarm: it may have been the next one's."""
-    for row in passage.occupancies:
-        if row.gamma_alarm or row.neutron_alarm:
-            alarms.concern(t, row.occupancy, heir.id)
-            attach(t, heir.id, row.occupancy, gamma=row.gamma_alarm, neutron=row.neutron_alarm, ambiguous=True)
 
 
 def _reversing(t: Turn, station: int) -> Passage | None:
@@ -252,6 +232,8 @@ def _enter(t: Turn, passage: Passage, station: int) -> None:
     )
     if station == t.plan.booth:
         _relieve(t, passage)
+        if passage.booth_s is None:
+            _doubt_stuck_loops(t)
         passage = arrive(t, passage)
     if station > t.plan.booth:
         passage = beyond_booth(t, passage)
@@ -259,7 +241,18 @@ def _enter(t: Turn, passage: Passage, station: int) -> None:
     if first or passage.head == passage.tail == station:
         assembly.arrived(t, passage)
     if first:
-        _note_departure_from_portal(t, passage)
+        sharing.note_departure_from_portal(t, passage)
+
+
+def _doubt_stuck_loops(t: Turn) -> None:
+    """One more vehicle has come to the booth; a loop elsewhere that stays on meanwhile sees nobody, it is stuck."""
+    contacts = list(t.equipment.contacts)
+    for index, station in enumerate(t.plan.loop_station):
+        if station != t.plan.booth and contacts[index].held:
+            contacts[index] = replace(contacts[index], passed=contacts[index].passed + 1)
+            if contacts[index].passed >= STUCK_AFTER:
+                t.doubt(f"stuck:{t.setup.loops[index].name}", for_s=120.0)
+    t.equipment = replace(t.equipment, contacts=tuple(contacts))
 
 
 def _relieve(t: Turn, passage: Passage) -> None:
@@ -388,44 +381,6 @@ def _moved_up(t: Turn, station: int) -> bool:
     if not t.held(station + 1):
         return False
     return any(p.head > station + 1 and p.tail <= station + 1 for p in t.live())
-
-
-def _note_departure_from_portal(t: Turn, passage: Passage) -> None:
-    """If counting goes on after this vehicle has left the portal, somebody else is in it."""
-    if t.setup.lane_type in _LONG_VEHICLES:
-        return
-    portals = []
-    for portal in t.radiation:
-        occupancy = portal.occupancy
-        if occupancy is not None and occupancy.passages[-1:] == (passage.id,):
-            after_s = t.now_s + portal.hold_in_s + SPLIT_MARGIN_S
-            portal = replace(portal, occupancy=replace(occupancy, another_after_s=after_s))
-        portals.append(portal)
-    t.radiation = tuple(portals)
-
-
-def _measure_with_last(t: Turn, passage: Passage) -> None:
-    """A vehicle found at a loop went through the portal together with another one, if it was measured at all."""
-    for index, portal in enumerate(t.radiation):
-        if not sees_first(t, t.setup.portals[index].zone):
-            continue
-        reach_s = t.plan.portal_to_loop_m / FASTEST_MPS
-        occupancy, counting, past = portal.occupancy, portal.counting, portal.past
-        if occupancy is not None and counting is not None and t.now_s - occupancy.started_s >= reach_s:
-            joined = replace(occupancy, passages=(*occupancy.passages, passage.id)[-4:])
-            t.radiation = (*t.radiation[:index], replace(portal, occupancy=joined), *t.radiation[index + 1 :])
-            _share(t, passage, occupancy.id, counting.gamma_alarm, counting.neutron_alarm)
-        elif past is not None and t.now_s - past.ended_s <= MEASURED_S:
-            _share(t, passage, past.id, past.gamma_alarm, past.neutron_alarm)
-
-
-def _share(t: Turn, passage: Passage, occupancy: str, gamma: bool, neutron: bool) -> None:
-    """An occupancy that more than one vehicle may have been in."""
-    alarms.concern(t, occupancy, passage.id)
-    for other in t.tracking.passages:
-        if any(row.occupancy == occupancy for row in other.occupancies):
-            attach(t, other.id, occupancy, gamma=gamma, neutron=neutron, ambiguous=True)
-    attach(t, passage.id, occupancy, gamma=gamma, neutron=neutron, ambiguous=True)
 
 
 def next_vehicle(t: Turn) -> None:

@@ -16,7 +16,7 @@ from lane_bench import LaneBench, numbers
 from lanecontrol.announcements import AlarmRaised, PassageEnd, PassageOpened, Quality, QualityChanged
 from lanecontrol.commands import SetOccupants
 from lanecontrol.events import GammaCounts
-from lanecontrol.lane import assembly, loops, patience, tracking, votes
+from lanecontrol.lane import assembly, loops, patience, sharing, tracking, votes
 from lanecontrol.lane import passages as life
 from lanecontrol.lane.state import Contact
 
@@ -46,6 +46,20 @@ def chatter(lane: LaneBench, name: str, times: int) -> None:
 def a_loop_that_chatters_degrades_the_quality(lane: LaneBench) -> None:
     chatter(lane, "approach", 4)
     assert [change.quality for change in lane.told(QualityChanged)] == [Quality.DEGRADED]
+
+
+def a_loop_that_stays_on_degrades_the_quality(lane: LaneBench) -> None:
+    for _ in range(3):
+        lane.through_portal()
+        lane.to_approach()
+        lane.loop("approach", True)
+        lane.wait(1.0)
+        lane.loop("booth", True)
+        lane.wait(4.0)
+        lane.releases()
+        lane.leaves()
+        lane.gate_goes_down()
+    assert [change.quality for change in lane.told(QualityChanged)][:1] == [Quality.DEGRADED]
 
 
 def an_exit_loop_that_chatters_sees_nobody_off(lane: LaneBench) -> None:
@@ -174,6 +188,12 @@ def says(value: Any) -> Callable[..., Any]:
 RULES: dict[str, tuple[Any, str, Any, Scene]] = {
     "a surprise has to last": (loops, "_patience_s", says(0.0), a_blip_of_the_exit_loop_is_no_runner),
     "a loop that chatters is doubted": (Contact, "chatters", says(False), a_loop_that_chatters_degrades_the_quality),
+    "a loop that stays on is doubted": (
+        tracking,
+        "STUCK_AFTER",
+        10**6,
+        a_loop_that_stays_on_degrades_the_quality,
+    ),
     "a change of a loop that chatters has to last": (
         loops,
         "CHATTER_SURPRISE_S",
@@ -259,14 +279,14 @@ RULES: dict[str, tuple[Any, str, Any, Scene]] = {
         passages.test_a_car_that_leaves_without_a_disposition_raises_an_alarm_at_the_exit_loop,
     ),
     "counting that goes on is a further vehicle": (
-        tracking,
-        "_note_departure_from_portal",
+        sharing,
+        "note_departure_from_portal",
         does_nothing,
         a_second_car_in_one_occupancy_is_seen_by_counts_that_go_on,
     ),
     "whoever was not measured alone was measured with another": (
-        tracking,
-        "_measure_with_last",
+        sharing,
+        "measure_with_last",
         does_nothing,
         passages.test_two_cars_in_one_portal_occupancy_share_its_alarm,
     ),

@@ -1,0 +1,74 @@
+"""One occupancy of the portal and several vehicles: who shares it, and whose its alarm may be.
+
+An alarm that could be two vehicles' is attached to both. Called by `lane.tracking` when a vehicle is found at a loop or
+given up, and by `lane.radiation` for where it begins a passage.
+"""
+
+from __future__ import annotations
+
+from lanecontrol.announcements import LaneType
+from lanecontrol.lane import alarms
+from lanecontrol.lane.passages import attach
+from lanecontrol.lane.record import replace
+from lanecontrol.lane.state import Passage
+from lanecontrol.lane.turn import Turn
+
+FASTEST_MPS = 9.0
+"""Nobody drives from the portal to the first loop faster than this (the speed window is 25 km/h, and some more)."""
+MEASURED_S = 20.0
+"""A vehicle without an occupancy of its own was in the last one, if that ended no longer ago."""
+SPLIT_MARGIN_S = 0.5
+"""Counting goes on for so much longer than the hold-in: a further vehicle."""
+
+_LONG_VEHICLES = frozenset({LaneType.COMMERCIAL, LaneType.FAST, LaneType.EMPTY, LaneType.BUS})
+
+
+def sees_first(t: Turn, zone: str) -> bool:
+    """Vehicles are first seen by a portal in this zone: the first portal's, where that stands before the first loop."""
+    return t.plan.births_at_portal and zone == t.setup.portals[0].zone
+
+
+def hand_on(t: Turn, passage: Passage, heir: Passage) -> None:
+    """A vehicle that seems to have gone had an alarm: it may have been the next one's."""
+    for row in passage.occupancies:
+        if row.gamma_alarm or row.neutron_alarm:
+            alarms.concern(t, row.occupancy, heir.id)
+            attach(t, heir.id, row.occupancy, gamma=row.gamma_alarm, neutron=row.neutron_alarm, ambiguous=True)
+
+
+def note_departure_from_portal(t: Turn, passage: Passage) -> None:
+    """If counting goes on after this vehicle has left the portal, somebody else is in it."""
+    if t.setup.lane_type in _LONG_VEHICLES:
+        return
+    portals = []
+    for portal in t.radiation:
+        occupancy = portal.occupancy
+        if occupancy is not None and occupancy.passages[-1:] == (passage.id,):
+            after_s = t.now_s + portal.hold_in_s + SPLIT_MARGIN_S
+            portal = replace(portal, occupancy=replace(occupancy, another_after_s=after_s))
+        portals.append(portal)
+    t.radiation = tuple(portals)
+
+
+def measure_with_last(t: Turn, passage: Passage) -> None:
+    """A vehicle found at a loop went through the portal together with another one, if it was measured at all."""
+    for index, portal in enumerate(t.radiation):
+        if not sees_first(t, t.setup.portals[index].zone):
+            continue
+        reach_s = t.plan.portal_to_loop_m / FASTEST_MPS
+        occupancy, counting, past = portal.occupancy, portal.counting, portal.past
+        if occupancy is not None and counting is not None and t.now_s - occupancy.started_s >= reach_s:
+            joined = replace(occupancy, passages=(*occupancy.passages, passage.id)[-4:])
+            t.radiation = (*t.radiation[:index], replace(portal, occupancy=joined), *t.radiation[index + 1 :])
+            _share(t, passage, occupancy.id, counting.gamma_alarm, counting.neutron_alarm)
+        elif past is not None and t.now_s - past.ended_s <= MEASURED_S:
+            _share(t, passage, past.id, past.gamma_alarm, past.neutron_alarm)
+
+
+def _share(t: Turn, passage: Passage, occupancy: str, gamma: bool, neutron: bool) -> None:
+    """An occupancy that more than one vehicle may have been in."""
+    alarms.concern(t, occupancy, passage.id)
+    for other in t.tracking.passages:
+        if any(row.occupancy == occupancy for row in other.occupancies):
+            attach(t, other.id, occupancy, gamma=gamma, neutron=neutron, ambiguous=True)
+    attach(t, passage.id, occupancy, gamma=gamma, neutron=neutron, ambiguous=True)
