@@ -33,24 +33,44 @@ class Lamp:
     burns: bool | None
 
 
+_BOOTH_WANTED = {
+    SignalAspect.PROCEED: (True, False),
+    SignalAspect.STOP: (False, True),
+    SignalAspect.DARK: (False, True),
+}
+_LANE_WANTED = {
+    LaneAspect.OPEN: (True, False, False),
+    LaneAspect.CLOSING: (False, True, False),
+    LaneAspect.CLOSED: (False, False, True),
+    LaneAspect.DARK: (False, False, True),
+}
+"""What each aspect commands, lamp by lamp; before the first command it is red."""
+
+
 def watch(t: Turn) -> None:
     """Hold every head that reads back against its command."""
-    if t.plan.booth_lamps and t.setup.signal is not None:
-        permission = t.desk.permission
-        _hold(t, BOOTH, t.setup.signal.device, _booth(t), permission.commands if permission is not None else ())
-    if t.plan.lane_lamps and t.setup.lane_signal is not None:
-        _hold(t, OVERHEAD, t.setup.lane_signal.device, _overhead(t), (t.equipment.lane_command,))
+    plan, equipment = t.plan, t.equipment
+    if plan.booth_lamps and t.setup.signal is not None:
+        wanted: tuple[bool, ...] = _BOOTH_WANTED[equipment.aspect]
+        if not _as_commanded(t, BOOTH, plan.booth_lamps, wanted):
+            permission = t.desk.permission
+            granting = permission.commands if permission is not None else ()
+            lamps = _lamps(t, plan.booth_lamps, ("green", "red"), wanted)
+            _hold(t, BOOTH, t.setup.signal.device, lamps, granting)
+    if plan.lane_lamps and t.setup.lane_signal is not None:
+        wanted = _LANE_WANTED[equipment.lane_aspect]
+        if not _as_commanded(t, OVERHEAD, plan.lane_lamps, wanted):
+            lamps = _lamps(t, plan.lane_lamps, ("green arrow", "yellow X", "red X"), wanted)
+            _hold(t, OVERHEAD, t.setup.lane_signal.device, lamps, (equipment.lane_command,))
 
 
-def _booth(t: Turn) -> list[Lamp]:
-    green = t.equipment.aspect is SignalAspect.PROCEED
-    return _lamps(t, t.plan.booth_lamps, ("green", "red"), (green, not green))
-
-
-def _overhead(t: Turn) -> list[Lamp]:
-    aspect = t.equipment.lane_aspect
-    wanted = (aspect is LaneAspect.OPEN, aspect is LaneAspect.CLOSING, aspect in (LaneAspect.CLOSED, LaneAspect.DARK))
-    return _lamps(t, t.plan.lane_lamps, ("green arrow", "yellow X", "red X"), wanted)
+def _as_commanded(t: Turn, head: int, places: Sequence[int], wanted: Sequence[bool]) -> bool:
+    """Nothing is wrong with this head, and nothing was: the usual case, made short because every step comes here."""
+    contacts, faults = t.equipment.contacts, t.equipment.faults
+    for at, on in zip(places, wanted, strict=True):
+        if at >= 0 and (at >= len(contacts) or contacts[at].on is not on):
+            return False
+    return t.equipment.lamps_s[head] is None and not (faults and stands(t, _HEADS[head], *FAULTS))
 
 
 def _lamps(t: Turn, places: Sequence[int], names: Sequence[str], wanted: Sequence[bool]) -> list[Lamp]:
