@@ -40,7 +40,7 @@ from lanecontrol.events import DeviceFault, DeviceState, Event, Started, StoreCh
 from lanecontrol.evidence.store import EvidenceStore
 from lanecontrol.housekeeping import Housekeeper
 from lanecontrol.journal import LedgerJournal
-from lanecontrol.lane.effects import Drive
+from lanecontrol.lane.effects import Ask, Drive, ShowCards
 from lanecontrol.lane.runner import LaneRunner
 from lanecontrol.lane.state import LaneState
 from lanecontrol.lane.step import initial
@@ -51,7 +51,9 @@ from lanecontrol.links import DeviceLinks, LinkOpener, MemoryNet
 from lanecontrol.port.answered import answered_since
 from lanecontrol.port.evidence_out import ChunkSender, Dispatch
 from lanecontrol.port.mqtt_client import MqttConnector
+from lanecontrol.port.neighbours import Neighbours
 from lanecontrol.port.orders import AHEAD_LIMIT_S, Orders
+from lanecontrol.port.questions import Asker
 from lanecontrol.port.relay import DeadLetter, Relay
 from lanecontrol.port.session import Birth, PortSession, PortStatus
 from lanecontrol.port.topics import LaneAddress
@@ -348,6 +350,7 @@ class Lane:
             self._evidence, self._relay.wait_sent, self._picture_given_up, partial(self._picture_trouble, "not_sent")
         )
         self._putting = self._make_putting(pictures)
+        self.asker, self._neighbours = self._make_asker(), self._make_neighbours()
         chunks = ChunkSender(pictures, self.address, loaded.pictures.policy)
         self._session = PortSession(
             connect=around.connect or MqttConnector(LinkOpener(around.memory), around.work),
@@ -362,6 +365,7 @@ class Lane:
             devices=[device.id for device in loaded.devices],
             consumer=loaded.delivery.consumer,
             pictures=chunks.send if loaded.pictures.publish and self._putting is None else None,
+            companions=[one for one in (self.asker, self._neighbours) if one is not None],
         )
         self._journal = LedgerJournal(self._ledger, self.address, self._session.device_changed, around.recorded)
         self._housekeeper = Housekeeper(
@@ -378,9 +382,38 @@ class Lane:
             perform=self._perform,
             reply=self.orders.answer,
             unfit=lambda: "; ".join(self.health.verdict().reasons),
+            ask=self._ask,
         )
         self.health.check("lane", self._lane_keeps_up)
         self.health.check("ledger", self._ledger_keeps_up)
+
+    def _make_asker(self) -> Asker | None:
+        """Who carries the lane's questions to the port, where it asks any."""
+        if self.setup.questions is None:
+            return None
+        return Asker(
+            self.address,
+            lane_type=self.setup.lane_type.value,
+            direction=self.setup.direction,
+            clock=self._around.clock,
+            emit=self._emit,
+        )
+
+    def _make_neighbours(self) -> Neighbours | None:
+        """Who compares cards with the port's other lanes, where they share a key."""
+        if not self.loaded.shared_hash_key:
+            return None
+        clock = self._around.clock
+        return Neighbours(
+            self.address, key=self.loaded.hash_keys(lambda: clock.now().utc_s), clock=clock, emit=self._emit
+        )
+
+    def _ask(self, asked: Ask | ShowCards) -> None:
+        match asked:
+            case Ask() if self.asker is not None:
+                self.asker.ask(asked)
+            case ShowCards() if self._neighbours is not None:
+                self._neighbours.show(asked)
 
     def _make_supervisors(self) -> dict[str, Supervisor]:
         around = self._around
@@ -532,7 +565,9 @@ class Lane:
         away = [f"{d.device} {d.state.value}" for d in now.devices if d.state is not DeviceState.ONLINE]
         port = "port connected" if now.port.connected else f"port away: {now.port.reason}"
         devices = ", ".join(away) if away else "all devices online"
-        return f"{now.state.desk.life.value}; {devices}; {port}; {now.undelivered} events undelivered"
+        life, degraded = now.state.desk.life.value, now.state.inquiry.degraded
+        mode = f", degraded mode: {degraded}" if degraded else ""
+        return f"{life}{mode}; {devices}; {port}; {now.undelivered} events undelivered"
 
     def snapshot(self) -> Snapshot:
         """The lane now. Call it only after `ready`."""

@@ -23,7 +23,8 @@ def main(argv: list[str]) -> int:
     for role, what in (
         ("consumer", "takes events and pictures and writes receipts"),
         ("desk", "sees events and gives orders"),
-        ("viewer", "only sees events"),
+        ("central", "answers the lanes' questions"),
+        ("viewer", "only sees events, and none about lookouts"),
     ):
         parser.add_argument(f"--{role}", action="append", default=[], metavar="NAME", help=f"somebody who {what}")
     parser.add_argument("--passwords", action="store_true", help="names are proven by passwords, not by certificates")

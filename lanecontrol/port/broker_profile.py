@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import PurePosixPath
 
-from lanecontrol.port.topics import LaneAddress, is_level
+from lanecontrol.port.topics import CLASSES, LaneAddress, is_level
 
 MAX_PACKET_BYTES = 1024 * 1024
 """A chunk of 256 KiB in base64 is a third of it; the longest event a hundredth."""
@@ -29,8 +29,10 @@ class Role(StrEnum):
     """Takes events and pictures, and says by receipts how far it has got."""
     DESK = "desk"
     """Sees events, gives orders and hears how they ended."""
+    CENTRAL = "central"
+    """Answers the lanes' questions about enrolments and lookouts."""
     VIEWER = "viewer"
-    """Sees events and states, and can do nothing."""
+    """Sees events and states but for lookouts, and can do nothing."""
 
 
 class Access(StrEnum):
@@ -99,18 +101,24 @@ def neighbours(address: LaneAddress) -> str:
 
 def _of_booth(booth: Booth) -> Iterator[Right]:
     lane = booth.address
-    for topic in (lane.status, lane.device("+"), lane.event("+"), lane.reply("+"), lane.evidence("+")):
+    for topic in (lane.status, lane.device("+"), lane.event("+"), lane.reply("+"), lane.evidence("+"), lane.ask("+")):
         yield Right(booth.name, Access.WRITE, topic)
-    for topic in (lane.command("+"), lane.receipt("+"), lane.device("+"), lane.status):
+    for topic in (lane.command("+"), lane.receipt("+"), lane.device("+"), lane.status, lane.answer("+")):
         yield Right(booth.name, Access.READ, topic)
     yield Right(booth.name, Access.READ, f"{neighbours(lane)}/#")
     yield Right(booth.name, Access.WRITE, f"{neighbours(lane)}/{lane.lane}/#")
 
 
 def _of_somebody(one: Somebody, lane: LaneAddress) -> Iterator[Right]:
-    for topic in (lane.status, lane.device("+"), lane.event("+")):
+    for topic in (lane.status, lane.device("+")):
+        yield Right(one.name, Access.READ, topic)
+    open_to_all = [lane.event(name) for name in CLASSES if name != "lookout"]
+    for topic in open_to_all if one.role is Role.VIEWER else [lane.event("+")]:
         yield Right(one.name, Access.READ, topic)
     match one.role:
+        case Role.CENTRAL:
+            yield Right(one.name, Access.READ, lane.ask("+"))
+            yield Right(one.name, Access.WRITE, lane.answer("+"))
         case Role.CONSUMER:
             yield Right(one.name, Access.READ, lane.evidence("+"))
             yield Right(one.name, Access.READ, lane.receipt(one.name))  # its own, to go on where it was

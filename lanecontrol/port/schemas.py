@@ -10,6 +10,7 @@ import ast
 import dataclasses
 import inspect
 import json
+import re
 import textwrap
 from collections.abc import Iterable, Iterator
 from enum import Enum
@@ -26,6 +27,7 @@ from lanecontrol.port import evidence_chunks, payloads
 from lanecontrol.port.evidence_chunks import EvidenceChunk
 from lanecontrol.port.order_payloads import COMMANDS, ReplyPayload
 from lanecontrol.port.payloads import CONTENT_TYPE, EVENT_TYPES, JSON, DeviceDocument, StatusDocument, TimeQuality
+from lanecontrol.port.question_payloads import AnswerPayload, QuestionPayload
 from lanecontrol.port.samples import samples
 from lanecontrol.port.topics import TO_PORT, TOPICS, Topic
 
@@ -62,13 +64,16 @@ def schemas() -> dict[str, Schema]:
 
 
 def document_schemas() -> dict[str, Schema]:
-    """The schemas of the other payloads: `status`, `device`, `command.<verb>`, `reply` and `evidence`."""
+    """The schemas of the other payloads: `status`, `device`, `command.<verb>`, `reply`, `evidence`, `question`
+    and `answer`."""
     kinds: list[tuple[str, JsonSchemaMode, TypeAdapter[Any]]] = [
         ("status", "serialization", adapter(StatusDocument)),
         ("device", "serialization", adapter(DeviceDocument)),
         *((f"command.{verb}", "validation", adapter(model)) for verb, model in COMMANDS.items()),
         ("reply", "serialization", adapter(ReplyPayload)),
         ("evidence", "serialization", adapter(EvidenceChunk)),
+        ("question", "serialization", adapter(QuestionPayload)),
+        ("answer", "validation", adapter(AnswerPayload)),
     ]
     made, shared = TypeAdapter.json_schemas(kinds, schema_generator=_Generator)
     definitions = _described(shared.get("$defs", {}))
@@ -272,7 +277,13 @@ def _component_references(node: Any) -> Any:
 
 
 def _name(row: Topic) -> str:
-    return row.name.replace("/<id>", "").replace("/<verb>", "").replace("/<client>", "").replace("/", "_")
+    return (
+        row.name.replace("/<id>", "")
+        .replace("/<verb>", "")
+        .replace("/<client>", "")
+        .replace("/<kind>", "")
+        .replace("/", "_")
+    )
 
 
 def _channel(row: Topic) -> Schema:
@@ -303,7 +314,7 @@ def _messages(row: Topic) -> list[str]:
             return sorted(name for kind, name in EVENT_TYPES.items() if announcements.TOPIC_CLASS[kind] == topic_class)
         case "command":
             return [f"command.{verb}" for verb in COMMANDS]
-        case "status" | "device" | "reply" | "evidence":
+        case "status" | "device" | "reply" | "evidence" | "question" | "answer":
             return [row.payload]
         case _:
             return []

@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any, Never
+from typing import Any, Never, Protocol
 
 from lanecontrol import forms
 from lanecontrol.announcements import DeviceStateChanged
@@ -50,6 +50,29 @@ class Birth:
     epoch: int
     versions: dict[str, str]
     config_hash: str
+
+
+class Companion(Protocol):
+    """Somebody else who talks over the lane's connection: asks questions, tells neighbours. Owns what it sends."""
+
+    topics: tuple[str, ...]
+    """What it wants to hear; `+` only as one whole level. A broker that forbids it is told of in the status."""
+
+    def take(self, received: Received) -> None:
+        """One of these came in. Never raises or blocks."""
+
+    async def send(self, transport: Transport) -> None:
+        """Send for the life of one connection. Raises LinkLost."""
+
+
+def heard_by(companion: Companion, topic: str) -> bool:
+    """Whether this topic is among those that it wants to hear."""
+    levels = topic.split("/")
+    return any(_matches(wanted.split("/"), levels) for wanted in companion.topics)
+
+
+def _matches(wanted: list[str], levels: list[str]) -> bool:
+    return len(wanted) == len(levels) and all(w in ("+", level) for w, level in zip(wanted, levels, strict=True))
 
 
 class RetainedState:
@@ -138,6 +161,7 @@ class PortSession:
         devices: Iterable[str] = (),
         consumer: str = "",
         pictures: Callable[[Transport], Coroutine[Any, Any, None]] | None = None,
+        companions: Sequence[Companion] = (),
     ) -> None:
         """`devices` are the ids of the lane file: what stands at the broker of any other is cleared away. `consumer` is
         whose receipts free events; none is asked for when it is empty. `pictures` sends what goes when the line is
@@ -153,6 +177,7 @@ class PortSession:
         self._emit = emit
         self._own_devices = frozenset(map(address.device, devices))
         self._pictures = pictures
+        self._companions = tuple(companions)
         self._receipts = address.receipt(consumer) if consumer else ""
         self.retained = RetainedState()
         self._refused: dict[str, str] = {}
@@ -227,6 +252,8 @@ class PortSession:
         await self._watch(transport, self._address.status)
         if self._receipts:
             await self._watch(transport, self._receipts)
+        for topics in [topics for companion in self._companions for topics in companion.topics]:
+            await self._watch(transport, topics)
         await self._publish_retained(transport, self._address.status, self._status_bytes(LaneStatus.ONLINE))
         if self._address.status not in self._refused:
             self._rivals.published()
@@ -239,6 +266,7 @@ class PortSession:
             self._receive(transport),
             self._leave_when_renewed(transport),
             *([self._pictures(transport)] if self._pictures is not None else []),
+            *(companion.send(transport) for companion in self._companions),
         )
 
     async def _leave_when_renewed(self, transport: Transport) -> Never:
@@ -331,6 +359,10 @@ class PortSession:
                 self._tidy(received)
             elif received.retained and received.topic == self._address.status:
                 self._meet(received.payload)
+            else:
+                for companion in self._companions:
+                    if heard_by(companion, received.topic):
+                        companion.take(received)
 
     def _meet(self, status: bytes) -> None:
         """What stood at our status when we came. Raises _Yielded when the place is another one's."""

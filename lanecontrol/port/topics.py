@@ -65,6 +65,16 @@ class LaneAddress:
     def evidence(self, picture: str) -> str:
         return f"{self.root}/evidence/{picture}"
 
+    def ask(self, kind: str) -> str:
+        return f"{self.root}/ask/{kind}"
+
+    def answer(self, kind: str) -> str:
+        return f"{self.root}/answer/{kind}"
+
+    def neighbour(self, lane: str) -> str:
+        """Where `lane` of this port shows its cards to the others: no lane's own tree."""
+        return f"{self.root.partition('/lane/')[0]}/neighbour/{lane}/cards"
+
 
 class Drop(StrEnum):
     """What happens to a class when the store reaches its bound."""
@@ -129,6 +139,8 @@ TOPICS: tuple[Topic, ...] = (
     Topic("reply/<client>", TO_PORT, 1, False, "reply", "how an order ended; also to the order's response topic"),
     Topic("receipt/<consumer>", TO_LANE, 1, True, "receipt", "how far a consumer has received, `epoch` and `seq`"),
     Topic("evidence/<id>", TO_PORT, 1, False, "evidence", "a picture's bytes, a chunk a message; `<id>` is its hash"),
+    Topic("ask/<kind>", TO_PORT, 1, False, "question", "a question about a vehicle: `enrolment` or `lookout`"),
+    Topic("answer/<kind>", TO_LANE, 1, False, "answer", "the answer to one; a retained or late one is dropped"),
 )
 """Every topic below the lane's root."""
 
@@ -209,6 +221,7 @@ topic `reply/<client>`), and the fields of the verb:
 | `reset` | |
 | `emergency` | `reason` |
 | `next` | |
+| `degraded-drill` | `for_s`, `reason` |
 
 The reply is `{"key", "result", "reason", "lane", "repeated"}` with `result` one of `done`, `refused`, `failed`,
 `unknown`. It goes to the response topic with the correlation data of the request, or to `reply/<client>`. A response
@@ -216,6 +229,27 @@ topic inside the lane's own tree must be below its `reply/`. Retained, late, mal
 with a reason, and so is a key that was used for another one; they never wait. The very same message once more, also
 after a restart of the lane, gets the answer of the first one with `repeated` true; nothing is done again. All of it is
 on record in the class `audit`.
+
+## Questions
+
+A lane whose file has `questions` asks about each vehicle: JSON on `ask/enrolment` and `ask/lookout` with `id`, `kind`,
+`lane`, `lane_type`, `direction`, `passage`, `deadline` and the numbers read (`cards`, `transponders`, `plates`), in
+clear. The answer goes to the response topic with the correlation data of the question, which is `answer/<kind>`, as
+JSON: `id`, `kind`, `lane`, and for enrolments `facts` (`number`, `standing`, `programmes`, `vehicles`) and `cargo`
+(`manifest`, `seal`, `user_fee`, `hazmat`), for lookouts `hits` (`number`, `why`, `armed`). Questions carry an expiry:
+one that cannot be answered before its deadline need not be answered. An answer is taken once, in time, if its question
+is open; of a number that was not asked about nothing is believed. A lookout is always asked about and always to be
+answered, with empty `hits` where there is none.
+
+What came of lookouts is told in the class `lookout` alone. Who may not know of them must not be allowed to read
+`event/lookout`; everything else of a lane is the same with a hit and without, up to the disposition.
+
+## Neighbours
+
+Below `poe/<port>/neighbour/<lane>/cards` the lanes of a port show each other which cards their passages have: `lane`
+and `cards` (`hash`, `score`). A hash is HMAC-SHA-256, cut to 8 bytes, under a key of the day made of the lane file's
+`privacy: {hash_key}`; lanes that do not share one cannot compare. These messages are never retained, expire after a
+minute and are no events.
 
 ## Pictures
 

@@ -26,6 +26,7 @@ from lanecontrol.commands import (
     DeclareEmergency,
     Dispose,
     Disposition,
+    DrillDegraded,
     EnableEquipment,
     EnableScanner,
     EndOverride,
@@ -80,6 +81,7 @@ FIELDS: dict[str, dict[str, Any]] = {
     "override-end": {"part": "loop_out", "name": "approach"},
     "enable": {},
     "source-check": {"portal": "rpm1", "source": "Cs-137 no. 12", "neutron": True, "within_s": 60.0},
+    "degraded-drill": {"for_s": 600.0, "reason": "monthly"},
 }
 REQUESTS: dict[str, Request] = {
     "disposition": Dispose("p1", Disposition.RELEASED, ("a",), "b"),
@@ -100,6 +102,7 @@ REQUESTS: dict[str, Request] = {
     "override-end": EndOverride(OverridePart.LOOP_OUT, "approach"),
     "enable": EnableEquipment(),
     "source-check": CheckPortal("rpm1", "Cs-137 no. 12", True, True, 60.0),
+    "degraded-drill": DrillDegraded(600.0, "monthly"),
 }
 
 
