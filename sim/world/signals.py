@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from sim.world.mishaps import Mishaps
 from sim.world.scene import BeaconSite, LaneSignalSite, SignalSite
@@ -21,6 +21,14 @@ HARD_BRAKE_MPS2 = 6.0
 """Whoever would have to brake harder than this drives on."""
 FLICKER_S = 0.4
 """A flickering lamp is on for half of this, then off for the other half."""
+
+
+class StopLine(Protocol):
+    """Something beside the booth that can hold a driver up: an overhead signal, a scanner's mark and arm."""
+
+    def wall_m(self, vehicle: Vehicle) -> float:
+        """How far ahead this driver has to stop for it; infinite if not at all."""
+        ...
 
 
 class Outputs:

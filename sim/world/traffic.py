@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Sequence
-from typing import Protocol
+from dataclasses import dataclass
 
 from sim.world.barrier import Barrier
 from sim.world.plan import MANOEUVRES, Conduct, Plan, Population
 from sim.world.scenario import Scenario
 from sim.world.scene import Scene
+from sim.world.signals import StopLine
 
 BRAKE_MPS2 = 2.5
 """Comfortable braking, that every driver reckons with."""
@@ -98,38 +98,23 @@ class Vehicle:
         return self.front_m >= start_m and self.rear_m <= end_m
 
 
-class StopLine(Protocol):
-    """Something else that can hold a driver up: an overhead signal, a scanner's mark and arm."""
-
-    def wall_m(self, vehicle: Vehicle) -> float:
-        """How far ahead this driver has to stop for it; infinite if not at all."""
-        ...
-
-
+@dataclass(frozen=True, slots=True)
 class Departure:
     """A vehicle that has left the world."""
 
-    __slots__ = ("at_s", "vehicle", "withdrew")
-
-    def __init__(self, vehicle: Vehicle, at_s: float, withdrew: bool) -> None:
-        self.vehicle = vehicle
-        self.at_s = at_s
-        self.withdrew = withdrew
+    vehicle: Vehicle
+    at_s: float
+    withdrew: bool
 
 
 class Traffic:
     """All vehicles, the first in the lane first."""
 
     def __init__(
-        self,
-        scene: Scene,
-        scenario: Scenario,
-        population: Population,
-        barrier: Barrier,
-        lines: Sequence[StopLine] = (),
+        self, scene: Scene, scenario: Scenario, population: Population, barrier: Barrier, *lines: StopLine
     ) -> None:
         self._scene = scene
-        self._lines = tuple(lines)
+        self._lines = lines
         self._scenario = scenario
         self._population = population
         self._barrier = barrier

@@ -60,7 +60,7 @@ class World:
         )
         self._beacon = beacon_head(scene.beacon, self._outputs, self._mishaps) if scene.beacon else None
         lines = tuple(line for line in (self._overhead, self._scanner) if line is not None)
-        self._traffic = Traffic(scene, scenario, Population(scenario, streams, points), self._barrier, lines)
+        self._traffic = Traffic(scene, scenario, Population(scenario, streams, points), self._barrier, *lines)
         self._loops = [
             LoopSensor(site, scenario.loops.get(site.point, LoopTrouble()), streams.of(f"loop/{site.point}"))
             for site in scene.loops
