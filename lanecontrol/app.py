@@ -499,6 +499,7 @@ class Lane:
         self._log.log(20 if writable else 40, "store", writable=writable, reason=reason)
         if self.ready.is_set():
             self._emit("store", StoreChanged(writable and self._room.enough, reason))
+            self._session.store_changed("" if writable else reason)
             self._judge_store()
 
     def _room_changed(self, enough: bool, why: str) -> None:
@@ -532,6 +533,7 @@ class Lane:
             self._tell_port(StoreSalvaged(report.salvaged, report.bodies_lost, lost, report.reason[:200], at_utc_s))
         if not self._ledger.writable:
             self._emit("store", StoreChanged(False, "the store came up without taking writes"))
+            self._session.store_changed("the store came up without taking writes")
 
     def _dead_letter(self, letter: DeadLetter) -> None:
         self._log.error("event refused by the broker", id=f"{letter.epoch}-{letter.seq}", reason=letter.why)

@@ -170,6 +170,14 @@ class StatusDocument:
     """Names this run of the software: two under one lane's name know each other by it."""
     run_since_utc_s: float = 0.0
     """When this run began."""
+    turn: int = 0
+    """Above that of each run that stood here when this one came: of two, the one with the lower has the place. -1
+    while that is not known yet, and in the will of a first connection."""
+    serial: int = 0
+    """How many statuses this run had published before."""
+    store_fault: str = ""
+    """Why the lane's disk takes no events now; empty while it does. Until then nothing new is told elsewhere, since
+    what is not on disk is not sent."""
 
 
 @dataclass(frozen=True, slots=True)

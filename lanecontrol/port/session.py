@@ -184,7 +184,10 @@ class PortSession:
         self._status = PortStatus(False, "", "not connected yet", None, 0, 0)
         self._reached: bool | None = None
         self._renewal = asyncio.Event()
-        self._rivals = Rivals(f"{rng.getrandbits(64):016x}", 0.0)
+        self._rivals = Rivals(f"{rng.getrandbits(64):016x}")
+        self._since_utc_s = 0.0
+        self._store_fault = ""
+        self._status_is_old = asyncio.Event()
 
     def status(self) -> PortStatus:
         """The present condition."""
@@ -195,6 +198,12 @@ class PortSession:
         body = device_bytes(changed, epoch=self._birth.epoch, simulated=self._address.simulated)
         self.retained.put(self._address.device(changed.device), body)
 
+    def store_changed(self, fault: str) -> None:
+        """Why the store takes no writes, empty when it does: nothing else can tell the port while it does not."""
+        if fault != self._store_fault:
+            self._store_fault = fault
+            self._status_is_old.set()
+
     def renew(self, brokers: Sequence[Broker]) -> None:
         """Connect anew, to these from now on: with certificates as they are on disk now. The queue stays."""
         self._brokers = tuple(brokers)
@@ -202,7 +211,7 @@ class PortSession:
 
     async def run(self) -> Never:
         """Connected for ever. Cancelling it says `stopped` and leaves, within half a second."""
-        self._rivals.since_utc_s = self._clock.now().utc_s
+        self._since_utc_s = self._clock.now().utc_s
         while True:
             for broker in self._brokers:
                 failure = await self._one_connection(broker)
@@ -220,7 +229,9 @@ class PortSession:
 
     def _wait_s(self, failure: DeviceError) -> float:
         if isinstance(failure, (CredentialsRefused, ProtocolViolation, TakenOver, _Yielded)):
-            return SLOW_S * self._rng.uniform(1.0, 1.1)
+            # Whom we have just thrown out comes back after one such wait: it shall be there when we look.
+            thrown_out = isinstance(failure, _Yielded) and self._status.attempts == 0
+            return SLOW_S * self._rng.uniform(1.0, 1.1) * (2 if thrown_out else 1)
         since = self._status.since
         outage_s = 0.0 if since is None else self._clock.now().mono_s - since.mono_s
         return min(CAP_S, max(BASE_S, outage_s * PATIENCE)) * self._rng.uniform(0.5, 1.0)
@@ -254,14 +265,13 @@ class PortSession:
             await self._watch(transport, self._receipts)
         for topics in [topics for companion in self._companions for topics in companion.topics]:
             await self._watch(transport, topics)
-        await self._publish_retained(transport, self._address.status, self._status_bytes(LaneStatus.ONLINE))
-        if self._address.status not in self._refused:
-            self._rivals.published()
+        await self._publish_status(transport)
         self.retained.everything()
         self._up(broker)
         await together(
             self._relay.drain(transport),
             self._keep_retained(transport),
+            self._keep_status(transport),
             self._orders.send_replies(transport),
             self._receive(transport),
             self._leave_when_renewed(transport),
@@ -298,12 +308,27 @@ class PortSession:
                 self._address.simulated,
                 self._clock.now().utc_s,
                 self._rivals.run,
-                self._rivals.since_utc_s,
+                self._since_utc_s,
+                self._rivals.told_turn,
+                self._rivals.serial,
+                self._store_fault,
             )
         )
 
     def _will(self) -> Message:
         return Message(self._address.status, self._status_bytes(LaneStatus.LOST), retain=True, content_type=JSON)
+
+    async def _publish_status(self, transport: Transport) -> None:
+        self._status_is_old.clear()
+        await self._publish_retained(transport, self._address.status, self._status_bytes(LaneStatus.ONLINE))
+        if self._address.status not in self._refused:
+            self._rivals.published()
+
+    async def _keep_status(self, transport: Transport) -> Never:
+        """Without a limit: most statuses stay as they are."""
+        while True:
+            await self._status_is_old.wait()
+            await self._publish_status(transport)
 
     async def _keep_retained(self, transport: Transport) -> None:
         while True:
@@ -366,9 +391,12 @@ class PortSession:
 
     def _meet(self, status: bytes) -> None:
         """What stood at our status when we came. Raises _Yielded when the place is another one's."""
+        turn = self._rivals.turn
         if not self._rivals.is_ours(status):
             self._rivals.yields += 1
             raise _Yielded("session", RIVAL)
+        if turn != self._rivals.turn:
+            self._status_is_old.set()
 
     def _tidy(self, received: Received) -> None:
         """A state of a device that this lane no longer has must not stand there for ever."""

@@ -46,8 +46,8 @@ class Port:
 
         self.net.listen("broker", serve)
 
-    def daemon(self, seed: int) -> PortSession:
-        clock = AnchoredClock(1_800_000_000.0)
+    def daemon(self, seed: int, utc_s: float = 1_800_000_000.0) -> PortSession:
+        clock = AnchoredClock(utc_s)
         outbox = FakeOutbox()
         outbox.commit(*["alarm"] * 20)
         return PortSession(
@@ -115,6 +115,34 @@ async def test_when_the_first_is_gone_the_other_has_the_place_and_delivers(port:
         assert second._relay.counts.delivered == 20
 
 
+@pytest.mark.parametrize("skew_s", [-86_400.0, -1_800_000_000.0, 86_400.0], ids=["a day behind", "1970", "a day ahead"])
+async def test_clocks_that_do_not_agree_do_not_matter(port: Port, skew_s: float) -> None:
+    async with running(port.daemon(1)) as first:
+        await asyncio.sleep(30)
+        async with running(port.daemon(2, 1_800_000_000.0 + skew_s)) as second:
+            await asyncio.sleep(6 * SLOW_S)
+            for _ in range(100):
+                await asyncio.sleep(1)
+                assert (first.status().connected, second.status().connected) == (True, False)
+
+
+async def test_after_a_restart_the_first_is_the_later_one_if_the_other_came_meanwhile(port: Port) -> None:
+    async with AsyncExitStack() as stack:
+        one = await stack.enter_async_context(AsyncExitStack())
+        await one.enter_async_context(running(port.daemon(1)))
+        await asyncio.sleep(30)
+        second = await stack.enter_async_context(running(port.daemon(2)))
+        await asyncio.sleep(6 * SLOW_S)
+        await one.aclose()
+        await asyncio.sleep(3 * SLOW_S)
+        assert second.status().connected
+        again = await stack.enter_async_context(running(port.daemon(3)))
+        await asyncio.sleep(6 * SLOW_S)
+        for _ in range(100):
+            await asyncio.sleep(1)
+            assert (second.status().connected, again.status().connected) == (True, False)
+
+
 async def test_three_daemons_settle_too(port: Port) -> None:
     async with AsyncExitStack() as stack:
         sessions = []
@@ -141,12 +169,12 @@ async def test_a_restart_is_no_rival(port: Port) -> None:
 # --- what a status tells ---------------------------------------------------------------------------------------------
 
 
-def status(run: str, since_utc_s: float, at_utc_s: float = 100.0, state: LaneStatus = LaneStatus.ONLINE) -> bytes:
-    return forms.to_json(StatusDocument(state, 1, {}, "", False, at_utc_s, run, since_utc_s))
+def status(run: str, turn: int, serial: int = 3, state: LaneStatus = LaneStatus.ONLINE) -> bytes:
+    return forms.to_json(StatusDocument(state, 1, {}, "", False, 100.0, run, 0.0, turn, serial))
 
 
 def after_publishing(*before: bytes) -> Rivals:
-    rivals = Rivals("b", 50.0)
+    rivals = Rivals("b")
     for one in before:
         assert rivals.is_ours(one)
     rivals.published()
@@ -154,30 +182,41 @@ def after_publishing(*before: bytes) -> Rivals:
     return rivals
 
 
-def test_the_one_that_was_started_first_has_the_place() -> None:
-    rivals = after_publishing()
-    assert not rivals.is_ours(status("z", 49.0))
-    assert rivals.is_ours(status("a", 51.0))
-    assert not rivals.is_ours(status("a", 50.0))
-    assert rivals.is_ours(status("c", 50.0))
-    assert rivals.is_ours(status("b", 50.0)), "our own"
+def test_a_run_takes_a_turn_above_what_it_finds() -> None:
+    assert after_publishing().turn == 0
+    assert after_publishing(status("a", 7)).turn == 8
+    assert after_publishing(status("a", 7, state=LaneStatus.STOPPED), b"{").turn == 8
+    assert after_publishing(status("a", -1)).turn == 1
+    assert Rivals("b").told_turn == -1
+
+
+def test_the_one_that_came_first_has_the_place() -> None:
+    rivals = after_publishing(status("x", 4))
+    assert not rivals.is_ours(status("z", 4))
+    assert rivals.is_ours(status("a", 6))
+    assert not rivals.is_ours(status("a", 5))
+    assert rivals.is_ours(status("c", 5))
+    assert rivals.is_ours(status("b", 5)), "our own"
+    assert rivals.is_ours(status("z", -1, state=LaneStatus.LOST)), "it never came twice"
+    assert rivals.is_ours(status("z", 4, state=LaneStatus.STOPPED)), "it is gone"
+    assert not rivals.is_ours(status("z", 4, state=LaneStatus.LOST)), "it may have been thrown out by us"
 
 
 def test_a_broker_that_forgot_the_latest_shows_no_rival() -> None:
-    before = status("a", 10.0, 40.0)
+    before = status("a", 10, serial=4)
     rivals = after_publishing(before)
     assert rivals.is_ours(before)
-    assert rivals.is_ours(status("a", 10.0, 30.0))
-    assert not rivals.is_ours(status("a", 10.0, 60.0)), "it works again after we came"
+    assert rivals.is_ours(status("a", 10, serial=3))
+    assert not rivals.is_ours(status("a", 10, serial=6)), "it works again after we came"
 
 
 def test_nonsense_and_older_versions_are_no_rivals() -> None:
     rivals = after_publishing()
-    for payload in (b"", b"{", b"[]", status("", 0.0)):
+    for payload in (b"", b"{", b"[]", status("", 0)):
         assert rivals.is_ours(payload)
         assert rivals.is_free(payload)
 
 
 @pytest.mark.parametrize(("state", "free"), [("online", False), ("lost", True), ("stopped", True)])
 def test_the_place_is_free_when_the_other_one_is_gone(state: str, free: bool) -> None:
-    assert Rivals("b", 50.0).is_free(status("a", 10.0, state=LaneStatus(state))) is free
+    assert Rivals("b").is_free(status("a", 10, state=LaneStatus(state))) is free

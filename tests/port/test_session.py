@@ -187,10 +187,31 @@ async def test_the_birth_stands_retained_and_says_who_is_there(port: Port) -> No
         "at_utc_s": 1_800_000_000.0,
         "run": status["run"],
         "run_since_utc_s": 1_800_000_000.0,
+        "turn": -1,
+        "serial": 0,
+        "store_fault": "",
     }
     assert len(status["run"]) == 16
     assert port.reached == [True]
     assert port.session.status().connected is False
+
+
+async def test_a_store_that_takes_no_events_stands_in_the_status_while_it_does_not(port: Port) -> None:
+    """The one thing that can be told then: what is not on disk is not sent."""
+    port.serve()
+    async with port.central() as central, port.running():
+        await central.subscribe([f"{ROOT}/status"])
+        events = central.events()
+        faults = [json.loads((await anext(events)).raw)["store_fault"]]
+        for fault in ("disk full", "disk full", "I/O error", ""):
+            port.session.store_changed(fault)
+            await asyncio.sleep(1)
+        faults += [json.loads((await anext(events)).raw)["store_fault"] for _ in range(3)]
+        assert faults == ["", "disk full", "I/O error", ""]
+        port.session.store_changed("disk full")
+        port.cut()
+        await asyncio.sleep(3)
+        assert (await port.retained())[f"{ROOT}/status"]["store_fault"] == "disk full"
 
 
 async def test_stopping_on_purpose_says_stopped(port: Port) -> None:
