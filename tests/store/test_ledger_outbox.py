@@ -106,7 +106,7 @@ def test_the_outbox_follows_its_model() -> None:
 
 @pytest.mark.slow
 def test_the_outbox_follows_its_model_for_long() -> None:
-    run_state_machine_as_test(OutboxMachine, settings=settings(max_examples=100, stateful_step_count=40, deadline=None))
+    run_state_machine_as_test(OutboxMachine, settings=settings(max_examples=40, stateful_step_count=40, deadline=None))
 
 
 async def delivered_through(ledger: Ledger, position: int) -> None:
