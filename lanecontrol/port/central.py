@@ -148,9 +148,16 @@ class PortClient:
         """
         key = self._new_key()
         client = self._broker.client_id
-        deadline_utc_s = self._clock.now().utc_s + timeout_s
+        now_utc_s = self._clock.now().utc_s
         body = command_bytes(
-            verb, fields, key=key, actor=actor, lane=lane.lane, deadline_utc_s=deadline_utc_s, client=client
+            verb,
+            fields,
+            key=key,
+            actor=actor,
+            lane=lane.lane,
+            deadline_utc_s=now_utc_s + timeout_s,
+            issued_utc_s=now_utc_s,
+            client=client,
         )
         future: asyncio.Future[ReplyPayload] = asyncio.get_running_loop().create_future()
         with self._work.under_way():

@@ -95,12 +95,26 @@ class CommandPayload(BaseModel):
     """The lane this is meant for; another lane refuses it."""
     deadline: UtcSeconds
     """After this moment the order is refused: RFC 3339, or UTC seconds since 1970."""
+    issued: UtcSeconds | None = None
+    """When it was given, by the sender's clock: RFC 3339, or UTC seconds since 1970. Of two orders of one person about
+    one thing the older is refused when it comes after the newer; where it is left out, nobody can tell."""
     client: Level | None = None
     """Where there is no response topic (MQTT 3.1.1), the reply goes to `reply/<client>`."""
+
+    withdraws: ClassVar[bool] = False
+    """It only takes away: it is never too late for that."""
 
     @abstractmethod
     def request(self) -> Request:
         """What is asked for, in the lane's words."""
+
+    @property
+    def concern(self) -> str:
+        """What it is about: a passage, a scan, an alarm; empty for the lane as such."""
+        for name in ("passage", "scan", "alarm"):
+            if about := getattr(self, name, ""):
+                return f"{name} {about}"
+        return ""
 
     def order(self) -> Order:
         """The order in the lane's words."""
@@ -182,6 +196,7 @@ class EmergencyCommand(CommandPayload):
     """Red everywhere, at once."""
 
     verb = "emergency"
+    withdraws = True
     reason: Text = ""
     """Why."""
 
@@ -239,6 +254,7 @@ class AbortScanCommand(CommandPayload):
     """Withdraw the scan request at once."""
 
     verb = "scan-abort"
+    withdraws = True
     reason: Text = ""
     """Why."""
 
@@ -446,6 +462,7 @@ def command_bytes(
     actor: Actor,
     lane: str,
     deadline_utc_s: float,
+    issued_utc_s: float | None = None,
     client: str | None = None,
 ) -> bytes:
     """A request as JSON, checked against its model. Raises Refusal."""
@@ -453,6 +470,8 @@ def command_bytes(
     if actor.simulated:
         by["simulated"] = True
     body = {**fields, "key": key, "by": by, "lane": lane, "deadline": utc_text(deadline_utc_s)}
+    if issued_utc_s is not None:
+        body["issued"] = utc_text(issued_utc_s)
     if client is not None:
         body["client"] = client
     made = json.dumps(body, separators=(",", ":")).encode()

@@ -96,6 +96,8 @@ class Orders:
         self._work = work or RealWork()
         self._routes: dict[str, _Route] = {}
         self._keys: dict[str, _Known] = {}
+        self._latest: dict[tuple[str, str | None, str], tuple[float, float]] = {}
+        """Of each person, tool and concern: when the newest order taken was issued, and until when that matters."""
         self._replies: deque[tuple[float, Message]] = deque()
         self._reply_waits = asyncio.Event()
         self._budget = _Budget(REJECTIONS_BURST, REJECTIONS_PER_S)
@@ -134,6 +136,9 @@ class Orders:
             raise Refusal(why, key=payload.key, name=payload.by.name, role=payload.by.role)
         self.counts.accepted += 1
         self._keys[order.key] = _Known(digest, payload.deadline, None)
+        if payload.issued is not None:
+            self._latest.pop(_line_of(payload), None)
+            self._latest[_line_of(payload)] = payload.issued, now.utc_s + AHEAD_LIMIT_S
         self._routes[order.key] = route
         self._work.outstanding += 1  # until answered
         self._emit(SOURCE, OrderGiven(order))
@@ -171,6 +176,9 @@ class Orders:
             return f"repeated: this key was used before {first}"
         if deadline_utc_s <= now_utc_s:
             return f"late: the deadline was {now_utc_s - deadline_utc_s:.1f} s ago{doubt}"
+        newest_s, _ = self._latest.get(_line_of(payload), (payload.issued or 0.0, 0.0))
+        if payload.issued is not None and payload.issued < newest_s and not payload.withdraws:
+            return "reordered: an order that the same person gave later was taken before"
         if payload.deadline > now_utc_s + AHEAD_LIMIT_S:
             return f"the deadline is more than {AHEAD_LIMIT_S:g} s ahead{doubt}"
         if len(self._routes) >= PENDING_LIMIT or len(self._keys) >= KEYS_LIMIT:
@@ -185,6 +193,11 @@ class Orders:
             ]
             for key in gone:
                 del self._keys[key]
+        while self._latest:  # the oldest first, as they stand in the order of their coming
+            line = next(iter(self._latest))
+            if self._latest[line][1] >= now_utc_s and len(self._latest) <= KEYS_LIMIT:
+                break
+            del self._latest[line]
 
     def _refuse(self, topic: str, refusal: Refusal, route: _Route) -> None:
         self.counts.rejected += 1
@@ -240,6 +253,11 @@ class Orders:
                     self._replies.popleft()
             self._reply_waits.clear()
             await self._reply_waits.wait()
+
+
+def _line_of(payload: CommandPayload) -> tuple[str, str | None, str]:
+    """Orders among which the newer one counts: of one person, by one tool, about one thing."""
+    return payload.by.name, payload.client, payload.concern
 
 
 def _rejection(topic: str, reason: str, name: str, role: Role | None, at_utc_s: float) -> OrderRejected:

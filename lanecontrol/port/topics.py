@@ -208,8 +208,9 @@ _COMMANDS = """
 ## Commands
 
 `cmd/<verb>` takes JSON: `key` (idempotency key, 8 to 64 characters), `by` (`name`, `role`), `lane` (must be this
-lane's), `deadline` (RFC 3339, or UTC seconds since 1970; at most ten minutes ahead), `client` (optional, names the
-topic `reply/<client>`), and the fields of the verb:
+lane's), `deadline` (RFC 3339, or UTC seconds since 1970; at most ten minutes ahead), `issued` (optional, the same: when
+it was given, so that an order which a later one of the same person about the same thing has overtaken is refused),
+`client` (optional, names the topic `reply/<client>`), and the fields of the verb:
 
 | verb | fields |
 |---|---|
@@ -250,6 +251,15 @@ Below `poe/<port>/neighbour/<lane>/cards` the lanes of a port show each other wh
 and `cards` (`hash`, `score`). A hash is HMAC-SHA-256, cut to 8 bytes, under a key of the day made of the lane file's
 `privacy: {hash_key}`; lanes that do not share one cannot compare. These messages are never retained, expire after a
 minute and are no events.
+
+## Receipts
+
+A broker that has acknowledged an event may still lose it. Where the lane file names a `consumer`, an event leaves the
+lane's store only when that consumer's receipt covers it: a retained message on `receipt/<consumer>`, JSON with `epoch`,
+`seq` and `missing` (optional: spans `[first, last]`, at most 1000). It says that the consumer has, for good, every event
+of that epoch up to `seq` but for those missing, which are sent again at once. What no receipt covers for
+`receipt_patience_s` is sent again too. Each epoch has receipts of its own: a consumer that hears events of another epoch
+than its last receipt's writes one for each. A receipt for events that were never recorded frees nothing, and is counted.
 
 ## Pictures
 

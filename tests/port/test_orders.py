@@ -518,6 +518,83 @@ async def test_a_clock_that_nobody_disciplines_is_believed_and_the_refusal_says_
     assert len(desk.given) == 1
 
 
+# --- orders that overtook each other ---
+
+
+def order_of(desk: Desk, number: int, verb: str, issued_s: float, **changes: Any) -> bool:
+    """Whether the lane got it."""
+    before = len(desk.given)
+    desk.send(verb, key=f"key-{number:04}", issued=NOW_S + issued_s, **changes)
+    for order in desk.given[before:]:
+        desk.orders.answer(order.key, DONE)
+    return len(desk.given) > before
+
+
+async def test_an_order_that_was_overtaken_by_a_later_one_of_the_same_person_is_refused() -> None:
+    desk = Desk()
+    assert order_of(desk, 1, "close", 1.0)
+    assert not order_of(desk, 2, "open", 0.5)
+    assert [one.reason for one in desk.rejected] == [
+        "reordered: an order that the same person gave later was taken before"
+    ]
+    replies = await desk.replies()
+    assert [reply["result"] for reply in replies] == ["done", "refused"]
+    assert "reordered" in replies[1]["reason"]
+    assert order_of(desk, 3, "open", 1.0), "as old as the other"
+    assert order_of(desk, 4, "open", 2.0)
+
+
+def test_what_is_reordered_is_told_by_person_tool_and_concern() -> None:
+    desk = Desk()
+    assert order_of(desk, 1, "disposition", 9.0)
+    assert not order_of(desk, 2, "occupants", 8.0), "of the same passage"
+    assert order_of(desk, 3, "occupants", 7.0, passage="p2")
+    assert order_of(desk, 4, "acknowledge", 6.0)
+    assert order_of(desk, 5, "open", 5.0)
+    assert order_of(desk, 6, "occupants", 4.0, by={"name": "A. Okafor", "role": "officer"})
+    assert order_of(desk, 7, "occupants", 3.0, client="desk-2"), "whose clock may be another"
+
+
+@pytest.mark.parametrize("verb", ["emergency", "scan-abort"])
+def test_what_only_takes_away_is_never_too_late(verb: str) -> None:
+    desk = Desk()
+    assert order_of(desk, 1, "open", 9.0)
+    assert order_of(desk, 2, verb, 1.0)
+
+
+def test_an_order_that_was_refused_overtakes_nothing() -> None:
+    desk = Desk()
+    assert not order_of(desk, 1, "close", 9.0, lane="08")
+    assert order_of(desk, 2, "open", 1.0)
+
+
+def test_an_order_that_does_not_say_when_it_was_given_is_taken_as_it_comes() -> None:
+    desk = Desk()
+    assert order_of(desk, 1, "close", 9.0)
+    desk.send(key="key-0002")
+    assert len(desk.given) == 2
+
+
+async def test_the_repeat_of_an_overtaken_order_that_was_taken_gets_its_answer() -> None:
+    desk = Desk()
+    assert order_of(desk, 1, "open", 1.0)
+    assert order_of(desk, 2, "close", 2.0)
+    assert not order_of(desk, 1, "open", 1.0)
+    assert [reply["repeated"] for reply in await desk.replies()] == [False, False, True]
+
+
+def test_memory_of_who_ordered_when_is_bounded() -> None:
+    desk = Desk()
+    for n in range(6000):
+        desk.clock.utc_s += 1
+        desk.send(
+            "occupants", key=f"key-{n:05}", passage=f"p{n}", issued=desk.clock.utc_s, deadline=desk.clock.utc_s + 2
+        )
+        desk.orders.answer(f"key-{n:05}", DONE)
+    assert len(desk.given) == 6000
+    assert len(desk.orders._latest) <= 601
+
+
 async def test_more_orders_than_a_lane_can_have_in_hand_are_refused() -> None:
     desk = Desk()
     for n in range(PENDING_LIMIT + 1):
