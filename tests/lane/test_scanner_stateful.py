@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 from scanner_bench import AT_REST, CENTRAL, OFFICER, SECOND, TECHNICIAN
@@ -94,7 +94,8 @@ def test_the_invariants_hold_whatever_is_done() -> None:
     run_state_machine_as_test(ScannerMachine, settings=QUICK)
 
 
-def test_a_broken_rule_is_found_and_made_small(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broken_rule_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(conditions.RULES, C.ZONE, lambda v: "")
+    bare = settings(QUICK, max_examples=200, phases=[Phase.generate])  # making it small takes minutes
     with pytest.raises(Violation):
-        run_state_machine_as_test(ScannerMachine, settings=settings(QUICK, max_examples=200))
+        run_state_machine_as_test(ScannerMachine, settings=bare)
