@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Self
 
 from lane_bench import LaneBench, card, setup
 
@@ -51,7 +51,13 @@ class AskingBench(LaneBench):
         self.silent: set[Respondent] = {Respondent.SNAPSHOT}
         """Who does not answer."""
         self.delay_s = 0.0
+        self.careless = False
+        """Central answers about numbers that nobody asked about."""
         self._due: list[tuple[float, Ask]] = []
+
+    def started(self, *, cold: bool = True, boot: str = "boot-1") -> Self:
+        super().started(cold=cold, boot=boot)
+        return self
 
     def give(self, source: str, event: Event) -> tuple[Effect, ...]:
         effects = super().give(source, event)
@@ -83,8 +89,10 @@ class AskingBench(LaneBench):
                 self.give("port", Answered(ask.question.id, ask.of, None))
 
     def answer_to(self, question: Question) -> Enrolments | Lookouts:
+        """What central would say."""
         if question.kind is AskKind.LOOKOUT:
-            return Lookouts(tuple(hit for hit in self.hits if hit.number in question.numbers()))
+            hits = (hit for hit in self.hits if self.careless or hit.number in question.numbers())
+            return Lookouts(tuple(hits))
         return self.facts if self.facts is not None else valid(question, self.setup.lane_type.value)
 
     # --- in words ---

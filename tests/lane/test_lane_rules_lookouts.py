@@ -15,6 +15,7 @@ from questions_bench import PLATE, AskingBench, asking, number
 from lanecontrol.announcements import (
     TOPIC_CLASS,
     DispositionRecorded,
+    LaneType,
     LookoutSettled,
     OrderAnswered,
     PassageAssessed,
@@ -46,9 +47,7 @@ class Watched(AskingBench):
 
     def give(self, source: str, event: Any) -> tuple[Effect, ...]:
         at_s = self.now_s
-        before = len(self.effects)
         effects = super().give(source, event)
-        del before
         self.seen += [(at_s, shown) for effect in effects if (shown := self._as_seen(effect, at_s))]
         return effects
 
@@ -105,8 +104,6 @@ def play(lane: Watched, story: list[tuple[str, Any]]) -> None:
 def test_with_and_without_a_hit_everything_that_others_could_notice_is_the_same(
     story: list[tuple[str, Any]], delay_s: float, lanes: str
 ) -> None:
-    from lanecontrol.announcements import LaneType
-
     seen = []
     for hits in ((), (ARMED, Hit(number(1)), Hit(number(2), "wanted"), Hit(number(4)))):
         lane = Watched(lane_type=LaneType(lanes))
@@ -240,11 +237,9 @@ def test_a_vehicle_that_leaves_undecided_has_its_lookouts_settled_by_nobody(want
 
 def test_hits_on_numbers_that_were_not_asked_about_are_not_believed() -> None:
     lane = AskingBench().started()
-    lane.hits = (ARMED,)
-    lane.answer_to = lambda question: __import__("lanecontrol.questions").questions.Lookouts(  # type: ignore[method-assign]
-        (Hit(number(9)),)
-    )
+    lane.hits, lane.careless = (Hit(number(9)),), True
     lane.comes(1)
+    assert lane.lookouts
     assert all(told.hits == () for told in lane.lookouts)
 
 
@@ -252,7 +247,8 @@ def test_a_lane_that_asks_for_no_lookouts_tells_of_none() -> None:
     lane = AskingBench(replace(asking(), questions=Questions(lookouts=False))).started()
     lane.comes(1)
     lane.dispose(disposition=Disposition.REFER_SECONDARY)
-    assert lane.lookouts == lane.told(LookoutSettled) == []
+    assert not lane.lookouts
+    assert not lane.told(LookoutSettled)
 
 
 def test_moments_never_run_backwards_in_the_comparison() -> None:
