@@ -79,21 +79,34 @@ def raise_arm(t: Turn) -> None:
     if gate is not None:
         watch_s = t.now_s + gate.travel_limit_s
         t.equipment = replace(
-            t.equipment, gate_open=True, gate_told=True, gate_close_s=None, gate_watch_s=watch_s, gate_odd_s=None
+            t.equipment,
+            gate_open=True,
+            gate_told=True,
+            gate_again=False,
+            gate_close_s=None,
+            gate_watch_s=watch_s,
+            gate_odd_s=None,
         )
 
 
 def lower(t: Turn) -> None:
     """Take back the gate's open command once that cannot hurt anybody; else note when to look again."""
     gate = t.setup.gate
-    if gate is None or not t.equipment.gate_open or t.desk.permission is not None or kept(t):
+    wanted = t.equipment.gate_open or t.equipment.gate_again
+    if gate is None or not wanted or t.desk.permission is not None or kept(t):
         _look_again_at(t, None)
         return
     safe_s = clear_under_arm_since(t)
     if safe_s is None or not t.due(safe_s + GATE_CLEAR_S):
         _look_again_at(t, None if safe_s is None else safe_s + GATE_CLEAR_S)
         return
-    take_back(t, gate)
+    t.drive(gate.device, WriteOutputs(((gate.open_output, False),)), grants=False)
+    t.equipment = replace(t.equipment, gate_again=False)
+    if t.equipment.gate_open:
+        _lowered(t, gate)
+
+
+def _lowered(t: Turn, gate: Gate) -> None:
     # One that was never told to open in this run, and is closed, has no way to go: if it moves now, it is forced.
     rests = not t.equipment.gate_told and arrived(t.equipment.gate, commanded_open=False)
     t.equipment = replace(
@@ -104,11 +117,6 @@ def lower(t: Turn) -> None:
         gate_watch_s=None if rests else t.now_s + gate.travel_limit_s,
         gate_odd_s=None,
     )
-
-
-def take_back(t: Turn, gate: Gate) -> None:
-    """The gate's open command goes off. The caller has made sure of what is under the arm."""
-    t.drive(gate.device, WriteOutputs(((gate.open_output, False),)), grants=False)
 
 
 def _look_again_at(t: Turn, moment_s: float | None) -> None:

@@ -171,9 +171,9 @@ def reassert(t: Turn, why: str) -> None:
 
 
 def _reassert_gate(t: Turn) -> None:
-    """Whatever its output is now: it counts as commanded open, and is lowered with the same care as ever."""
-    if t.setup.gate is not None and not t.equipment.gate_open and not arm.kept(t):
-        t.equipment = replace(t.equipment, gate_open=True, gate_told=False)
+    """Whatever its output is now: it is told once more to close, with the same care as ever (`gate.lower`)."""
+    if t.setup.gate is not None and not t.equipment.gate_open:
+        t.equipment = replace(t.equipment, gate_again=True)
 
 
 # --- acceptance of the configuration ---------------------------------------------------------------------------------

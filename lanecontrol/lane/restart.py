@@ -70,6 +70,7 @@ def start(t: Turn) -> None:
         gate_close_s=None,
         gate_watch_s=None,
         gate_told=False,
+        gate_again=False,
         gate_odd_s=None,
         reassert_s=None,
         lamps_s=(None, None),

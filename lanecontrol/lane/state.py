@@ -305,6 +305,8 @@ class Equipment:
     """When what the lamps of the booth's and the overhead signal read back becomes a fault."""
     gate_told: bool = False
     """The gate was commanded open in this run, and the command has not been taken back."""
+    gate_again: bool = False
+    """It is commanded closed, and is to be told once more as soon as nothing can be under the arm."""
     gate_odd_s: float | None = None
     """When a movement that nobody commanded becomes a fault."""
     health_s: float | None = None
