@@ -12,7 +12,7 @@ import pytest
 from scanner_bench import OFFICER, SCANNER_IO, SUPERVISOR, ScannerBench, refused, setup
 
 from lanecontrol.announcements import ScanCause as C
-from lanecontrol.announcements import ScanEnd
+from lanecontrol.announcements import ScanEnd, ScannerContacts
 from lanecontrol.announcements import ScannerState as S
 from lanecontrol.commands import (
     DONE,
@@ -37,7 +37,8 @@ from lanecontrol.events import (
     StoreChanged,
 )
 from lanecontrol.lane.scanner.table import TABLE
-from lanecontrol.lane.setup import ScannerTimes
+from lanecontrol.lane.scanner.view import NAMES
+from lanecontrol.lane.setup import ScannerInputs, ScannerTimes
 
 Do = Callable[[ScannerBench], object]
 
@@ -483,3 +484,12 @@ def test_aborting_is_open_to_anybody_and_is_done_also_with_nothing_to_abort() ->
     b = bench()
     b.started()
     assert b.order(AbortScan("in doubt")) == DONE
+
+
+def test_the_contacts_have_one_order_everywhere() -> None:
+    """The plan's places, the snapshot and the lane file's fields are put together by their order."""
+    inputs = tuple(part.name for part in dataclasses.fields(ScannerInputs))
+    contacts = tuple(part.name for part in dataclasses.fields(ScannerContacts))
+    assert inputs == contacts == NAMES
+    b = bench()
+    assert tuple(b.state.plan.points[place] for place in b.state.plan.scanner) == tuple((SCANNER_IO, n) for n in NAMES)
