@@ -67,8 +67,10 @@ class Housekeeper:
             await self._tell_excess(done)
         except StorageUnavailable:
             return  # the ledger tells of its disk itself; what is too old is so in ten minutes too
-        if done.rows or done.gaps:
-            self._log.info("store tidied", forgotten=done.rows, given_up=sum(gap.count for gap in done.gaps))
+        if done.rows or done.erased or done.gaps:
+            self._log.info(
+                "store tidied", forgotten=done.rows, erased=done.erased, given_up=sum(gap.count for gap in done.gaps)
+            )
 
     async def _tell_gap(self, gap: Gap) -> None:
         span = gap.first_utc_s, gap.last_utc_s

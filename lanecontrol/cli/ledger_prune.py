@@ -31,8 +31,21 @@ def preview(loaded: Loaded, reader: Reader, days: float | None, *, as_json: bool
     through = Position(max(min(old, reader.delivered_through(), last - 1), 0))
     first = next((row.position for row in reader.rows(START, 1)), through + 1)
     over = max(0, reader.used_bytes() - keep.size_bytes)
-    _tell(keep, now_utc_s, {"rows": max(0, through - first + 1), "over_bytes": over}, as_json=as_json)
+    facts = {"rows": max(0, through - first + 1), "erased": _bodies_behind(reader, now_utc_s - keep.days * _DAY_S)}
+    _tell(keep, now_utc_s, {**facts, "over_bytes": over}, as_json=as_json)
     return GOOD
+
+
+def _bodies_behind(reader: Reader, before_utc_s: float) -> int:
+    """Delivered events that are too old, and stay without their body because one before them waits."""
+    from lanecontrol.ledger.retention import SPAN_ROWS
+
+    count, after = 0, reader.delivered_through()
+    while True:
+        through, found = reader.delivered_bodies(after, SPAN_ROWS, SPAN_ROWS, before_utc_s)
+        if through <= after:
+            return count
+        count, after = count + len(found), through
 
 
 def prune(loaded: Loaded, path: Path, days: float | None, *, as_json: bool) -> int:
@@ -45,7 +58,8 @@ def prune(loaded: Loaded, path: Path, days: float | None, *, as_json: bool) -> i
     keep, now_utc_s = _keep(loaded, days), _now_utc_s()
     done = asyncio.run(_prune(loaded, path, keep, now_utc_s))
     gaps = [dataclasses.asdict(gap) for gap in done.gaps]
-    _tell(keep, now_utc_s, {"rows": done.rows, "over_bytes": done.over_bytes, "given_up": gaps}, as_json=as_json)
+    facts = {"rows": done.rows, "erased": done.erased, "over_bytes": done.over_bytes, "given_up": gaps}
+    _tell(keep, now_utc_s, facts, as_json=as_json)
     return GOOD
 
 

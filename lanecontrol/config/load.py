@@ -326,8 +326,9 @@ def _delivery(section: DeliverySection) -> Delivery:
 
 def _store(folder: Path, section: StoreSection) -> Store:
     keys = tuple(key.get_secret_value().encode() for key in section.keys)
-    droppable = tuple(policy.name for policy in CLASSES.values() if policy.drop is not Drop.NEVER)
-    keep = Keep(section.keep_days, int(section.limit_gib * 1024**3), droppable)
+    shares = {policy.name: policy.share for policy in CLASSES.values() if policy.drop is not Drop.NEVER}
+    first_to_go = tuple(sorted(shares, key=lambda name: shares[name]))
+    keep = Keep(section.keep_days, int(section.limit_gib * 1024**3), first_to_go, shares)
     return Store(folder / section.path, section.recorder_mib, keep, keys)
 
 

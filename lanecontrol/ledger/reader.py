@@ -178,6 +178,43 @@ class Reader:
             )
         )
 
+    def delivered_bodies(
+        self, after: Position, span: int, limit: int, before_utc_s: float
+    ) -> tuple[Position, list[Position]]:
+        """Delivered rows older than a moment that still have a body: `limit` of the next `span` rows after a position.
+
+        With how far it looked: no further than that position where there are no more rows, or none so old.
+        """
+        last = self._number("SELECT coalesce(max(position), 0) FROM entries WHERE position <= ?", after + span)
+        old = self._number(
+            "SELECT coalesce(max(position), 0) FROM entries WHERE position > ? AND position <= ? AND time_utc_s < ?",
+            after,
+            last,
+            before_utc_s,
+        )
+        found = self._select(
+            "SELECT position FROM entries WHERE position > ? AND position <= ? AND body IS NOT NULL AND time_utc_s < ?"
+            " AND position NOT IN (SELECT position FROM outbox) ORDER BY position LIMIT ?",
+            after,
+            old,
+            before_utc_s,
+            limit,
+        )
+        positions = [position for (position,) in found]
+        through = positions[-1] if len(positions) == limit else old
+        return Position(through), positions  # type: ignore[arg-type, return-value]
+
+    def waiting_sizes(self, after: Position, span: int) -> tuple[Position, dict[str, int]]:
+        """Bytes of the undelivered bodies of each class among the next `span` waiting rows, and how far it looked."""
+        found = self._select(
+            "SELECT topic_class, sum(coalesce(length(body), 0)), max(position) FROM (SELECT position, topic_class, body"
+            " FROM outbox JOIN entries USING (position) WHERE position > ? ORDER BY position LIMIT ?) GROUP BY 1",
+            after,
+            span,
+        )
+        through = max((int(str(position)) for _, _, position in found), default=after)
+        return Position(through), {_text(name): int(str(size)) for name, size, _ in found}
+
     def used_bytes(self) -> int:
         """What the rows take: pages of the main file that are not free."""
         pages = self._number("PRAGMA page_count") - self._number("PRAGMA freelist_count")

@@ -1,15 +1,18 @@
 """What a ledger may forget, and when: the declared policy of the store, carried out in small steps.
 
-Delivered rows go, oldest first, when they are older than the store keeps them or when the store is over its size. When
-that is not enough, events that wait for the port are given up too: of the classes that may be dropped only, oldest
-first, and of each run of them a gap record is left. Alarms, passages and decisions are never given up: a store full of
-them stays over its size, and says so. Called by the daemon now and then, and by the command line on a store at rest.
+Delivered rows go, oldest first, when they are older than the store keeps them or when the store is over its size; of
+those behind an event that still waits for the port only the bodies go, since the chain runs through them. When that is
+not enough, events that wait are given up too: of the classes that may be dropped only, first of those that take more
+than their share of the store, then class by class, each oldest first, and of each run of them a gap record is left.
+Alarms, passages and decisions are never given up: a store full of them stays over its size, and says so. Called by the
+daemon now and then, and by the command line on a store at rest.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
@@ -19,6 +22,8 @@ from lanecontrol.ledger.records import START, Position, Row
 
 STEP_ROWS = 300
 """Rows per transaction: some milliseconds, so that no event of the lane waits longer than that behind it."""
+SPAN_ROWS = 5000
+"""Rows looked at in one step: some tens of milliseconds of the reading thread."""
 LOW_SHARE = 0.9
 """A store that is over its size is cut back to this share of it, or it would be cut at every row."""
 DAY_S = 86_400.0
@@ -26,11 +31,13 @@ DAY_S = 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """The policy. `droppable` are the classes that may be given up undelivered."""
+    """The policy. `droppable` are the classes that may be given up undelivered, those that go first at the front."""
 
     days: float = 35.0
     size_bytes: int = 10 * 1024**3
     droppable: tuple[str, ...] = ()
+    shares: Mapping[str, float] = field(default_factory=dict)
+    """What part of the size a class may take undelivered before it is the first to be given up; all, if not here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +58,8 @@ class Forgotten:
     """What one round did."""
 
     rows: int = 0
+    erased: int = 0
+    """Bodies of delivered rows that stay themselves."""
     gaps: list[Gap] = field(default_factory=list)
     over_bytes: int = 0
     """By how much the store is still over its size: all that is left must be kept."""
@@ -68,12 +77,14 @@ async def forget(ledger: Ledger, keep: Keep, now_utc_s: float | None, tell: Tell
     """
     done = Forgotten()
     if now_utc_s is not None:
-        await _forget_old(ledger, now_utc_s - keep.days * DAY_S, done)
+        before_utc_s = now_utc_s - keep.days * DAY_S
+        await _forget_old(ledger, before_utc_s, done)
+        await _erase_delivered(ledger, before_utc_s, 0, done)
     if await ledger.ask(Reader.used_bytes) > keep.size_bytes:
         target = int(keep.size_bytes * LOW_SHARE)
         await _shrink(ledger, target, done)
-        if keep.droppable and await ledger.ask(Reader.used_bytes) > keep.size_bytes:
-            await _give_up(ledger, keep.droppable, target, tell, done)
+        await _erase_delivered(ledger, float("inf"), target, done)
+        await _give_up(ledger, keep, target, tell, done)
         done.over_bytes = max(0, await ledger.ask(Reader.used_bytes) - keep.size_bytes)
     return done
 
@@ -102,15 +113,58 @@ async def _forget_step(ledger: Ledger, through: Position, done: Forgotten) -> bo
     return gone > 0
 
 
-async def _give_up(ledger: Ledger, classes: Sequence[str], target_bytes: int, tell: Tell, done: Forgotten) -> None:
+async def _erase_delivered(ledger: Ledger, before_utc_s: float, target_bytes: int, done: Forgotten) -> None:
+    """Erase bodies behind the first event that waits, oldest first, until the store is small enough."""
+    after = await ledger.ask(Reader.delivered_through)
     while await ledger.ask(Reader.used_bytes) > target_bytes:
-        rows = await ledger.ask(Reader.waiting_of, tuple(classes), STEP_ROWS)
+        through, found = await ledger.ask(Reader.delivered_bodies, after, SPAN_ROWS, STEP_ROWS, before_utc_s)
+        if through <= after:
+            return
+        if found:
+            await ledger.erase(found)
+            done.erased += len(found)
+        after = through
+        await asyncio.sleep(0)
+
+
+async def _give_up(ledger: Ledger, keep: Keep, target_bytes: int, tell: Tell, done: Forgotten) -> None:
+    if not keep.droppable or await ledger.ask(Reader.used_bytes) <= target_bytes:
+        return
+    waiting = await _waiting_bytes(ledger)
+    for topic_class in keep.droppable:
+        share_bytes = int(keep.shares.get(topic_class, 1.0) * keep.size_bytes)
+        too_many = waiting.get(topic_class, 0) - share_bytes
+        await _give_up_of(ledger, topic_class, too_many, target_bytes, tell, done)
+    for topic_class in keep.droppable:
+        await _give_up_of(ledger, topic_class, keep.size_bytes, target_bytes, tell, done)
+
+
+async def _waiting_bytes(ledger: Ledger) -> dict[str, int]:
+    """What each class takes undelivered."""
+    found: Counter[str] = Counter()
+    after = START
+    while True:
+        through, sizes = await ledger.ask(Reader.waiting_sizes, after, SPAN_ROWS)
+        if through <= after:
+            return found
+        found.update(sizes)
+        after = through
+        await asyncio.sleep(0)
+
+
+async def _give_up_of(
+    ledger: Ledger, topic_class: str, too_many_bytes: int, target_bytes: int, tell: Tell, done: Forgotten
+) -> None:
+    """Of one class, oldest first, until it has given up so much or the store is small enough."""
+    while too_many_bytes > 0 and await ledger.ask(Reader.used_bytes) > target_bytes:
+        rows = await ledger.ask(Reader.waiting_of, (topic_class,), STEP_ROWS)
         if not rows:
             return
         for gap in gaps(rows):
             await tell(gap)
             done.gaps.append(gap)
         await ledger.erase([row.position for row in rows])
+        too_many_bytes -= sum(len(row.body or b"") for row in rows)
 
 
 def gaps(rows: Sequence[Row]) -> list[Gap]:

@@ -86,31 +86,33 @@ class Drop(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ClassPolicy:
-    """One event class. `overtake`: its live events go before its own backlog after an outage."""
+    """One event class. `overtake`: its live events go before its own backlog after an outage. `share`: what part of the
+    store its undelivered events may take before they are the first to go, where they may be dropped at all."""
 
     name: str
     meaning: str
     overtake: bool
     drop: Drop
+    share: float = 1.0
 
 
 CLASSES: dict[str, ClassPolicy] = {
     policy.name: policy
     for policy in (
         ClassPolicy("passage", "a vehicle's way through the lane", False, Drop.NEVER),
-        ClassPolicy("reading", "tags and plates as they are seen", False, Drop.OLDEST_FIRST),
-        ClassPolicy("evidence", "pictures that are on the lane's disk", False, Drop.OLDEST_FIRST),
+        ClassPolicy("reading", "tags and plates as they are seen", False, Drop.OLDEST_FIRST, 0.3),
+        ClassPolicy("evidence", "pictures that are on the lane's disk", False, Drop.OLDEST_FIRST, 0.1),
         ClassPolicy("radiation", "one portal occupancy", False, Drop.NEVER),
         ClassPolicy("alarm", "an alarm raised, acknowledged, ended", True, Drop.NEVER),
         ClassPolicy("disposition", "an officer's decision", False, Drop.NEVER),
-        ClassPolicy("equipment", "signal, gate, loops and commands to them", False, Drop.OLDEST_FIRST),
+        ClassPolicy("equipment", "signal, gate, loops and commands to them", False, Drop.OLDEST_FIRST, 0.15),
         ClassPolicy("scanner", "the scanner's permissive and its scans", False, Drop.NEVER),
         ClassPolicy("lookout", "answers about lookouts: for the officer's authorised view alone", True, Drop.NEVER),
         ClassPolicy("lane", "the life of the lane", False, Drop.NEVER),
-        ClassPolicy("device", "devices coming, going, failing", False, Drop.OLDEST_FIRST),
+        ClassPolicy("device", "devices coming, going, failing", False, Drop.OLDEST_FIRST, 0.05),
         ClassPolicy("audit", "who asked for what, and what came of it", False, Drop.NEVER),
         ClassPolicy("store", "the ledger's chain, and what it had to give up", False, Drop.NEVER),
-        ClassPolicy("telemetry", "figures about the software itself", True, Drop.OLDEST_FIRST),
+        ClassPolicy("telemetry", "figures about the software itself", True, Drop.OLDEST_FIRST, 0.05),
     )
 }
 """Every event class and its policy."""
@@ -177,7 +179,9 @@ def _page() -> Iterator[str]:
 
 def _class_row(policy: ClassPolicy) -> str:
     events = ", ".join(f"`{kind.__name__}`" for kind, name in TOPIC_CLASS.items() if name == policy.name)
-    dropped = {Drop.NEVER: "never", Drop.OLDEST_FIRST: "oldest first, with a gap record"}[policy.drop]
+    dropped = (
+        "never" if policy.drop is Drop.NEVER else f"oldest first, before others above {policy.share:.0%} of the store"
+    )
     return f"| `{policy.name}` | {events} | {'yes' if policy.overtake else 'no'} | {dropped} |"
 
 
@@ -256,10 +260,11 @@ minute and are no events.
 
 A broker that has acknowledged an event may still lose it. Where the lane file names a `consumer`, an event leaves the
 lane's store only when that consumer's receipt covers it: a retained message on `receipt/<consumer>`, JSON with `epoch`,
-`seq` and `missing` (optional: spans `[first, last]`, at most 1000). It says that the consumer has, for good, every event
-of that epoch up to `seq` but for those missing, which are sent again at once. What no receipt covers for
-`receipt_patience_s` is sent again too. Each epoch has receipts of its own: a consumer that hears events of another epoch
-than its last receipt's writes one for each. A receipt for events that were never recorded frees nothing, and is counted.
+`seq` and `missing` (optional: spans `[first, last]`, at most 1000). It says that the consumer has, for good, every
+event of that epoch up to `seq` but for those missing, which are sent again at once. What no receipt covers for
+`receipt_patience_s` is sent again too. Each epoch has receipts of its own: a consumer that hears events of another
+epoch than its last receipt's writes one for each. A receipt for events that were never recorded frees nothing, and is
+counted.
 
 ## Pictures
 

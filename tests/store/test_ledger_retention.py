@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -109,6 +110,67 @@ async def test_over_its_size_with_nothing_delivered_telemetry_goes_oldest_first_
     assert gaps[0].first_seq == 2 and gaps[0].topic_class == "telemetry"
     assert min(row.seq for row in waiting if row.topic_class == "telemetry") > gaps[-1].last_seq
     assert done.over_bytes == 0
+    assert (await ledger.verify()).good
+
+
+async def waiting_by_class(ledger: Ledger) -> Counter[str]:
+    return Counter(row.topic_class for row in await ledger.undelivered(limit=10_000) if row.body is not None)
+
+
+async def test_who_takes_more_than_its_share_of_the_store_is_the_first_to_give(open_ledger: Open) -> None:
+    ledger = await open_ledger()
+    for n in range(1000):
+        await record(ledger, ("alarm", "reading", "reading", "telemetry", "device")[n % 5], 99)
+    used = await ledger.ask(Reader.used_bytes)
+    shares = {"telemetry": 0.5, "device": 0.5, "reading": 0.2}
+    keep = Keep(size_bytes=int(used * 0.9), droppable=("telemetry", "device", "reading"), shares=shares)
+    done = await forget(ledger, keep, NOW_S, gaps := Gaps())
+    assert {gap.topic_class for gap in gaps} == {"reading"}, "the others keep to their share"
+    left = await waiting_by_class(ledger)
+    assert (left["alarm"], left["telemetry"], left["device"]) == (200, 200, 200)
+    assert left["reading"] < 400
+    assert done.over_bytes == 0
+
+
+async def test_when_all_keep_to_their_share_the_first_of_the_policy_gives_first(open_ledger: Open) -> None:
+    ledger = await open_ledger()
+    for n in range(1000):
+        await record(ledger, ("alarm", "alarm", "alarm", "telemetry", "reading")[n % 5], 99)
+    used = await ledger.ask(Reader.used_bytes)
+    keep = Keep(size_bytes=int(used * 0.95), droppable=("telemetry", "reading"))
+    await forget(ledger, keep, NOW_S, gaps := Gaps())
+    assert {gap.topic_class for gap in gaps} == {"telemetry"}
+    assert gaps[0].first_seq == 4, "oldest first"
+
+
+async def test_one_event_that_waits_does_not_make_a_store_of_delivered_ones_give_up_others(open_ledger: Open) -> None:
+    ledger = await open_ledger()
+    for n in range(800):
+        await record(ledger, "telemetry" if n > 700 else "alarm", 99)
+    await deliver(ledger, *range(2, 701))
+    used = await ledger.ask(Reader.used_bytes)
+    keep = Keep(size_bytes=used // 2, droppable=("telemetry",))
+    done = await forget(ledger, keep, NOW_S, gaps := Gaps())
+    assert gaps == []
+    assert done.erased > 300
+    assert done.over_bytes == 0
+    assert await waiting_by_class(ledger) == {"alarm": 2, "telemetry": 99}
+    assert (await kept(ledger))[0] == 1
+    assert (await ledger.verify()).good
+
+
+async def test_what_is_too_old_and_delivered_keeps_no_body_behind_an_event_that_waits(open_ledger: Open) -> None:
+    """What speaks of persons must not stay for ever because of one event that nobody takes."""
+    ledger = await open_ledger()
+    for day in (10, 11, 12, 95, 96):
+        await record(ledger, "reading", day)
+    await deliver(ledger, 2, 3, 4, 5)
+    done = await forget(ledger, Keep(days=10), NOW_S, Gaps())
+    assert (done.rows, done.erased) == (0, 2)
+    bodies = [row.body is not None async for row in ledger.export()]
+    assert bodies == [True, False, False, True, True]
+    again = await forget(ledger, Keep(days=10), NOW_S, Gaps())
+    assert again.erased == 0
     assert (await ledger.verify()).good
 
 
