@@ -991,7 +991,10 @@ class ChainHead:
 
 @dataclass(frozen=True, slots=True)
 class EventsGivenUp:
-    """Events that the store had to give up undelivered, by its declared policy: `count` of one class in a span."""
+    """Events that the store had to give up undelivered, by its declared policy: `count` of one class in a span.
+
+    Numbers of 0 stand for events that never got one: the disk failed, and too much waited for it already.
+    """
 
     topic_class: str
     epoch: int

@@ -1,6 +1,8 @@
 """Announcements into the ledger, as the very bytes that will be sent. Made by the composition root, used by the runner.
 
 It numbers nothing itself: what the ledger refuses takes no number. It never waits and never raises for a failing disk.
+While much waits for one, in memory, what may be dropped is not recorded, so that there is room for what must not be: a
+disk that is full for hours costs no alarm. Of all that was not recorded the port is told when the disk takes it.
 """
 
 from __future__ import annotations
@@ -8,13 +10,26 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from lanecontrol.announcements import Announcement, DeviceStateChanged
+from lanecontrol.announcements import TOPIC_CLASS, Announcement, DeviceStateChanged, EventsGivenUp
 from lanecontrol.clock import Instant
+from lanecontrol.errors import StorageUnavailable
 from lanecontrol.ledger.ledger import Ledger
 from lanecontrol.ledger.records import Entry
 from lanecontrol.port.payloads import EVENT_TYPES, event_bytes
-from lanecontrol.port.topics import LaneAddress, class_of
+from lanecontrol.port.topics import CLASSES, Drop, LaneAddress, class_of
+
+_DROPPABLE = frozenset(kind for kind, name in TOPIC_CLASS.items() if CLASSES[name].drop is not Drop.NEVER)
+
+
+@dataclass(slots=True)
+class _Unrecorded:
+    """Of one class, since the port was last told."""
+
+    first_utc_s: float
+    last_utc_s: float
+    count: int = 0
 
 
 class LedgerJournal:
@@ -34,18 +49,21 @@ class LedgerJournal:
         self._under_way: deque[tuple[float, asyncio.Future[None]]] = deque()
         self.recorded = 0
         self.lost = 0
-        """Announcements that the ledger refused: too much was waiting for a disk that failed."""
+        """Announcements that were not recorded: too much was waiting for a disk that failed."""
+        self._unrecorded: dict[str, _Unrecorded] = {}
 
     def write(
         self, announcements: Sequence[Announcement], at: Instant, checkpoint: Callable[[], bytes] | None
     ) -> asyncio.Future[None]:
-        """Resolves when on disk; fails with StorageError."""
+        """Resolves when all of it is on disk; fails with StorageError."""
         first = self._ledger.next_seq
-        entries = [self._entry(told, first + n, at) for n, told in enumerate(announcements)]
+        wanted = self._fit(announcements, at)
+        entries = [self._entry(told, first + n, at) for n, told in enumerate(wanted)]
         written = self._ledger.append(entries, checkpoint)
         taken = self._ledger.next_seq - first
         self.recorded += taken
-        self.lost += len(entries) - taken
+        if taken < len(entries):
+            self._count_lost(wanted, at)
         for seq in range(first, self._ledger.next_seq):
             self._told_of(seq)
         for told in announcements:
@@ -53,7 +71,28 @@ class LedgerJournal:
                 self._device_changed(told)
         self._under_way.append((asyncio.get_running_loop().time(), written))
         self._forget_ended()
-        return written
+        return written if len(wanted) >= len(announcements) else _not_all()
+
+    def _fit(self, announcements: Sequence[Announcement], at: Instant) -> Sequence[Announcement]:
+        """What of these can be recorded now; first, when that is over, a record of what could not be."""
+        if self._ledger.crowded:
+            self._count_lost([told for told in announcements if type(told) in _DROPPABLE], at)
+            return [told for told in announcements if type(told) not in _DROPPABLE]
+        if not self._unrecorded or not self._ledger.writable:
+            return announcements
+        lost, self._unrecorded = self._unrecorded, {}
+        epoch = self._ledger.epoch
+        gaps = [
+            EventsGivenUp(name, epoch, 0, 0, gap.count, gap.first_utc_s, gap.last_utc_s, at.utc_s)
+            for name, gap in lost.items()
+        ]
+        return [*gaps, *announcements]
+
+    def _count_lost(self, announcements: Sequence[Announcement], at: Instant) -> None:
+        self.lost += len(announcements)
+        for told in announcements:
+            gap = self._unrecorded.setdefault(class_of(told), _Unrecorded(at.utc_s, at.utc_s))
+            gap.last_utc_s, gap.count = at.utc_s, gap.count + 1
 
     def waiting_s(self) -> float:
         """How long the oldest write has been waiting for the disk: one that neither succeeds nor fails shows here."""
@@ -74,3 +113,11 @@ class LedgerJournal:
     def _entry(self, told: Announcement, seq: int, at: Instant) -> Entry:
         body = event_bytes(told, epoch=self._ledger.epoch, seq=seq, instant=at, source_lane=self._address)
         return Entry(seq, class_of(told), EVENT_TYPES[type(told)], at.utc_s, body)
+
+
+def _not_all() -> asyncio.Future[None]:
+    """What a write that left something out comes to: nobody may count on it."""
+    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    future.set_exception(StorageUnavailable("append", "not all of it is recorded: too much waits for the disk"))
+    future.exception()  # seen: told to the port when the disk is well, even if nobody awaits this one
+    return future

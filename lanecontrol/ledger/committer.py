@@ -101,6 +101,12 @@ class Committer:
     def closing(self) -> bool:
         return self._idle is not None
 
+    @property
+    def crowded(self) -> bool:
+        """A quarter of what may wait for the disk does: the rest is for what must not be lost."""
+        limits = self._limits
+        return self.entries * 4 >= limits.waiting_entries or self._bytes * 4 >= limits.waiting_bytes
+
     # --- taking in ----------------------------------------------------------------------------------------------------
 
     def take(self, part: Group) -> asyncio.Future[None] | StorageError:

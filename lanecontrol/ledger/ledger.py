@@ -157,6 +157,11 @@ class Ledger:
         return self._committer.broken
 
     @property
+    def crowded(self) -> bool:
+        """Much waits for a disk that fails or is slow: whoever can do without recording something should do so now."""
+        return self._committer.crowded
+
+    @property
     def undelivered_count(self) -> int:
         """Rows on disk that are not marked as delivered."""
         return max(self._undelivered - len(self._committer.marks), 0)
