@@ -12,7 +12,7 @@ Called by `lane.equipment` when a station changes, by `lane.radiation` when the 
 from __future__ import annotations
 
 from lanecontrol.announcements import PassageEnd
-from lanecontrol.lane import assembly, sharing
+from lanecontrol.lane import assembly, sharing, stuck
 from lanecontrol.lane.passages import (
     NOTHING_SHOWN,
     QUEUE_LIMIT_S,
@@ -46,8 +46,8 @@ ROLL_BACK_S = 4.0
 """A vehicle that rolls back from the booth takes the approach loop no longer than this before it leaves the booth's."""
 MOVE_OFF_S = 1.9
 """No vehicle is let go, moves off and clears the booth loop in less."""
-STUCK_AFTER = 3
-"""A loop is stuck that is on while so many vehicles come to the booth; between two in a queue it may stay on."""
+FOLLOWS_S = 0.3
+"""Its front is on the exit loop: so much later its rear leaves the booth's."""
 OPEN_S = 0.7
 """The same from when the gate is fully open."""
 OUT_OF_SIGHT_S = 1.5
@@ -107,8 +107,7 @@ def surprised_by(t: Turn, station: int) -> bool:
             return station > t.plan.booth and not may_leave(passage) and not passage.lost
     if any(not may_leave(p) and (p.tail == station + 1 or (p.head > station and p.adrift_s is not None)) for p in live):
         return False  # it may be rolling back
-    reach_s = t.plan.portal_to_loop_m / sharing.FASTEST_MPS
-    if any(p.head == BEFORE and t.now_s - p.opened_s >= reach_s for p in live):
+    if _queued(t):
         return station > t.plan.booth
     return station > 0 or t.plan.births_at_portal
 
@@ -156,7 +155,7 @@ def _returning(t: Turn, station: int) -> Passage | None:
             away_s = t.now_s - passage.adrift_s
             if station == t.plan.booth and not may_leave(passage):
                 return passage
-            if station == t.plan.booth and _follower(t, station):
+            if station == t.plan.booth and (_follower(t, station) or (_can_have_gone(t, passage) and _queued(t))):
                 return None
             if away_s < (FLICKER_S if station == t.plan.booth else BOUNCE_S):
                 return passage
@@ -166,6 +165,12 @@ def _returning(t: Turn, station: int) -> Passage | None:
 def _follower(t: Turn, station: int) -> bool:
     """Somebody is or was on the loop before this one, and may have closed up."""
     return any(p.head == station - 1 and p.head > BEFORE for p in t.live())
+
+
+def _queued(t: Turn) -> bool:
+    """Somebody came through the portal long enough ago to be at the first loop."""
+    reach_s = t.plan.portal_to_loop_m / sharing.FASTEST_MPS
+    return any(p.head == BEFORE and t.now_s - p.opened_s >= reach_s for p in t.live())
 
 
 def _coming(t: Turn, station: int) -> Passage | None:
@@ -233,7 +238,7 @@ def _enter(t: Turn, passage: Passage, station: int) -> None:
     if station == t.plan.booth:
         _relieve(t, passage)
         if passage.booth_s is None:
-            _doubt_stuck_loops(t)
+            stuck.doubt_stuck_loops(t)
         passage = arrive(t, passage)
     if station > t.plan.booth:
         passage = beyond_booth(t, passage)
@@ -242,17 +247,6 @@ def _enter(t: Turn, passage: Passage, station: int) -> None:
         assembly.arrived(t, passage)
     if first:
         sharing.note_departure_from_portal(t, passage)
-
-
-def _doubt_stuck_loops(t: Turn) -> None:
-    """One more vehicle has come to the booth; a loop elsewhere that stays on meanwhile sees nobody, it is stuck."""
-    contacts = list(t.equipment.contacts)
-    for index, station in enumerate(t.plan.loop_station):
-        if station != t.plan.booth and contacts[index].held:
-            contacts[index] = replace(contacts[index], passed=contacts[index].passed + 1)
-            if contacts[index].passed >= STUCK_AFTER:
-                t.doubt(f"stuck:{t.setup.loops[index].name}", for_s=120.0)
-    t.equipment = replace(t.equipment, contacts=tuple(contacts))
 
 
 def _relieve(t: Turn, passage: Passage) -> None:
@@ -291,7 +285,7 @@ def _off_loop(t: Turn, passage: Passage, station: int, *, known: bool) -> None:
         if station == booth:
             left_booth(t, passage)
     elif station == last and last > booth and not _stands_at_booth(t, passage):
-        gone(t, passage)
+        _gone_by_exit(t, passage)
         _hurry_followers(t)
     elif passage.tail < station and not (station == booth and _can_have_gone(t, passage)):
         # The loop behind is still taken: it went back. Should it show up ahead after all, that loop was another's.
@@ -305,6 +299,21 @@ def _off_loop(t: Turn, passage: Passage, station: int, *, known: bool) -> None:
         _enter(t, replace(passage, tail=station + 1), station + 1)
     else:
         _set_adrift(t, passage, station)
+
+
+def _gone_by_exit(t: Turn, passage: Passage) -> None:
+    """It has left. Is the booth's loop still on, a follower took it there, soon after it had reached the exit."""
+    booth = t.plan.booth
+    if passage.tail > booth or not t.held(booth):
+        gone(t, passage)
+        return
+    on_s = max((contact.held_before_s for contact in t.loops(t.plan.last)), default=t.now_s)
+    since_s = min(t.now_s, on_s + FOLLOWS_S)
+    gone(t, left_booth(t, passage, at_s=since_s))
+    _taken(t, booth)
+    follower = t.at_booth()
+    if follower is not None and follower.booth_s == t.now_s:
+        t.put(replace(follower, booth_s=since_s, booth_utc_s=t.utc_at(since_s)))
 
 
 def _stays_at_booth(t: Turn, passage: Passage) -> None:

@@ -16,7 +16,7 @@ from lane_bench import LaneBench, numbers
 from lanecontrol.announcements import AlarmRaised, PassageEnd, PassageOpened, Quality, QualityChanged
 from lanecontrol.commands import SetOccupants
 from lanecontrol.events import GammaCounts
-from lanecontrol.lane import assembly, loops, patience, sharing, tracking, votes
+from lanecontrol.lane import assembly, loops, patience, sharing, stuck, tracking, votes
 from lanecontrol.lane import passages as life
 from lanecontrol.lane.state import Contact
 
@@ -107,6 +107,22 @@ def a_car_that_slipped_away_is_not_taken_for_the_next(lane: LaneBench) -> None:
     assert [c.end for c in lane.closed if c.passage == runner] == [PassageEnd.UNRELEASED]
 
 
+def a_follower_that_leaves_no_gap_is_at_the_booth_when_the_leader_is_at_the_exit(lane: LaneBench) -> None:
+    passage = lane.arrives(1)
+    lane.through_portal()
+    lane.to_approach()
+    lane.releases()
+    lane.wait(2.0)
+    lane.loop("exit", True)
+    lane.wait(2.0)
+    lane.loop("exit", False)
+    lane.wait(10.0)
+    (leader,) = [c for c in lane.closed if c.passage == passage]
+    follower = lane.assessment
+    assert leader.booth_left_utc_s == pytest.approx(follower.booth_entered_utc_s)
+    assert follower.at_utc_s - follower.booth_entered_utc_s > 3.0
+
+
 def a_released_car_that_the_exit_loop_missed_is_gone_when_the_next_is_there(lane: LaneBench) -> None:
     passage = lane.arrives(1)
     lane.through_portal()
@@ -189,7 +205,7 @@ RULES: dict[str, tuple[Any, str, Any, Scene]] = {
     "a surprise has to last": (loops, "_patience_s", says(0.0), a_blip_of_the_exit_loop_is_no_runner),
     "a loop that chatters is doubted": (Contact, "chatters", says(False), a_loop_that_chatters_degrades_the_quality),
     "a loop that stays on is doubted": (
-        tracking,
+        stuck,
         "STUCK_AFTER",
         10**6,
         a_loop_that_stays_on_degrades_the_quality,
@@ -235,6 +251,12 @@ RULES: dict[str, tuple[Any, str, Any, Scene]] = {
         "_relieve",
         does_nothing,
         a_released_car_that_the_exit_loop_missed_is_gone_when_the_next_is_there,
+    ),
+    "the booth is left soon after the exit is reached": (
+        tracking,
+        "FOLLOWS_S",
+        100.0,
+        a_follower_that_leaves_no_gap_is_at_the_booth_when_the_leader_is_at_the_exit,
     ),
     "rolling back is no departure": (
         tracking,

@@ -1,0 +1,23 @@
+"""Loops that stay on whatever passes: they see nobody, and the quality of the matching is degraded.
+
+Called by `lane.tracking` when a vehicle comes to the booth.
+"""
+
+from __future__ import annotations
+
+from lanecontrol.lane.record import replace
+from lanecontrol.lane.turn import Turn
+
+STUCK_AFTER = 3
+"""A loop is stuck that is on while so many vehicles come to the booth; between two in a queue it may stay on."""
+
+
+def doubt_stuck_loops(t: Turn) -> None:
+    """One more vehicle has come to the booth; a loop elsewhere that stays on meanwhile sees nobody, it is stuck."""
+    contacts = list(t.equipment.contacts)
+    for index, station in enumerate(t.plan.loop_station):
+        if station != t.plan.booth and contacts[index].held:
+            contacts[index] = replace(contacts[index], passed=contacts[index].passed + 1)
+            if contacts[index].passed >= STUCK_AFTER:
+                t.doubt(f"stuck:{t.setup.loops[index].name}", for_s=120.0)
+    t.equipment = replace(t.equipment, contacts=tuple(contacts))
