@@ -93,7 +93,9 @@ class Housekeeper:
         while True:
             await asyncio.sleep(FIRST_FORGET_S)
             now = self._clock.now()
-            for file in self._certificates if now.synchronised else ():
+            if not now.synchronised:
+                continue  # it may be right in a minute
+            for file in self._certificates:
                 left = await asyncio.to_thread(days_left, file, now.utc_s)
                 if left is not None and left < WARN_DAYS:
                     await self._tell_of_certificate(file, left)

@@ -5,12 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
 import structlog
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 
-from lanecontrol.announcements import Announcement, ChainHead, EventsGivenUp, StoreOverFull
+from lanecontrol.announcements import Announcement, CertificateEnds, ChainHead, EventsGivenUp, StoreOverFull
 from lanecontrol.clock import Instant
 from lanecontrol.errors import StorageUnavailable
 from lanecontrol.housekeeping import HEAD_EVERY_ROWS, HEAD_EVERY_S, Housekeeper
@@ -26,10 +33,10 @@ class Now:
     """A clock that is always at noon of one day."""
 
     def __init__(self, synchronised: bool = True) -> None:
-        self._synchronised = synchronised
+        self.synchronised = synchronised
 
     def now(self) -> Instant:
-        return Instant(asyncio.get_running_loop().time(), NOW_S, self._synchronised)
+        return Instant(asyncio.get_running_loop().time(), NOW_S, self.synchronised)
 
 
 class House:
@@ -39,7 +46,8 @@ class House:
         self.ledger = ledger
         self.told: list[Announcement] = []
         self.failing = False
-        self.keeper = Housekeeper(ledger, keep, Now(synchronised), self._record, structlog.get_logger())
+        self.now = Now(synchronised)
+        self.keeper = Housekeeper(ledger, keep, self.now, self._record, structlog.get_logger())
 
     async def _record(self, told: Announcement) -> None:
         if self.failing:
@@ -165,5 +173,79 @@ def test_with_a_clock_that_nobody_set_nothing_is_too_old(tmp_path: Path) -> None
             await h.ledger.put("after the marks", b"")
             await h.keeper.forget_once()
             assert (await h.ledger.status()).rows == 5
+
+    scene(play)
+
+
+# --- certificates ----------------------------------------------------------------------------------------------------
+
+
+def certificate(folder: Path, days: float) -> str:
+    """The url of a broker, with a certificate of ours that ends so many days from now."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "booth")])
+    begin, end = (datetime.fromtimestamp(NOW_S + d * DAY_S, UTC) for d in (-1, days))
+    made = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    signed = made.serial_number(1).not_valid_before(begin).not_valid_after(end).sign(key, hashes.SHA256())
+    path = folder / "booth.pem"
+    path.write_bytes(signed.public_bytes(Encoding.PEM))
+    return f"mqtts://broker:8883?ca=ca.pem&cert={path}"
+
+
+def ends(h: House) -> list[float]:
+    return [told.days_left for told in h.told if isinstance(told, CertificateEnds)]
+
+
+@pytest.mark.parametrize(("days", "told"), [(30.5, []), (29.5, [29.5]), (0.5, [0.5]), (-0.5, [-0.5])])
+def test_a_certificate_is_told_of_30_days_before_its_end_and_after_it(
+    tmp_path: Path, days: float, told: list[float]
+) -> None:
+    async def play() -> None:
+        async with house(tmp_path) as h:
+            h.keeper.watch([certificate(tmp_path, days), "mqtt://another"])
+            await running(h, 3600)
+            assert ends(h) == told
+            assert all(t.file == "booth.pem" for t in h.told if isinstance(t, CertificateEnds))
+
+    scene(play)
+
+
+def test_it_is_told_every_day_until_another_one_is_there(tmp_path: Path) -> None:
+    async def play() -> None:
+        async with house(tmp_path) as h:
+            h.keeper.watch([certificate(tmp_path, 20)])
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(running(h, 5 * DAY_S))
+                await asyncio.sleep(2.5 * DAY_S)
+                certificate(tmp_path, 400)
+            assert ends(h) == [20.0] * 3
+
+    scene(play)
+
+
+def test_a_clock_that_nobody_set_says_nothing_of_certificates_until_it_is_set(tmp_path: Path) -> None:
+    async def play() -> None:
+        async with house(tmp_path, synchronised=False) as h:
+            h.keeper.watch([certificate(tmp_path, 1)])
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(running(h, 2 * DAY_S))
+                await asyncio.sleep(DAY_S)
+                assert ends(h) == []
+                h.now.synchronised = True
+                await asyncio.sleep(200)
+                assert ends(h) == [1.0], "told as soon as there is a day to go by"
+
+    scene(play)
+
+
+def test_a_full_disk_only_puts_the_warning_off(tmp_path: Path) -> None:
+    async def play() -> None:
+        async with house(tmp_path) as h:
+            h.keeper.watch([certificate(tmp_path, 20)])
+            h.failing = True
+            await running(h, 0.5 * DAY_S)
+            h.failing = False
+            await running(h, 0.5 * DAY_S)
+            assert ends(h) == [20.0]
 
     scene(play)
