@@ -212,7 +212,9 @@ def _timing(config: ModbusConfig) -> Timing:
 
 
 def _coils(config: ModbusConfig, points: tuple[tuple[str, bool], ...]) -> tuple[WriteCoils, ...]:
-    """Neighbouring channels are written together, the others one after the other. Raises CommandError."""
+    """Neighbouring channels are written together, the others one after the other: what goes off before what goes on,
+    so that two lamps of a head never burn together in between. Raises CommandError.
+    """
     profile = config.described
     mask = _mask(config.outputs, config.invert, profile.invert_outputs)
     wanted: dict[int, bool] = {}
@@ -222,8 +224,11 @@ def _coils(config: ModbusConfig, points: tuple[tuple[str, bool], ...]) -> tuple[
         at = config.outputs[name]
         wanted[at] = on != bool(mask >> at & 1)
     base = profile.outputs.base if profile.outputs else 0
-    runs = [WriteCoils(base + at, tuple(wanted[i] for i in range(at, end))) for at, end in _runs(sorted(wanted))]
-    return tuple(sorted(runs, key=lambda run: any(run.values)))
+    parts = [sorted(wanted)]
+    if len(_runs(parts[0])) > 1:
+        parts = [[at for at in parts[0] if (wanted[at] != bool(mask >> at & 1)) is on] for on in (False, True)]
+    runs = [run for part in parts for run in _runs(part)]
+    return tuple(WriteCoils(base + at, tuple(wanted[i] for i in range(at, end))) for at, end in runs)
 
 
 def _runs(channels: list[int]) -> list[tuple[int, int]]:

@@ -18,6 +18,7 @@ ALARMS: dict[tuple[str, str], AlarmKind] = {
         for head in ("signal", "lane_signal")
         for code, kind in {
             "dark": AlarmKind.SIGNAL_DARK,
+            "lamp_out": AlarmKind.SIGNAL_FAULT,
             "lamps_conflict": AlarmKind.SIGNAL_FAULT,
             "lamp_on": AlarmKind.SIGNAL_FAULT,
             "lamp_unread": AlarmKind.SIGNAL_FAULT,

@@ -44,7 +44,17 @@ from lanecontrol.commands import (
     ScanVehicle,
     SetOccupants,
 )
-from lanecontrol.lane import alarms, interlock, lookouts, loop_health, overrides, questions, scanner, source_check
+from lanecontrol.lane import (
+    alarms,
+    interlock,
+    lookouts,
+    loop_health,
+    overrides,
+    questions,
+    readback,
+    scanner,
+    source_check,
+)
 from lanecontrol.lane.passages import GOING, assess, close, gone, judged, may_leave, reassess
 from lanecontrol.lane.plan import NOWHERE
 from lanecontrol.lane.record import replace
@@ -250,6 +260,7 @@ def _open_lane(t: Turn, actor: Actor) -> Outcome:
         return _refuse(f"the lane is {t.desk.life.value}: a supervisor has to reset it first")
     if t.desk.stopping:
         return _refuse("the lane controller is stopping")
+    readback.try_again(t)
     change_life(t, LaneLife.OPENING, f"ordered by {actor.role.value}")
     settle_life(t)
     return DONE

@@ -14,7 +14,7 @@ from lanecontrol.lane.record import replace
 from lanecontrol.lane.setup import LaneSignal
 from lanecontrol.lane.turn import Turn
 
-_READBACK = ("dark", "lamp_on", "lamps_conflict", "lamp_unread")
+_READBACK = ("dark", "lamp_on", "lamps_conflict", "lamp_unread", "lamp_out")
 
 
 def settle(t: Turn) -> None:

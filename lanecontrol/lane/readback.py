@@ -20,6 +20,9 @@ MISMATCH_S = 0.5
 """What a head reads back may differ from what was commanded for so long: module, lamp and poll take their time."""
 
 FAULTS = ("lamps_conflict", "lamp_on", "dark", "lamp_unread")
+LAMP_OUT = "lamp_out"
+"""An arrow or a yellow X that does not burn. Its red X does, so nothing shows that it was mended: it stands until
+somebody opens the lane anew, or the lane would light it again every few seconds, with an alarm each time."""
 BOOTH, OVERHEAD = 0, 1
 _HEADS = ("signal", "lane_signal")
 
@@ -114,6 +117,11 @@ def _hold(t: Turn, head: int, device: str, lamps: list[Lamp], granting: tuple[st
         _tell(t, head, name, code, words)
 
 
+def try_again(t: Turn) -> None:
+    """Somebody opens the lane: whether a lamp of the overhead signal was mended will be seen when it is lit."""
+    fault(t, _HEADS[OVERHEAD], LAMP_OUT, "the lane is opened anew", active=False)
+
+
 def _on_its_way(t: Turn, granting: tuple[str, ...]) -> bool:
     """A command that grants waits for its record to be on disk: until it is done the lamps may show either."""
     return any(pending.command in granting for pending in t.equipment.pending)
@@ -123,6 +131,8 @@ def _tell(t: Turn, head: int, name: str, code: str, words: str) -> None:
     for old in FAULTS:
         if old != code:
             fault(t, name, old, words, active=False)
+    if head == OVERHEAD and code == "dark" and t.equipment.lane_aspect in (LaneAspect.OPEN, LaneAspect.CLOSING):
+        code = LAMP_OUT
     fault(t, name, code, words, active=True)
     why = f"{'overhead' if head else 'booth'} signal: {words}"
     if head == OVERHEAD:

@@ -13,7 +13,7 @@ import pytest
 from driver_bench import Bench, Notebook, in_session, make, session_of
 from modbus_module import Module
 
-from drivers.io_modbus import ModbusConfig, ModbusModule
+from drivers.io_modbus import ModbusConfig, ModbusModule, _coils
 from drivers.io_modbus_profile import load, shipped
 from lanecontrol.commands import ClearWatchdog, Outcome, Result, WriteOutputs
 from lanecontrol.driver import Driver
@@ -243,6 +243,17 @@ async def test_neighbouring_outputs_are_written_in_one_deed_and_what_goes_off_go
         module.writes.clear()
         await driver.perform(WriteOutputs((("gate_open", False), ("signal_green", True))))
         assert module.writes == [(5, 3, b"\x00\x00"), (5, 0, b"\xff\x00")]
+
+
+def test_lamps_apart_never_burn_together_between_two_writes() -> None:
+    """Green beside another output that goes off, red beside one that goes on: all that goes off is written first."""
+    outputs = {"green": 0, "fan": 1, "red": 3, "beacon": 4}
+    config = ModbusConfig(id="io1", url="tcp://192.0.2.1:502", inputs={"a": 0}, outputs=outputs)
+    points = (("red", False), ("fan", False), ("green", True), ("beacon", True))
+    runs = [(run.address, run.values) for run in _coils(config, points)]
+    assert runs == [(1, (False,)), (3, (False,)), (0, (True,)), (4, (True,))]
+    turned = config.model_copy(update={"invert": ("red",)})
+    assert [run.address for run in _coils(turned, points)] == [1, 3, 0, 4], "off is what is dark, not what is 0"
 
 
 async def test_a_command_without_an_answer_is_unknown_and_not_repeated_and_the_outputs_are_read_again() -> None:

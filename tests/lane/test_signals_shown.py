@@ -162,7 +162,11 @@ def test_two_lamps_of_a_head_that_burn_together_are_a_fault_and_force_red(
     head = "signal" if welded == "green_lit" else "lane_signal"
     assert lane.faults(head) == [(code, True)]
     assert lane.alarms() == [AlarmKind.SIGNAL_FAULT]
-    commanded = [dict(e.command.points) for e in lane.effects[before:] if isinstance(e, Drive) and isinstance(e.command, WriteOutputs)]
+    commanded = [
+        dict(e.command.points)
+        for e in lane.effects[before:]
+        if isinstance(e, Drive) and isinstance(e.command, WriteOutputs)
+    ]
     assert {"signal_green": False, "signal_red": True} in commanded
     assert {"lane_open": False, "lane_closing": False, "lane_closed": True} in commanded
 
@@ -302,6 +306,25 @@ def test_after_a_doubt_the_red_x_stays_for_a_while_and_the_arrow_comes_back(lane
     lane.wait(2.0)
     assert lane.overhead() is LaneAspect.CLOSED
     lane.wait(1.5)
+    assert lane.overhead() is LaneAspect.OPEN
+
+
+def test_an_arrow_that_is_burnt_out_is_told_once_and_tried_again_when_somebody_opens_the_lane(
+    lane: EquippedLane,
+) -> None:
+    lane.burnt_out = {"open_lit"}
+    lane.lamps()
+    for _ in range(40):
+        lane.wait(5.0)
+    assert lane.faults("lane_signal") == [("lamp_out", True)]
+    assert lane.alarms() == [AlarmKind.SIGNAL_FAULT]
+    assert lane.overhead() is LaneAspect.CLOSED
+    lane.burnt_out = set()
+    lane.order(CloseLane())
+    lane.order(OpenLane())
+    for _ in range(3):
+        lane.wait(5.0)
+    assert lane.faults("lane_signal")[-1] == ("lamp_out", False)
     assert lane.overhead() is LaneAspect.OPEN
 
 
