@@ -53,9 +53,10 @@ from lanecontrol.port.evidence_out import ChunkSender, Dispatch
 from lanecontrol.port.mqtt_client import MqttConnector
 from lanecontrol.port.neighbours import Neighbours
 from lanecontrol.port.orders import AHEAD_LIMIT_S, Orders
-from lanecontrol.port.questions import Asker
+from lanecontrol.port.questions import Asker, nothing_here
 from lanecontrol.port.relay import DeadLetter, Relay
 from lanecontrol.port.session import Birth, PortSession, PortStatus
+from lanecontrol.port.snapshot_file import SnapshotFile
 from lanecontrol.port.topics import LaneAddress
 from lanecontrol.port.transport import Broker, Connect
 from lanecontrol.recorder import Recorder
@@ -175,6 +176,8 @@ class Lane:
                 core.create_task(self._room.watch(LOOK_EVERY_S * self._scale), name="room"),
                 core.create_task(self._housekeeper.run(), name="housekeeping"),
             ]
+            if self._snapshot is not None:
+                works.append(core.create_task(self._snapshot.run(), name="snapshot"))
             if self._putting is not None:
                 works.append(core.create_task(self._putting.run(), name="pictures"))
             self._tell_of_opening()
@@ -350,6 +353,7 @@ class Lane:
             self._evidence, self._relay.wait_sent, self._picture_given_up, partial(self._picture_trouble, "not_sent")
         )
         self._putting = self._make_putting(pictures)
+        self._snapshot = self._make_snapshot()
         self.asker, self._neighbours = self._make_asker(), self._make_neighbours()
         chunks = ChunkSender(pictures, self.address, loaded.pictures.policy)
         self._session = PortSession(
@@ -395,6 +399,23 @@ class Lane:
             self.address,
             lane_type=self.setup.lane_type.value,
             direction=self.setup.direction,
+            clock=self._around.clock,
+            emit=self._emit,
+            snapshot=self._snapshot.lookup if self._snapshot is not None else nothing_here,
+        )
+
+    def _make_snapshot(self) -> SnapshotFile | None:
+        """The local file of enrolments and lookouts, where the lane file names one."""
+        place = self.loaded.snapshot
+        if place is None:
+            return None
+        return SnapshotFile(
+            place.path,
+            port=self.setup.port,
+            signers=place.signers,
+            max_age_s=place.max_age_s,
+            secret=self.loaded.hash_key,
+            sealer=self._sealer,
             clock=self._around.clock,
             emit=self._emit,
         )

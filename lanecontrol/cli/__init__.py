@@ -30,6 +30,7 @@ COMMANDS = {
     "command": "ask something of a lane: disposition, open, close, ...",
     "record": "take the flight recorder's ring out of a lane's store",
     "replay": "feed a recording back and compare the decisions",
+    "snapshot": "is a local snapshot of enrolments and lookouts good, whose, how old",
     "ledger": "verify, export or show the state of a lane's ledger",
     "schema": "JSON schemas: lane file, events; AsyncAPI",
     "broker-profile": "a mosquitto for the lanes of a port: configuration and access list",

@@ -69,7 +69,11 @@ def _scanner(lane: LaneFile) -> Iterator[Finding]:
 
 
 def _lookouts(lane: LaneFile) -> Iterator[Finding]:
-    """What is known of lookouts is kept on disk, by ledger and recorder: never in clear."""
+    """What is known of lookouts is kept on disk, by ledger and recorder: never in clear. A snapshot's hashes need the
+    key that it was made with."""
+    if lane.questions is not None and lane.questions.snapshot is not None and lane.privacy.hash_key is None:
+        what = "the snapshot's hashes cannot be compared without the site's key"
+        yield Finding(("questions", "snapshot"), what, "give it: privacy: {hash_key: !secret name}")
     asked = lane.questions is not None and lane.questions.lookouts is not False
     if asked and not lane.store.keys and lane.simulated is False:
         what = "lookouts would be kept in clear on disk"
