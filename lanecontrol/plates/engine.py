@@ -23,6 +23,7 @@ from lanecontrol.plates import (
     chooser,
     confidence,
     folding,
+    framing,
     grammar,
     judging,
     jurisdiction,
@@ -31,7 +32,7 @@ from lanecontrol.plates import (
     vote,
     weights,
 )
-from lanecontrol.plates.answers import Box, Options, Reading, Rejected
+from lanecontrol.plates.answers import Options, Reading, Rejected
 from lanecontrol.plates.detector import Image
 from lanecontrol.plates.eyes import Eyes, Recogniser
 from lanecontrol.plates.grammar import Grammar
@@ -57,15 +58,16 @@ class Engine:
         """The plate that these pictures show, all of the same vehicle, the best of them for its box."""
         began_s = stopwatch_s()
         known = self._grammar(options)
+        x, y, width, height = framing.part(pictures, options.window)
+        parts = [picture[y : y + height, x : x + width] for picture in pictures]
         seen: list[list[Seen]] = []
-        for picture in pictures:
+        for part in parts:
             left_s = options.budget_s - (stopwatch_s() - began_s) if options.budget_s else None
             if left_s is not None and left_s <= 0 and any(seen):
                 break  # what was seen so far is worth more than nothing
-            seen.append(self.eyes.look(_window(picture, options.window), known, _hurry(left_s)))
-        sizes = [_size(picture, options.window) for picture in pictures[: len(seen)]]
-        reading = self._together(seen, sizes, options, known)
-        moved = _moved(reading, options.window)
+            seen.append(self.eyes.look(part, known, _hurry(left_s)))
+        sizes = [(part.shape[0], part.shape[1]) for part in parts[: len(seen)]]
+        moved = framing.moved(self._together(seen, sizes, options, known), x, y)
         return replace(moved, ms=(stopwatch_s() - began_s) * 1000, engine=self.version)
 
     def _grammar(self, options: Options) -> Grammar:
@@ -155,31 +157,6 @@ def _refusals(frames: Sequence[Sequence[Seen]], known: Grammar) -> list[Rejected
             if line is not None and (why := chooser.refusal(line, known)):
                 made.append(Rejected(Identifier(line.text), why, one.box.upright()))
     return made
-
-
-def _window(picture: Image, window: Box | None) -> Image:
-    if window is None:
-        return picture
-    x, y, width, height = window
-    part = picture[max(y, 0) : max(y + height, 0), max(x, 0) : max(x + width, 0)]
-    return part if part.size else picture
-
-
-def _size(picture: Image, window: Box | None) -> tuple[int, int]:
-    height, width = _window(picture, window).shape[:2]
-    return height, width
-
-
-def _moved(reading: Reading, window: Box | None) -> Reading:
-    """Boxes in the pixels of the whole picture."""
-    if window is None:
-        return reading
-
-    def there(box: Box | None) -> Box | None:
-        return None if box is None else (box[0] + max(window[0], 0), box[1] + max(window[1], 0), box[2], box[3])
-
-    rejected = tuple(replace(line, box=there(line.box)) for line in reading.rejected)
-    return replace(reading, box=there(reading.box), rejected=rejected)
 
 
 def load(detecting: weights.Weights | None = None, recognising: weights.Weights | None = None) -> Engine:

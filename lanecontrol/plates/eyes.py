@@ -8,7 +8,7 @@ several shifted crops of the best line for the recogniser, and the opinion of an
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -53,6 +53,7 @@ class Eyes:
         """The lines of one picture. The longer nothing is sure, the closer they are looked at, unless in a hurry."""
         size = picture.shape[:2]
         seen = self._read_once(picture, lines.ordered(detector.coarse(self.finder, picture, COARSE_PX)), [], known)
+        seen = self._asked(picture, seen, size, known)
         if not hurry() and not self._sure(seen, size, known):
             for box in self._doubtful(seen, size, known):
                 seen = self._read_once(picture, detector.closer(self.finder, picture, box), seen, known)
@@ -68,7 +69,14 @@ class Eyes:
         best = lines.best(seen, size, known)
         if best is not None and len(best.looks) == 1 and best.second is None:
             seen[seen.index(best)] = self._again(picture, best, known)  # a third box around the same text
-        return seen
+        return [lines.with_second(each) for each in seen]
+
+    def _asked(self, picture: Image, seen: Sequence[Seen], size: tuple[int, int], known: Grammar) -> list[Seen]:
+        """The same lines, the best one with a second opinion where that may save looking closer."""
+        best = lines.best(seen, size, known)
+        if best is None or lines.is_sure(best, known) or lines.certainty(best, known) <= _LIKELY:
+            return list(seen)
+        return [self._with_opinion(picture, each) if each is best else each for each in seen]
 
     def _doubtful(self, seen: Sequence[Seen], size: tuple[int, int], known: Grammar) -> list[TextBox]:
         order = lines.by_score(seen, size, known)[:_CLOSER]
@@ -120,21 +128,20 @@ class Eyes:
 
     def _again(self, picture: Image, line: Seen, known: Grammar) -> Seen:
         """The line read by the other recogniser; where they do not agree on a sure one, more crops of it as well."""
-        opinion = self._opinion(picture, line.box)
-        if lines.is_sure(line, known):
-            if opinion is not None and _says(opinion, line.looks[0]):
-                return lines.with_second(line, opinion)
-            crops: tuple[Look, ...] = vote.LOOKS[1:]
-        else:
-            crops = vote.LOOKS[1:] + (vote.WIDER,) * (max(map(len, line.looks)) < lines.WHOLE)
-        line = lines.merged(line, self._seen(picture, line.box, crops))
-        return line if opinion is None else lines.with_second(line, opinion)
+        line = self._with_opinion(picture, line)
+        sure = lines.is_sure(line, known)
+        if sure and line.agreed:
+            return line
+        short = not sure and max(map(len, line.looks)) < lines.WHOLE
+        return lines.merged(line, self._seen(picture, line.box, vote.LOOKS[1:] + (vote.WIDER,) * short))
 
-    def _opinion(self, picture: Image, box: TextBox) -> dict[str, float] | None:
-        if self.second is None:
-            return None
-        tables = recogniser.probabilities(self.second.model, [recogniser.crop(picture, box)], self.second.fold)
-        return vote.over_crops(tables, recogniser.ALPHABET)
+    def _with_opinion(self, picture: Image, line: Seen) -> Seen:
+        """The line as the other recogniser reads it, if there is one and it was not asked yet."""
+        if self.second is None or line.second is not None:
+            return line
+        crop = recogniser.crop(picture, line.box, vote.ASIDE)
+        tables = recogniser.probabilities(self.second.model, [crop], self.second.fold)
+        return replace(line, second=vote.over_crops(tables, recogniser.ALPHABET))
 
     def _seen(self, picture: Image, box: TextBox, looks: Sequence[Look]) -> Seen:
         crops = [recogniser.crop(picture, box, look) for look in looks]
@@ -142,9 +149,3 @@ class Eyes:
         votes = vote.over_crops(tables, recogniser.ALPHABET)
         margin = not _MARGIN < box.y / len(picture) < 1 - _MARGIN
         return Seen(box, votes, tuple(recogniser.greedy(table) for table in tables), margin)
-
-
-def _says(opinion: dict[str, float], text: str) -> bool:
-    """Whether this text is the likeliest, O counted as 0."""
-    best = max(opinion, key=lambda each: opinion[each], default="")
-    return best.replace("O", "0") == text.replace("O", "0")

@@ -18,8 +18,8 @@ WHOLE = 6
 """Shorter texts may be plates of which a piece is missing."""
 _OVERLAID = 0.5
 """Share of the smaller of two boxes that lies in the other: both are drawn around the same text."""
-_SURE = 0.95
-"""Probability of a first look that needs no closer one."""
+_SURE, _AGREED = 0.95, 0.6
+"""Probability of a first look that needs no closer one, and of one that the other recogniser agrees with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,14 @@ class Seen:
     """It stands in the margin of the picture, where cameras write the time."""
     second: dict[str, float] | None = field(default=None)
     """What another recogniser says, if it was asked."""
+
+    @property
+    def agreed(self) -> bool:
+        """Whether the other recogniser says the same as the first look, O counted as 0."""
+        if self.second is None:
+            return False
+        best = max(self.second, key=self.second.__getitem__, default="")
+        return best.replace("O", "0") == self.looks[0].replace("O", "0")
 
 
 def line(seen: Seen, known: Grammar) -> chooser.Line | None:
@@ -54,12 +62,15 @@ def merged(one: Seen, other: Seen) -> Seen:
     return replace(one, votes=votes, looks=one.looks + other.looks)
 
 
-def with_second(seen: Seen, opinion: dict[str, float]) -> Seen:
-    """The line with another recogniser's opinion, which counts for half a look: it is the weaker one of the two."""
+def with_second(seen: Seen) -> Seen:
+    """The other recogniser's opinion among the votes, for half a look: it is the weaker one of the two."""
+    if seen.second is None:
+        return seen
+    opinion = seen.second
     part = vote.SECOND / (len(seen.looks) + vote.SECOND)
     texts = {**seen.votes, **opinion}
     votes = {text: (1 - part) * seen.votes.get(text, 0.0) + part * opinion.get(text, 0.0) for text in texts}
-    return replace(seen, votes=votes, second=opinion)
+    return replace(seen, votes=votes)
 
 
 def certainty(seen: Seen, known: Grammar) -> float:
@@ -74,7 +85,8 @@ def is_sure(seen: Seen, known: Grammar) -> bool:
     return (
         found is not None
         and not chooser.refusal(found, known)
-        and (found.certainty > _SURE and known.usual(found.text) and len(found.text) >= WHOLE)
+        and (known.usual(found.text) and len(found.text) >= WHOLE)
+        and (found.certainty > _SURE or (seen.agreed and found.certainty > _AGREED))
     )
 
 

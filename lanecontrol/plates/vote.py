@@ -23,6 +23,8 @@ WIDER = Look(widen=0.6)
 """For short texts: a box that is too narrow cuts off the first or last character, and the rest looks like a plate."""
 PRIOR = 0.5
 """Exponent of the prior: patterns are not drawn independently of how they look (tried 0.25 to 1.5)."""
+ASIDE = Look(widen=0.3)
+"""What the other recogniser is shown: where the box cuts off a character, it does not fall for it too."""
 SECOND = 0.5
 """How much of a look the other recogniser's opinion counts (tried 0 to 1)."""
 _UNSEEN = 1e-6

@@ -91,6 +91,14 @@ def test_what_no_frame_says_is_never_sure() -> None:
 
 def test_the_second_opinion_counts_as_half_a_look() -> None:
     seen = Seen(TextBox(0, 0, 90, 30, 0, 1), {"AB1": 1.0}, ("AB1",))
-    both = lines.with_second(seen, {"A81": 1.0})
+    both = lines.with_second(replace(seen, second={"A81": 1.0}))
     assert both.votes == pytest.approx({"AB1": 2 / 3, "A81": 1 / 3})
-    assert both.second == {"A81": 1.0}
+    assert lines.with_second(seen) == seen
+
+
+@pytest.mark.parametrize(("p", "second", "sure"), [(0.97, "", True), (0.7, "ABC1O34", True), (0.7, "ABC1834", False),
+                                                   (0.7, "", False), (0.5, "ABC1034", False)])  # fmt: skip
+def test_a_first_look_is_sure_on_its_own_or_when_the_other_recogniser_agrees(p: float, second: str, sure: bool) -> None:
+    opinion = {second: 0.9} if second else None
+    seen = Seen(TextBox(640, 400, 105, 32, 0, 1), {"ABC1034": p, "ABC103": 1 - p}, ("ABC1034",), second=opinion)
+    assert lines.is_sure(seen, KNOWN) is sure
