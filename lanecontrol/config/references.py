@@ -148,6 +148,21 @@ def check_devices(lane: LaneFile, devices: Devices, broken: frozenset[str]) -> I
     for use in _uses(lane):
         yield from look.point(use.section, use.device, use.key, use.point, use.side)
     yield from _points_twice(lane)
+    yield from _scanner_age(lane, devices)
+
+
+SCANNER_STALE_MS = 250
+"""The scanner's inputs may be no older: that they were read anew between two samples follows from it."""
+
+
+def _scanner_age(lane: LaneFile, devices: Devices) -> Iterator[Finding]:
+    """The modules of the scanner's contacts tell soon enough that these are old."""
+    names = dict.fromkeys(use.device for use in _scanner_uses(lane) if use.side == "inputs")
+    for index, (name, device) in enumerate(devices.items()):
+        limit_ms = getattr(device.config, "stale_limit_ms", None)
+        if name in names and limit_ms is not None and limit_ms > SCANNER_STALE_MS:
+            what = f"'{name}' reads the scanner's contacts, whose age limit is {SCANNER_STALE_MS} ms"
+            yield Finding(("devices", index, "stale_limit_ms"), what, f"at most {SCANNER_STALE_MS}")
 
 
 _MUST_REPORT: dict[str, tuple[type[Any], str]] = {

@@ -93,6 +93,12 @@ def test_a_time_that_would_weaken_the_permissive_is_refused(times: str) -> None:
     assert re.search(r"it must be (at least|above|at most)", problem)
 
 
+def test_the_modules_of_a_scanner_tell_soon_that_their_inputs_are_old() -> None:
+    late = lane().replace("url: tcp://192.0.2.22:502", "url: tcp://192.0.2.22:502\n    stale_limit_ms: 400")
+    (problem,) = told(late)
+    assert "age limit is 250 ms" in problem
+
+
 def test_a_contact_has_one_meaning_and_an_output_one_master() -> None:
     (problem,) = told(lane().replace("zone_clear: zone_clear", "zone_clear: estop_ok", 1))
     assert "'estop_ok' of 'io2' has another use already" in problem
