@@ -1,4 +1,5 @@
-"""What every transport must do, run by our own client and by aiomqtt against mosquitto, and by ours over memory links.
+"""What every transport must do, run by our own client and by aiomqtt against mosquitto, and by ours against rumqttd
+and over memory links.
 
 The memory broker is an independent reading of the standard by another hand; used by its public class only.
 """
@@ -6,21 +7,21 @@ The memory broker is an independent reading of the standard by another hand; use
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from port_bench import Mosquitto, mosquitto
+from port_bench import Mosquitto, free_port, mosquitto
 
 from lanecontrol.errors import CredentialsRefused, LinkLost, ProtocolViolation
-from lanecontrol.links import LinkOpener, MemoryNet, serve_memory
+from lanecontrol.links import Link, LinkOpener, MemoryNet, serve_memory, serve_tcp
 from lanecontrol.port.mqtt_aiomqtt import AiomqttConnector
 from lanecontrol.port.mqtt_client import MqttConnector
 from lanecontrol.port.transport import Broker, Connect, Message, TakenOver, Transport
-from sim.broker import MemoryBroker
+from sim.broker import MemoryBroker, iotcore_settings
 
 REAL_LOOP = True
 """A broker in another process knows nothing of virtual time."""
@@ -42,9 +43,12 @@ class Stand:
     url: str
     name: str
     server: Mosquitto | None
+    url_311: str = ""
+    """Where MQTT 3.1.1 is served, if that is elsewhere."""
 
     def broker(self, client_id: str = "lane-1", **settings: Any) -> Broker:
-        return Broker(self.url, client_id, **settings)
+        older = settings.get("protocol") == 4
+        return Broker(self.url_311 if older and self.url_311 else self.url, client_id, **settings)
 
     def joined(self, client_id: str = "lane-1", will: Message | None = None, **settings: Any) -> Any:
         return self.connect(self.broker(client_id, **settings), will=will)
@@ -63,7 +67,9 @@ BOTH = [
     pytest.param("ours-mosquitto", marks=pytest.mark.broker),
     pytest.param("aiomqtt-mosquitto", marks=pytest.mark.broker),
 ]
-EVERY = [*BOTH, "ours-memory"]
+EVERY = [*BOTH, "ours-rumqttd", "ours-memory"]
+SILENT = {"ours-rumqttd": 0}
+"""rumqttd never says that nobody had subscribed."""
 
 
 @asynccontextmanager
@@ -73,9 +79,30 @@ async def standing(name: str, folder: Path, *lines: str) -> AsyncIterator[Stand]
         net = MemoryNet()
         async with serve_memory(net, "broker", MemoryBroker().serve):
             yield Stand(MqttConnector(LinkOpener(net)), "mem://broker", name, None)
+    elif server == "rumqttd":
+        with rumqttd(folder) as (five, older):
+            urls = f"mqtt://127.0.0.1:{five}", f"mqtt://127.0.0.1:{older}"
+            yield Stand(MqttConnector(LinkOpener()), urls[0], name, None, urls[1])
     else:
         with mosquitto(folder, *lines) as running:
             yield Stand(CLIENTS[client](), f"mqtt://127.0.0.1:{running.port}", name, running)
+
+
+@contextmanager
+def rumqttd(folder: Path) -> Iterator[tuple[int, int]]:
+    """The broker in the package iotcore, which serves MQTT 5 and 3.1.1 on a port each."""
+    iotcore = pytest.importorskip("iotcore", reason="the extra `sim` is not installed")
+    ports = free_port(), free_port()
+    five = iotcore_settings(ports[0])
+    older = iotcore_settings(ports[1]).partition("[v5.1]")[2].replace("v5.1", "v4.1")
+    settings = folder / "rumqttd.toml"
+    settings.write_text(f"{five}\n[v4.1]{older}")
+    broker = iotcore.Broker(config_path=str(settings))
+    broker.start(10.0)
+    try:
+        yield ports
+    finally:
+        broker.stop()
 
 
 @pytest.fixture(params=EVERY)
@@ -133,7 +160,7 @@ async def test_many_publishes_in_flight_all_arrive_in_order(stand: Stand) -> Non
 
 async def test_without_a_subscriber_mqtt_5_says_so(stand: Stand) -> None:
     async with stand.joined() as transport:
-        assert await transport.publish(Message("poe/nobody", b"x")) == 0x10
+        assert await transport.publish(Message("poe/nobody", b"x")) == SILENT.get(stand.name, 0x10)
 
 
 async def test_a_retained_message_is_told_from_a_live_one(stand: Stand) -> None:
@@ -145,7 +172,7 @@ async def test_a_retained_message_is_told_from_a_live_one(stand: Stand) -> None:
         assert (await soon(strict)).retained
         await transport.publish(Message("poe/kept", b"2", retain=True))
         assert not (await soon(reader)).retained
-        assert (await soon(strict)).retained
+        assert (await soon(strict)).retained is (stand.name != "ours-rumqttd")  # which does not know the option
 
 
 async def test_the_will_comes_when_the_context_is_left_by_an_exception_and_only_then(stand: Stand) -> None:
@@ -162,15 +189,17 @@ async def test_the_will_comes_when_the_context_is_left_by_an_exception_and_only_
 
 
 async def test_somebody_with_our_client_id_takes_over(stand: Stand) -> None:
-    told = LinkLost if stand.server else TakenOver  # mosquitto 2.0.11 closes without a word
+    told = TakenOver if stand.name == "ours-memory" else LinkLost  # mosquitto 2.0.11 closes without a word
     async with stand.joined() as first, stand.joined() as second:
         with pytest.raises(told):
             async with asyncio.timeout(5):
                 await first.receive()
-        assert await second.publish(Message("poe/x", b"")) == 0x10
+        assert await second.publish(Message("poe/x", b"")) == SILENT.get(stand.name, 0x10)
 
 
 async def test_a_filter_that_is_no_filter_is_refused(stand: Stand) -> None:
+    if stand.name == "ours-rumqttd":
+        pytest.skip("rumqttd takes it")
     async with stand.joined() as transport:
         with pytest.raises((ProtocolViolation, LinkLost)):
             await transport.subscribe(["a/#/b"])
@@ -269,3 +298,64 @@ async def test_a_closed_port_is_a_lost_link(name: str, tmp_path: Path) -> None:
         with pytest.raises(LinkLost):
             async with stand.joined():
                 pass
+
+
+# --- a link that swallows bytes --------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def swallowing(port: int) -> AsyncIterator[tuple[int, Callable[[], None]]]:
+    """A way to a broker, and what makes it swallow all bytes from then on, both ways, with every socket open."""
+    swallow = asyncio.Event()
+
+    async def pump(here: Link, there: Link) -> None:
+        while True:
+            data = await here.read()
+            if not swallow.is_set():
+                await there.write(data)
+
+    async def carry(link: Link) -> None:
+        async with LinkOpener().open(f"tcp://127.0.0.1:{port}") as far, asyncio.TaskGroup() as tasks:
+            tasks.create_task(pump(link, far))
+            tasks.create_task(pump(far, link))
+
+    async def serve(link: Link) -> None:
+        with suppress(ExceptionGroup):
+            await carry(link)
+
+    async with serve_tcp("127.0.0.1", 0, serve) as way:
+        yield way, swallow.set
+
+
+KEEPALIVE_S = 2
+
+
+@pytest.mark.slow
+@pytest.mark.broker
+@pytest.mark.parametrize("busy", [False, True], ids=["quiet", "busy"])
+@pytest.mark.parametrize("protocol", [5, 4])
+async def test_a_half_open_link_is_noticed_within_one_and_a_half_keepalives(
+    tmp_path: Path, protocol: int, busy: bool
+) -> None:
+    """Nothing refuses, nothing closes: the bytes just go nowhere. Also while we send and send."""
+    loop = asyncio.get_running_loop()
+    with mosquitto(tmp_path) as broker:
+        async with swallowing(broker.port) as (way, swallow):
+            there = Broker(f"mqtt://127.0.0.1:{way}", "lane-1", protocol, KEEPALIVE_S)
+            async with MqttConnector(LinkOpener())(there) as transport:
+                await transport.publish(Message("poe/x", b"x"))
+                swallow()
+                since_s = loop.time()
+                sending = asyncio.create_task(publish_on(transport)) if busy else None
+                with pytest.raises(LinkLost):
+                    async with asyncio.timeout(10):
+                        await transport.receive()
+                if sending is not None:
+                    sending.cancel()
+                assert loop.time() - since_s <= 1.5 * KEEPALIVE_S + 0.3
+
+
+async def publish_on(transport: Transport) -> None:
+    while True:
+        transport.begin(Message("poe/x", b"x")).add_done_callback(lambda done: done.exception())
+        await asyncio.sleep(0.05)
