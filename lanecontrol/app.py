@@ -55,7 +55,7 @@ from lanecontrol.port.neighbours import Neighbours
 from lanecontrol.port.orders import AHEAD_LIMIT_S, Orders
 from lanecontrol.port.questions import Asker, nothing_here
 from lanecontrol.port.relay import DeadLetter, Relay
-from lanecontrol.port.session import Birth, PortSession, PortStatus
+from lanecontrol.port.session import Birth, Companion, PortSession, PortStatus
 from lanecontrol.port.snapshot_file import SnapshotFile
 from lanecontrol.port.topics import LaneAddress
 from lanecontrol.port.transport import Broker, Connect
@@ -369,7 +369,7 @@ class Lane:
             devices=[device.id for device in loaded.devices],
             consumer=loaded.delivery.consumer,
             pictures=chunks.send if loaded.pictures.publish and self._putting is None else None,
-            companions=[one for one in (self.asker, self._neighbours) if one is not None],
+            companions=self._companions(),
         )
         self._journal = LedgerJournal(self._ledger, self.address, self._session.device_changed, around.recorded)
         self._housekeeper = Housekeeper(
@@ -428,6 +428,10 @@ class Lane:
         return Neighbours(
             self.address, key=self.loaded.hash_keys(lambda: clock.now().utc_s), clock=clock, emit=self._emit
         )
+
+    def _companions(self) -> list[Companion]:
+        found: tuple[Companion | None, ...] = (self.asker, self._neighbours)
+        return [one for one in found if one is not None]
 
     def _ask(self, asked: Ask | ShowCards) -> None:
         match asked:
@@ -581,6 +585,11 @@ class Lane:
     def delivered(self) -> int:
         """How many events the broker has taken so far."""
         return self._relay.counts.delivered if self.ready.is_set() else 0
+
+    @property
+    def awaits_answers(self) -> bool:
+        """The port was asked something that it can still answer in time."""
+        return self.ready.is_set() and self.asker is not None and self.asker.awaited > 0
 
     def status_line(self) -> str:
         """The lane in a line, for `systemctl status`. Call it only after `ready`."""

@@ -24,6 +24,8 @@ class Replaced:
     anchor_utc_s: float = 0.0
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Further settings of a device, by its id."""
+    asks: bool = False
+    """The lane asks the port about its vehicles."""
 
 
 def module_settings(devices: Mapping[str, str], scale: float) -> dict[str, dict[str, Any]]:
@@ -82,6 +84,9 @@ def lane_file(base: Path, own: Replaced) -> str:
         f"brokers: {json.dumps([{'url': own.broker}])}",
         f"store: {json.dumps({'path': str(own.store)})}",
     ]
+    if own.asks:
+        # An answer within a process takes no time, on a faster clock it takes some.
+        lines.append(f"questions: {json.dumps({'answer_within_s': min(30.0, 1.5 * max(1.0, own.scale))})}")
     if own.scale != 1.0:
         lines.append(f"clock: {json.dumps({'scale': own.scale, 'anchor_utc_s': own.anchor_utc_s})}")
     return "\n".join(lines) + "\n"

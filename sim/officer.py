@@ -69,6 +69,8 @@ class AutomaticOfficer:
         self._news: asyncio.Queue[str] = asyncio.Queue()
         self._lane_there = asyncio.Event()
         self._told = asyncio.Event()
+        self._wanted: set[str] = set()
+        """Passages of vehicles that somebody looks for: the officer's own view tells, and nobody else knows."""
         self._signal = ""
         self._released: tuple[str, Seen | None] = ("", None)
 
@@ -85,6 +87,9 @@ class AutomaticOfficer:
             self._assessed[passage] = data
         elif kind == "passage_closed":
             self._assessed.pop(data["passage"], None)
+            self._wanted.discard(data["passage"])
+        elif kind == "lookout_answered" and data["hits"]:
+            self._wanted.add(data["passage"])
         elif kind == "signal_shown":
             self._signal = data["aspect"]
 
@@ -141,6 +146,8 @@ class AutomaticOfficer:
     async def _decide(self, passage: str) -> bool:
         """Give the disposition; whether the lane took it."""
         decision = self._further(passage, self._contrary(decide(self._assessed[passage])))
+        if passage in self._wanted:
+            decision = {"disposition": "REFER_SECONDARY", "reasons": ["officer"]}
         seen = self._sees()
         scans = self._scans if decision["disposition"] == "REFER_SCANNER" else None
         if scans is not None and seen is not None:

@@ -15,8 +15,10 @@ from lanecontrol.clock import Clock, RealWork
 from lanecontrol.commands import Actor, Role
 from lanecontrol.errors import DeviceError, LinkLost
 from lanecontrol.port.central import Arrival, PortClient
+from lanecontrol.port.question_payloads import answer_bytes, parse_question
 from lanecontrol.port.topics import LaneAddress
-from lanecontrol.port.transport import Broker, Connect
+from lanecontrol.port.transport import Broker, Connect, Message
+from sim.central import CentralSystem
 from sim.officer import AutomaticOfficer
 from sim.scan_duty import Given
 
@@ -38,9 +40,15 @@ class LaneDesk:
 
     address: LaneAddress
     officer: AutomaticOfficer | None = None
+    central: CentralSystem | None = None
     heard: list[Heard] = field(default_factory=list)
     ids: set[str] = field(default_factory=set)
     news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def answers(self) -> bool:
+        """Somebody answers this lane's questions, every one of them."""
+        return self.central is not None and self.central.answers_all
 
     async def has_heard(self, events: int) -> None:
         """Wait until so many different events have arrived; the caller bounds the wait."""
@@ -93,10 +101,26 @@ class PortDesk:
         client = PortClient(self._connect, self._broker, clock=self._clock, new_key=self._new_key, work=self._work)
         async with client:
             await client.subscribe([f"{root}/event/#" for root in self.lanes])
+            asking = [f"{root}/ask/+" for root, desk in self.lanes.items() if desk.central is not None]
+            if asking:
+                await client.subscribe(asking)
             self._client = client
             self.listening.set()
             async for arrival in client.events():
-                self._hear(arrival)
+                if "/ask/" in arrival.topic:
+                    await self._answer(client, arrival)
+                else:
+                    self._hear(arrival)
+
+    async def _answer(self, client: PortClient, arrival: Arrival) -> None:
+        """Answer a lane's question, as the port's central system would."""
+        root, _, kind = arrival.topic.partition("/ask/")
+        desk, asked = self.lanes.get(root), parse_question(arrival.raw)
+        if desk is None or desk.central is None or asked is None:
+            return
+        answer = desk.central.answer(asked)
+        if answer is not None:
+            await client.publish(Message(desk.address.answer(kind), answer_bytes(asked, answer)))
 
     def _hear(self, arrival: Arrival) -> None:
         event = arrival.event

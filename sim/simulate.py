@@ -26,6 +26,7 @@ from lanecontrol.port.topics import LaneAddress
 from lanecontrol.port.transport import Broker
 from lanecontrol.scaled_loop import ScaledLoop, scaled_utc
 from sim.broker import MemoryBroker, iotcore_broker
+from sim.central import CentralSystem
 from sim.fake import Fake
 from sim.lanefile import Replaced, lane_file, module_settings
 from sim.officer import AutomaticOfficer, Manner, Seen
@@ -240,6 +241,9 @@ class _Simulating:
         recorded: dict[int, float] = {}
         lane = self._make_lane(number, urls, recorded)
         heard = desk.watch(lane.address)
+        if options.scenario.central is not None:
+            lane_type = lane.setup.lane_type.value
+            heard.central = CentralSystem(options.scenario.central, lambda: world.truth, seed, lane_type)
         if options.scenario.officer.present:
             heard.officer = make_officer(desk, lane.address, world, options.scenario, seed)
         return Run(stage, lane, heard, recorded_wall_s=recorded)
@@ -257,7 +261,8 @@ class _Simulating:
         kinds = {device: config.kind for device, config in self.options.simulation.fakes.items()}
         settings = module_settings(kinds, self.pace)
         store = self.folder / f"store-{name}"
-        own = Replaced(name, urls, self.broker, store, max(self.pace, 1.0), time.time(), settings)
+        asks = self.options.scenario.central is not None
+        own = Replaced(name, urls, self.broker, store, max(self.pace, 1.0), time.time(), settings, asks)
         path.write_text(lane_file(self.options.simulation.lane, own), encoding="utf-8")
         salts = random.Random(self.rng.random())
         virtual = self.options.speed is None
@@ -278,6 +283,7 @@ class _Simulating:
         if isinstance(self.loop, VirtualLoop):
             for run in runs:
                 self.loop.hold_while(lambda run=run: run.lane.delivered > len(run.desk.ids))  # type: ignore[misc]
+                self.loop.hold_while(lambda run=run: run.lane.awaits_answers and run.desk.answers)  # type: ignore[misc]
 
 
 def make_officer(desk: PortDesk, address: LaneAddress, world: World, scenario: Scenario, seed: int) -> AutomaticOfficer:

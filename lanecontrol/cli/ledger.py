@@ -26,6 +26,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("what", choices=("verify", "export", "status", "dead-letters", "prune"))
     parser.add_argument("config", help="the lane file")
     parser.add_argument("--undelivered", action="store_true", help="export: only what the port has not got yet")
+    parser.add_argument("--lookouts", action="store_true", help="export: lookouts too; for those who are authorised")
     parser.add_argument("--older-than", type=float, metavar="DAYS", help="prune: instead of the lane file's keep_days")
     parser.add_argument("--dry-run", action="store_true", help="prune: only tell what would go")
     arguments.add_json(parser)
@@ -61,7 +62,7 @@ def main(argv: list[str]) -> int:
             case "verify":
                 return _verify(reader, as_json=options.json)
             case "export":
-                return _export(reader, undelivered=options.undelivered)
+                return _export(reader, undelivered=options.undelivered, lookouts=options.lookouts)
             case _:
                 return _status(reader, as_json=options.json)
 
@@ -97,11 +98,13 @@ def _with_progress(rows: Iterator[Row], total: int) -> Iterable[Row]:
     return track(rows, "verifying", total=total, console=Console(stderr=True))
 
 
-def _export(reader: Reader, *, undelivered: bool) -> int:
-    """Each event as it was, or will be, sent: one a line. Of erased and of sealed ones there is the digest."""
+def _export(reader: Reader, *, undelivered: bool, lookouts: bool) -> int:
+    """Each event as it was, or will be, sent: one a line. Of those that are not shown there is the digest."""
     sealed = 0
     for row in _tail(reader) if undelivered else reader.every_row():
-        if row.body is not None:
+        if row.topic_class == "lookout" and not lookouts:
+            output.json_line({"id": f"{row.epoch}-{row.seq}", "withheld": True, "digest": row.digest.hex()})
+        elif row.body is not None:
             print(row.body.decode())
         else:
             sealed += row.is_sealed

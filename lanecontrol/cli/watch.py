@@ -20,10 +20,14 @@ if TYPE_CHECKING:
     from lanecontrol.port.central import Arrival
 
 
+LOOKOUTS = "/event/lookout"
+
+
 def main(argv: list[str]) -> int:
     parser = arguments.parser("watch", "The events of lanes as they are published.")
     parser.add_argument("--lane", default="", help="only this lane: PORT/LANE or sim/PORT/LANE")
     parser.add_argument("--all", action="store_true", help="statuses and device states too")
+    parser.add_argument("--lookouts", action="store_true", help="lookouts too; for those who are authorised")
     parser.add_argument("--pictures", type=Path, metavar="DIR", help="put the pictures that are published there")
     parser.add_argument("--count", type=int, default=0, metavar="N", help="end after N lines")
     parser.add_argument("--seconds", type=float, default=0.0, metavar="S", help="end after this time")
@@ -55,6 +59,8 @@ async def _watch(options: argparse.Namespace) -> int:
                     await asyncio.to_thread(take, arrival.raw)
                     continue
                 if arrival.event is None and not options.all:
+                    continue
+                if LOOKOUTS in arrival.topic and not options.lookouts:
                     continue
                 show(arrival)
                 shown += 1

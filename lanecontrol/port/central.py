@@ -174,6 +174,10 @@ class PortClient:
                 if future.done() and not future.cancelled():
                     future.exception()
 
+    async def publish(self, message: Message) -> int:
+        """Publish what is no order: the answer to a lane's question. Answers the reason code. Raises LinkLost."""
+        return await self._transport.publish(message)
+
     async def _send(self, lane: LaneAddress, verb: str, body: bytes, key: str, timeout_s: float) -> ReplyPayload | None:
         """Publish the request; a reply when the broker did not hand it to anybody."""
         message = Message(

@@ -60,7 +60,7 @@ class Neighbours:
     """What one lane tells the others, and hears of them."""
 
     def __init__(self, address: LaneAddress, *, key: HashKey, clock: Clock, emit: Callable[[str, Event], None]) -> None:
-        self.topics = (address.neighbour("+"),)
+        self.topics: tuple[str, ...] = (address.neighbour("+"),)
         self.refused = 0
         """Messages that made no sense."""
         self._address = address

@@ -78,7 +78,7 @@ class Asker:
         snapshot: Lookup = nothing_here,
     ) -> None:
         self.counts = AskCounts()
-        self.topics = (address.answer("+"),)
+        self.topics: tuple[str, ...] = (address.answer("+"),)
         self._address = address
         self._lane_type = lane_type
         self._direction = direction
@@ -88,6 +88,12 @@ class Asker:
         self._open: dict[str, _Open] = {}
         self._waiting: deque[tuple[float, Message]] = deque()
         self._waits = asyncio.Event()
+
+    @property
+    def awaited(self) -> int:
+        """Questions to central that can still be answered in time."""
+        now_s = self._clock.now().mono_s
+        return sum(one.until_s > now_s for one in self._open.values())
 
     # --- out ---
 

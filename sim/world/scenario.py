@@ -211,6 +211,27 @@ class Officer(Section):
     """Share of vehicles without a recommended referral that are sent to the scanner, where the scene has one."""
 
 
+class Central(Section):
+    """What the port's central system knows of the vehicles. With it in the scenario, the lane asks."""
+
+    not_enrolled_share: Share = 0.0
+    """Share of vehicles whose people, transponder and plates are not enrolled."""
+    wrong_programme_share: Share = 0.0
+    """Share of vehicles whose people are enrolled in another programme."""
+    lookout_share: Share = 0.0
+    """Share of vehicles that somebody looks for."""
+    armed_share: Share = 0.0
+    """Share of these whose people are said to be armed and dangerous."""
+    no_manifest_share: Share = 0.0
+    """Share of vehicles without an e-Manifest."""
+    no_seal_share: Share = 0.0
+    """Share of vehicles without a seal on file."""
+    hazmat_share: Share = 0.0
+    """Share of vehicles with hazardous cargo."""
+    silent_share: Share = 0.0
+    """Share of questions that it does not answer."""
+
+
 class Scenario(Section):
     """One scenario."""
 
@@ -238,6 +259,8 @@ class Scenario(Section):
     """Trouble of single loops, by the name of their contact (`loop_approach`)."""
     officer: Officer = Officer()
     """The automatic officer."""
+    central: Central | None = None
+    """The port's central system; without it the lane asks nothing."""
     mischief: tuple[Mischief, ...] = ()
     """Faults of devices and of the lines to them: a list, each for some time."""
     mishaps: tuple[Mishap, ...] = ()
@@ -263,6 +286,8 @@ def keys(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str, s
 def _inner(annotation: Any) -> type[BaseModel] | None:
     if annotation == dict[str, LoopTrouble]:
         return LoopTrouble
+    if annotation == (Central | None):
+        return Central
     if annotation == tuple[Mischief, ...]:
         return Mischief
     if annotation == tuple[Mishap, ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -24,7 +23,7 @@ from lanecontrol.port.question_payloads import (
     parse_question,
     question_bytes,
 )
-from lanecontrol.port.questions import Asker
+from lanecontrol.port.questions import Asker, Lookup, nothing_here
 from lanecontrol.port.schemas import asyncapi, document_schemas
 from lanecontrol.port.session import heard_by
 from lanecontrol.port.topics import LaneAddress
@@ -73,7 +72,7 @@ class Wire:
 
 
 class Bench:
-    def __init__(self, lookup: Callable[[Question], Enrolments | Lookouts | None] | None = None) -> None:
+    def __init__(self, lookup: Lookup = nothing_here) -> None:
         self.clock = Clock()
         self.told: list[tuple[str, Event]] = []
         self.wire = Wire()
@@ -83,7 +82,7 @@ class Bench:
             direction="inbound",
             clock=self.clock,
             emit=lambda source, event: self.told.append((source, event)),
-            snapshot=lookup if lookup is not None else lambda question: None,
+            snapshot=lookup,
         )
 
     async def asks(self, question: Question = QUESTION, of: Respondent = Respondent.CENTRAL) -> None:
@@ -186,7 +185,7 @@ async def test_a_question_that_could_not_be_sent_in_time_is_never_sent(bench: Be
 
 async def test_the_snapshot_answers_at_once_and_says_when_it_has_nothing() -> None:
     for answer in (ENROLMENTS, None):
-        bench = Bench(lambda question, answer=answer: answer)  # type: ignore[misc]
+        bench = Bench(lambda question, answer=answer: answer)
         await bench.asks(of=Respondent.SNAPSHOT)
         assert bench.told == [("port", Answered("07-q000001", Respondent.SNAPSHOT, answer))]
         assert bench.wire.sent == []
