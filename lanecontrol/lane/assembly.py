@@ -17,6 +17,7 @@ from lanecontrol.announcements import (
     BoundPicture,
     BoundPlate,
     BoundTag,
+    CardSuspected,
     ReadingOrphaned,
     TagKind,
     TagSighted,
@@ -37,6 +38,8 @@ SWEEP_S = 5.0
 """A silent reading that an open passage may still claim is looked at again this often."""
 ALIKE = 2.0
 """One card more than there are people: one of those that are worth up to so many times as much is another vehicle's."""
+ALONE_READS = 3
+"""A card that was read so often, and never while a vehicle was within reach, is in no vehicle (rules for cards)."""
 MAX_NUMBER = 128
 MAX_PICTURES = 16
 """Of one vehicle, in the record of its passage."""
@@ -367,6 +370,8 @@ def _let_go(t: Turn, reading: Reading, why: str) -> None:
         _orphaned(t, reading, reading.late_reads, late=True, why="read after its passage had closed")
     elif not late and not reading.shared:
         _orphaned(t, reading, reading.reads, late=False, why=why)
+        if seen.kind is TagKind.PERSON and not reading.votes and reading.counted >= ALONE_READS:
+            t.tell(CardSuspected(seen.number, "read while no vehicle was there", "", "", True, t.utc_s))
 
 
 def _orphaned(t: Turn, reading: Reading, reads: int, *, late: bool, why: str) -> None:

@@ -10,7 +10,6 @@ import ast
 import dataclasses
 import inspect
 import json
-import re
 import textwrap
 from collections.abc import Iterable, Iterator
 from enum import Enum

@@ -272,6 +272,19 @@ def test_between_lanes_side_by_side_the_better_score_wins(theirs: float, kept: b
     assert "card.clone_suspect" not in {finding.code for finding in lane.closed[-1].findings}
 
 
+def test_a_card_that_is_read_again_and_again_while_no_vehicle_is_there_is_told(lane: AskingBench) -> None:
+    lane.read_for(4, 7)
+    lane.wait(60.0)
+    (told,) = lane.told(CardSuspected)
+    assert (told.epc, told.passage, told.why) == (number(7), "", "read while no vehicle was there")
+
+
+def test_a_card_that_passes_by_once_is_no_suspect(lane: AskingBench) -> None:
+    lane.read_for(1, 7)
+    lane.wait(60.0)
+    assert lane.told(CardSuspected) == []
+
+
 def test_a_card_that_no_vehicle_here_has_is_nobodys(lane: AskingBench) -> None:
     lane.comes(1)
     lane.give("neighbours", CardElsewhere(Identifier("f0"), "12", 3.0, 2.0))
