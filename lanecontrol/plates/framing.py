@@ -18,6 +18,8 @@ _PLAIN = 16
 _STEP = 3
 """Every so manieth pixel of a line is looked at."""
 _LEAST_PX = 32
+_KEPT_PX = 24
+"""Left of a border: text at the very edge is seen badly, and a plate on a plain ground is more than its text."""
 
 
 def part(pictures: Sequence[Image], window: Box | None) -> Box:
@@ -32,6 +34,8 @@ def part(pictures: Sequence[Image], window: Box | None) -> Box:
     last_x, last_y = max(box[2] for box in contents), max(box[3] for box in contents)
     if last_x - first_x < _LEAST_PX or last_y - first_y < _LEAST_PX:
         return (left, top, width, height)
+    first_x, first_y = max(first_x - _KEPT_PX, 0), max(first_y - _KEPT_PX, 0)
+    last_x, last_y = min(last_x + _KEPT_PX, width), min(last_y + _KEPT_PX, height)
     return (left + first_x, top + first_y, last_x - first_x, last_y - first_y)
 
 

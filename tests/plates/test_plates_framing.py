@@ -22,14 +22,15 @@ def _picture(left: int = 0, top: int = 0, right: int = 0, bottom: int = 0, grey:
 
 
 @pytest.mark.parametrize("grey", [0, 90, 255])
-def test_plain_borders_are_not_looked_at(grey: int) -> None:
-    assert framing.part([_picture(30, 20, 10, 40, grey)], None) == (30, 20, 200, 100)
+def test_of_plain_borders_no_more_than_a_margin_is_looked_at(grey: int) -> None:
+    assert framing.part([_picture(130, 120, 110, 140, grey)], None) == (106, 96, 248, 148)
+    assert framing.part([_picture(30, 20, 10, 40, grey)], None) == (6, 0, 234, 144)
 
 
 def test_traces_of_compression_in_a_border_are_nothing_to_see() -> None:
-    picture = _picture(30, 20, 10, 40, 60)
+    picture = _picture(130, 120, 110, 140, 60)
     picture[5, 30:60] += 9
-    assert framing.part([picture], None) == (30, 20, 200, 100)
+    assert framing.part([picture], None) == (106, 96, 248, 148)
 
 
 def test_a_picture_that_is_plain_altogether_is_left_as_it_is() -> None:
@@ -38,8 +39,8 @@ def test_a_picture_that_is_plain_altogether_is_left_as_it_is() -> None:
 
 
 def test_what_one_of_several_pictures_shows_is_looked_at_in_all() -> None:
-    dark = np.zeros((160, 240, 3), np.uint8)
-    assert framing.part([dark, _picture(30, 20, 10, 40)], None) == (30, 20, 200, 100)
+    dark = np.zeros((360, 440, 3), np.uint8)
+    assert framing.part([dark, _picture(130, 120, 110, 140)], None) == (106, 96, 248, 148)
 
 
 def test_a_window_is_kept_to_and_one_beside_the_picture_is_none() -> None:
