@@ -144,9 +144,7 @@ class GammaTest:
 
     def counts(self, counts: tuple[int, ...]) -> float | None:
         """S after one more interval; None before a full window, and where there is no background to compare with."""
-        self._window, self._total = slide(
-            self._window, self._total, sums_of(counts, self.groups), self.intervals
-        )
+        self._window, self._total = slide(self._window, self._total, sums_of(counts, self.groups), self.intervals)
         if len(self._window) < self.intervals or len(counts) != len(self._background_cps):
             return None
         return strongest(self._total, self._expected, self.intervals)[0]

@@ -17,7 +17,9 @@ def main(argv: list[str]) -> int:
         "command", "Ask something of a lane: disposition, occupants, acknowledge, open, close ..."
     )
     parser.add_argument("lane", help="07, SYS/07 or sim/SYS/07")
-    parser.add_argument("verb", help="disposition, open, close, emergency, override, enable ...; a wrong one lists them all")
+    parser.add_argument(
+        "verb", help="disposition, open, close, emergency, override, enable ...; a wrong one lists them all"
+    )
     parser.add_argument("fields", nargs="*", type=arguments.setting, metavar="key=value", help="what the verb takes")
     parser.add_argument("--name", default="", help="who asks, as it shall stand in the record (you, at this machine)")
     parser.add_argument("--role", default="officer", choices=("officer", "supervisor", "technician", "central"))
