@@ -40,6 +40,8 @@ ALIKE = 2.0
 """One card more than there are people: one of those that are worth up to so many times as much is another vehicle's."""
 ALONE_READS = 3
 """A card that was read so often, and never while a vehicle was within reach, is in no vehicle (rules for cards)."""
+BUSY_LIMITS = 4.0
+"""In a lane with vehicles a card that was hardly read waits so many times as long before it is told as nobody's."""
 MAX_NUMBER = 128
 MAX_PICTURES = 16
 """Of one vehicle, in the record of its passage."""
@@ -344,7 +346,7 @@ def sweep(t: Turn) -> None:
     limit_s = t.setup.limits.orphan_after_s
     kept: list[Reading] = []
     for reading in t.assembly.readings:
-        if not t.due(reading.last_s + limit_s) or _contested(t, reading):
+        if not t.due(reading.last_s + limit_s) or _contested(t, reading) or _may_still_come(t, reading):
             kept.append(reading)
         else:
             _let_go(t, reading, "no passage could claim it")
@@ -360,6 +362,13 @@ def _next_look_s(t: Turn, due_s: float) -> float:
 def _contested(t: Turn, reading: Reading) -> bool:
     """Whether a passage that is still open may claim it."""
     return any(t.passage(vote.passage) is not None for vote in reading.votes)
+
+
+def _may_still_come(t: Turn, reading: Reading) -> bool:
+    """Read once or twice from afar, in a lane that has not been empty since: it may be in one of those that wait."""
+    few = 0 < reading.counted <= t.setup.limits.decision_votes and not reading.owner and not reading.seen.late
+    waited_s = BUSY_LIMITS * t.setup.limits.orphan_after_s
+    return few and bool(t.live()) and not t.due(reading.last_s + waited_s)
 
 
 def _let_go(t: Turn, reading: Reading, why: str) -> None:

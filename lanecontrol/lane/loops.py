@@ -11,7 +11,7 @@ Called by `lane.equipment` for every change of a loop and by `lane.step` when on
 
 from __future__ import annotations
 
-from lanecontrol.lane import tracking
+from lanecontrol.lane import leaving, tracking
 from lanecontrol.lane.record import replace
 from lanecontrol.lane.state import CALM_S, SHORT_S, Contact
 from lanecontrol.lane.turn import Turn
@@ -20,8 +20,8 @@ BURST_S = 3.0
 """Between two close vehicles a loop may be clear for a moment: that counts only so soon after another such state."""
 SURPRISE_S = SHORT_S
 """A steady loop tells of something unexpected: believed after this."""
-CHATTER_S = 0.4
-"""The same for any change of a loop that chatters, and for a surprise on one."""
+CHATTER_S, CHATTER_ON_S = 0.4, 0.6
+"""The same for a loop that chatters, off and on: false states run into one another."""
 CHATTER_SURPRISE_S = 2.0
 
 
@@ -66,9 +66,15 @@ def _patience_s(t: Turn, index: int, contact: Contact) -> float:
     station = t.plan.loop_station[index]
     surprise = bool(contact.on) and tracking.surprised_by(t, station)
     if contact.chatters(t.now_s):
-        # Who stands on the loop before this one may well go on standing there, whatever this one says.
-        return CHATTER_SURPRISE_S if surprise or (contact.on and t.held(station - 1)) else CHATTER_S
+        return _chatter_s(t, station, on=bool(contact.on), surprise=surprise)
     return SURPRISE_S if surprise else 0.0
+
+
+def _chatter_s(t: Turn, station: int, *, on: bool, surprise: bool) -> float:
+    """Who stands at the booth or on the loop before this one may well go on standing there, whatever it says."""
+    if surprise or t.held(station - 1) if on else leaving.holds_back(t, station):
+        return CHATTER_SURPRISE_S
+    return CHATTER_ON_S if on and station <= t.plan.booth else CHATTER_S
 
 
 def _believe(t: Turn, index: int, on: bool | None) -> None:

@@ -55,7 +55,11 @@ def _judge_approach(t: Turn, passage: Passage, adrift_s: float) -> None:
     ahead = next((p for p in t.live() if p.tail <= passage.head + 1 <= p.head and p.adrift_s is None), None)
     leaving = ahead is not None and (may_leave(ahead) or ahead.head > passage.head + 1)
     still_read = assembly.heard_since(t, passage, t.now_s - t.setup.limits.back_out_s)
-    if (leaving and t.now_s - adrift_s < MOVE_UP_S) or still_read:
+    if t.chatters(passage.head) and t.plan.births_at_portal:
+        # It may never have been on a loop that makes such things up: it is still on its way there.
+        wake_s = t.now_s + QUEUE_LIMIT_S / 4
+        t.put(replace(passage, head=BEFORE, tail=BEFORE, reached_s=None, adrift_s=None, wake_s=wake_s))
+    elif (leaving and t.now_s - adrift_s < MOVE_UP_S) or still_read:
         t.put(replace(passage, wake_s=t.now_s + t.setup.limits.back_out_s))
     else:
         close(t, passage, PassageEnd.WITHDRAWN, "left the approach without reaching the booth")

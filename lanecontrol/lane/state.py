@@ -195,6 +195,8 @@ class Assembly:
 
 SHORT_S = 0.35
 """Too short for a vehicle: a motorcycle of 2 m needs longer over a loop of 2 m at 10 m/s."""
+STUCK_AFTER = 3
+"""A loop is stuck that is on while so many vehicles come to the booth; between two in a queue it may stay on."""
 CHATTERS_FROM = 3
 CALM_S = 60.0
 """A loop chatters from so many states on that were too short for a vehicle, until there was none for so long."""

@@ -6,18 +6,23 @@ Called by `lane.tracking` when a vehicle comes to the booth.
 from __future__ import annotations
 
 from lanecontrol.lane.record import replace
+from lanecontrol.lane.state import STUCK_AFTER
 from lanecontrol.lane.turn import Turn
 
-STUCK_AFTER = 3
-"""A loop is stuck that is on while so many vehicles come to the booth; between two in a queue it may stay on."""
 
+def doubt_stuck_loops(t: Turn) -> tuple[int, ...]:
+    """One more vehicle has come to the booth; a loop elsewhere that stays on meanwhile sees nobody, it is stuck.
 
-def doubt_stuck_loops(t: Turn) -> None:
-    """One more vehicle has come to the booth; a loop elsewhere that stays on meanwhile sees nobody, it is stuck."""
+    Answers the stations that are no longer believed from now on.
+    """
+    found = []
     contacts = list(t.equipment.contacts)
     for index, station in enumerate(t.plan.loop_station):
         if station != t.plan.booth and contacts[index].held:
             contacts[index] = replace(contacts[index], passed=contacts[index].passed + 1)
             if contacts[index].passed >= STUCK_AFTER:
                 t.doubt(f"stuck:{t.setup.loops[index].name}", for_s=120.0)
+            if contacts[index].passed == STUCK_AFTER:
+                found.append(station)
     t.equipment = replace(t.equipment, contacts=tuple(contacts))
+    return tuple(found)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from lanecontrol.announcements import PassageEnd
 from lanecontrol.lane import assembly, sharing, stuck
+from lanecontrol.lane.leaving import can_have_gone
 from lanecontrol.lane.passages import (
     NOTHING_SHOWN,
     QUEUE_LIMIT_S,
@@ -44,12 +45,8 @@ LOST_S = 10.0
 """After its loops could not be read: what is not seen again by then is closed."""
 ROLL_BACK_S = 4.0
 """A vehicle that rolls back from the booth takes the approach loop no longer than this before it leaves the booth's."""
-MOVE_OFF_S = 1.9
-"""No vehicle is let go, moves off and clears the booth loop in less."""
 FOLLOWS_S = 0.3
 """Its front is on the exit loop: so much later its rear leaves the booth's."""
-OPEN_S = 0.7
-"""The same from when the gate is fully open."""
 OUT_OF_SIGHT_S = 1.5
 """Off the booth loop and not on the approach, where the next one already is: it has gone, released or not."""
 PASSING_S = 3.0
@@ -141,7 +138,7 @@ def _slipped_away(t: Turn) -> None:
     for passage in t.live():
         away_s = t.now_s - (passage.adrift_s if passage.adrift_s is not None else t.now_s)
         held = passage.head == t.plan.booth and not may_leave(passage) and not passage.lost
-        if held and away_s >= OUT_OF_SIGHT_S and _follower(t, t.plan.booth):
+        if held and away_s >= OUT_OF_SIGHT_S and _follower(t, t.plan.booth) and not t.chatters(t.plan.booth):
             gone(t, beyond_booth(t, passage))
 
 
@@ -153,11 +150,14 @@ def _returning(t: Turn, station: int) -> Passage | None:
     for passage in t.live():
         if passage.head == station and passage.adrift_s is not None:
             away_s = t.now_s - passage.adrift_s
-            if station == t.plan.booth and not may_leave(passage):
+            if station != t.plan.booth:
+                if away_s < BOUNCE_S:
+                    return passage
+            elif not can_have_gone(t, passage, passage.adrift_s):
                 return passage
-            if station == t.plan.booth and (_follower(t, station) or (_can_have_gone(t, passage) and _queued(t))):
+            elif _follower(t, station):
                 return None
-            if away_s < (FLICKER_S if station == t.plan.booth else BOUNCE_S):
+            elif away_s < BOUNCE_S if t.chatters(station) else away_s < FLICKER_S and not _queued(t):
                 return passage
     return None
 
@@ -238,7 +238,7 @@ def _enter(t: Turn, passage: Passage, station: int) -> None:
     if station == t.plan.booth:
         _relieve(t, passage)
         if passage.booth_s is None:
-            stuck.doubt_stuck_loops(t)
+            _leave_stuck_loops(t)
         passage = arrive(t, passage)
     if station > t.plan.booth:
         passage = beyond_booth(t, passage)
@@ -247,6 +247,14 @@ def _enter(t: Turn, passage: Passage, station: int) -> None:
         assembly.arrived(t, passage)
     if first:
         sharing.note_departure_from_portal(t, passage)
+
+
+def _leave_stuck_loops(t: Turn) -> None:
+    """Whoever had been given a loop that is stuck was not there, or somewhere before it."""
+    for station in stuck.doubt_stuck_loops(t):
+        for other in t.live():
+            if other.head == station < t.plan.booth and other.reached_s is not None:
+                _was_nobody(t, other)
 
 
 def _relieve(t: Turn, passage: Passage) -> None:
@@ -287,13 +295,13 @@ def _off_loop(t: Turn, passage: Passage, station: int, *, known: bool) -> None:
     elif station == last and last > booth and not _stands_at_booth(t, passage):
         _gone_by_exit(t, passage)
         _hurry_followers(t)
-    elif passage.tail < station and not (station == booth and _can_have_gone(t, passage)):
+    elif passage.tail < station and not (station == booth and can_have_gone(t, passage, t.now_s)):
         # The loop behind is still taken: it went back. Should it show up ahead after all, that loop was another's.
         end_permission(t, passage.id, "the vehicle went back from the booth")
         passage = t.put(replace(passage, head=station - 1, assess_s=None))
         if station - 1 == booth:
             _stays_at_booth(t, passage)
-    elif known and station == booth and not _can_have_gone(t, passage) and _backed_onto_approach(t, station):
+    elif known and station == booth and not can_have_gone(t, passage, t.now_s) and _backed_onto_approach(t, station):
         _roll_back(t, passage, station - 1)
     elif known and station < booth and _moved_up(t, station):
         _enter(t, replace(passage, tail=station + 1), station + 1)
@@ -319,15 +327,6 @@ def _gone_by_exit(t: Turn, passage: Passage) -> None:
 def _stays_at_booth(t: Turn, passage: Passage) -> None:
     """It seemed to have gone on, and has not: whoever stands at the booth is assessed, and decided upon."""
     t.put(replace(passage, unreleased=False, shown=NOTHING_SHOWN, assess_s=t.now_s + t.setup.limits.assess_after_s))
-
-
-def _can_have_gone(t: Turn, passage: Passage) -> bool:
-    """Whether it was let go, the gate is open, and both so long that it can have cleared the booth loop ahead."""
-    by = passage.disposition
-    if by is None or not may_leave(passage) or t.utc_s - by.at_utc_s < MOVE_OFF_S:
-        return False
-    opened = t.contact(t.plan.opened)
-    return t.setup.gate is None or (opened.on is True and t.now_s - opened.since_s >= OPEN_S)
 
 
 def _stands_at_booth(t: Turn, passage: Passage) -> bool:

@@ -16,6 +16,7 @@ from lanecontrol.lane.record import replace
 from lanecontrol.lane.setup import LaneSetup
 from lanecontrol.lane.state import (
     MAX_PENDING,
+    STUCK_AFTER,
     Contact,
     DeviceNote,
     Doubt,
@@ -169,7 +170,7 @@ class Turn:
         contacts = self.equipment.contacts
         for index, where in enumerate(self.plan.loop_station):
             if where == station and index < len(contacts):
-                held = contacts[index].held
+                held = contacts[index].held and contacts[index].passed < STUCK_AFTER
                 if held:
                     return True
                 if held is None:

@@ -233,7 +233,7 @@ def _moved(share: float, *, up: bool) -> float:
 
 
 LEARNS_FROM_S, LEARNS_FROM_READS = 4.0, 3
-CADENCE_STEP_S, SHARE_STEP, LEVEL_STEP = 0.02, 0.02, 0.003
+CADENCE_STEP_S, SHARE_STEP, LEVEL_STEP = 0.05, 0.02, 0.003
 EARLY_S = 4.0
 """Read so long before the first loop: that was a stray."""
 FASTEST_S, SLOWEST_S = 1.0, 4.0

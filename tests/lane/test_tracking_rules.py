@@ -11,14 +11,16 @@ from typing import Any
 import pytest
 import test_lane_binding as binding
 import test_lane_passages as passages
-from lane_bench import LaneBench, numbers
+from lane_bench import LaneBench, card, numbers
 
-from lanecontrol.announcements import AlarmRaised, PassageEnd, PassageOpened, Quality, QualityChanged
+from lanecontrol.announcements import AlarmRaised, PassageEnd, PassageOpened, Quality, QualityChanged, ReadingOrphaned
 from lanecontrol.commands import SetOccupants
-from lanecontrol.events import GammaCounts
-from lanecontrol.lane import assembly, loops, patience, sharing, stuck, tracking, votes
+from lanecontrol.events import GammaCounts, TagRead
+from lanecontrol.identifier import Identifier
+from lanecontrol.lane import assembly, leaving, loops, patience, sharing, stuck, tracking, votes
 from lanecontrol.lane import passages as life
 from lanecontrol.lane.state import Contact
+from lanecontrol.lane.turn import Turn
 
 Scene = Callable[[LaneBench], None]
 
@@ -46,6 +48,37 @@ def chatter(lane: LaneBench, name: str, times: int) -> None:
 def a_loop_that_chatters_degrades_the_quality(lane: LaneBench) -> None:
     chatter(lane, "approach", 4)
     assert [change.quality for change in lane.told(QualityChanged)] == [Quality.DEGRADED]
+
+
+def a_booth_loop_that_chatters_keeps_its_car(lane: LaneBench) -> None:
+    chatter(lane, "booth", 4)
+    passage = lane.arrives(1)
+    for _ in range(6):
+        lane.loop("booth", False)
+        lane.wait(0.5)
+        assert [(p.id, p.adrift_s) for p in lane.state.tracking.passages] == [(passage, None)]
+        lane.loop("booth", True)
+        lane.wait(0.6)
+
+
+def an_approach_loop_that_chatters_sends_nobody_away(lane: LaneBench) -> None:
+    chatter(lane, "approach", 4)
+    lane.through_portal(gamma=True)
+    lane.loop("approach", True)
+    lane.wait(0.8)
+    lane.loop("approach", False)
+    lane.wait(8.0)
+    assert lane.closed == []
+
+
+def a_card_read_long_before_its_car_comes_is_not_given_up(lane: LaneBench) -> None:
+    lane.arrives(1)
+    lane.give("rfid1", TagRead(1, Identifier(card(7)), -60.0))
+    lane.releases()
+    lane.leaves()
+    lane.through_portal()
+    lane.wait(35.0)
+    assert lane.told(ReadingOrphaned) == []
 
 
 def a_loop_that_stays_on_degrades_the_quality(lane: LaneBench) -> None:
@@ -204,6 +237,24 @@ def says(value: Any) -> Callable[..., Any]:
 RULES: dict[str, tuple[Any, str, Any, Scene]] = {
     "a surprise has to last": (loops, "_patience_s", says(0.0), a_blip_of_the_exit_loop_is_no_runner),
     "a loop that chatters is doubted": (Contact, "chatters", says(False), a_loop_that_chatters_degrades_the_quality),
+    "nobody leaves the booth by a loop that chatters": (
+        leaving,
+        "holds_back",
+        says(False),
+        a_booth_loop_that_chatters_keeps_its_car,
+    ),
+    "nobody is sent away by a loop that chatters": (
+        Turn,
+        "chatters",
+        says(False),
+        an_approach_loop_that_chatters_sends_nobody_away,
+    ),
+    "a card hardly read waits while vehicles do": (
+        assembly,
+        "_may_still_come",
+        says(False),
+        a_card_read_long_before_its_car_comes_is_not_given_up,
+    ),
     "a loop that stays on is doubted": (
         stuck,
         "STUCK_AFTER",
@@ -266,7 +317,7 @@ RULES: dict[str, tuple[Any, str, Any, Scene]] = {
     ),
     "nobody leaves before it can have moved": (
         tracking,
-        "_can_have_gone",
+        "can_have_gone",
         says(True),
         a_car_released_while_it_rolls_back_is_still_the_same,
     ),
