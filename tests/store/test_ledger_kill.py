@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,52 @@ async def test_a_process_killed_at_any_system_call_has_lost_nothing(
             break
         killed += 1
     assert killed > 10
+
+
+PRUNING = Path(__file__).parent / "pruning_process.py"
+
+
+def pruned_until_call(strace: str, store: Path, when: int) -> subprocess.CompletedProcess[bytes]:
+    tracer = [strace, "-f", "-qq", "-o", "/dev/null", f"--trace={CALLS}", f"--inject={CALLS}:signal=KILL:when={when}"]
+    return subprocess.run([*tracer, sys.executable, str(PRUNING), str(store)], capture_output=True)
+
+
+@pytest.mark.slow
+async def test_a_process_killed_at_any_system_call_of_forgetting_has_lost_nothing_that_must_stay(
+    strace: str, open_ledger: Any, make: Any, tmp_path: Path
+) -> None:
+    """Old and delivered rows go, bodies behind one that waits, telemetry with its gap record; alarms stay."""
+    template = tmp_path / "template" / "ledger.db"
+    ledger = await open_ledger(path=template)
+    for n in range(80):
+        topic_class = "telemetry" if n % 4 == 3 else "alarm"
+        made = [replace(entry, time_utc_s=n * 86_400.0) for entry in make(ledger, 1, 2000, topic_class)]
+        await ledger.append(made)
+    ledger.mark_delivered([row.position for row in await ledger.undelivered() if row.seq <= 20 or 25 <= row.seq <= 40])
+    await ledger.close()
+    must_stay = {n for n in range(1, 81) if n % 4 and not (n <= 20 or 25 <= n <= 40)}
+    killed = 0
+    for when in range(2, 600, 9):
+        store = tmp_path / str(when) / "ledger.db"
+        shutil.copytree(template.parent, store.parent)
+        done = pruned_until_call(strace, store, when)
+        ledger = await open_ledger(path=store)
+        assert (await ledger.verify()).good
+        assert ledger.epoch == 1
+        waiting = {row.seq for row in await ledger.undelivered(limit=1000) if row.body and row.topic_class == "alarm"}
+        assert waiting == must_stay
+        rows = {row.seq: row async for row in ledger.export()}
+        gone = {
+            n for n in rows if rows[n].topic_class == "telemetry" and rows[n].body is None and n not in range(25, 41)
+        }
+        gaps = [tuple(map(int, row.body.split())) for row in rows.values() if row.topic_class == "store" and row.body]
+        assert all(any(first <= n <= last for first, last, _ in gaps) for n in gone), "each is told of before it goes"
+        await ledger.close()
+        if done.returncode == 0:
+            break
+        killed += 1
+    assert killed >= 5, killed
+    assert gone
 
 
 def _every_third() -> Iterator[int]:
