@@ -223,7 +223,7 @@ async def test_packet_ids_never_collide_with_those_in_flight(bench: Bench) -> No
     async with bench.connected() as (client, peer):
         held = client.begin(Message("a", b"held"))
         first = await peer.expect(PUBLISH)
-        client._packet_id = 65_534
+        client._flight._packet_id = 65_534
         for _ in range(3):
             future = client.begin(Message("a", b"x"))
             packet = await peer.expect(PUBLISH)

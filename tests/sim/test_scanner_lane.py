@@ -99,7 +99,11 @@ def test_whatever_befalls_a_scan_nobody_is_met_and_every_order_has_one_end(
 
 
 def test_bouncing_contacts_a_second_pulse_and_a_passenger_who_takes_long_spoil_nothing() -> None:
-    befallen = [{"what": "bounce"}, {"what": "double_complete"}, {"what": "passenger_stays", "for_s": 110.0}]
+    befallen: list[dict[str, Any]] = [
+        {"what": "bounce"},
+        {"what": "double_complete"},
+        {"what": "passenger_stays", "for_s": 110.0},
+    ]
     report, score = played(scenario(mishaps=[{"part": "scanner", **mishap} for mishap in befallen]))
     all_is_well(score)
     assert ends(report) == ["completed"]
