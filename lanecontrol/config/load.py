@@ -316,12 +316,20 @@ def _broker(file: LaneFile, section: BrokerSection, folder: Path) -> Broker:
 
 def _delivery(section: DeliverySection) -> Delivery:
     policy = RelayPolicy(
-        hold_without_subscribers=section.hold_without_subscribers,
+        hold=_held(section),
         backlog_per_s=section.backlog_per_s,
         receipts=bool(section.consumer),
         receipt_patience_s=section.receipt_patience_s,
     )
     return Delivery(section.consumer, policy)
+
+
+def _held(section: DeliverySection) -> frozenset[str]:
+    """Classes whose events are kept while nobody has subscribed to them."""
+    held = section.hold_without_subscribers
+    if isinstance(held, bool):
+        return frozenset(CLASSES) if held else frozenset()
+    return frozenset(held)
 
 
 def _store(folder: Path, section: StoreSection) -> Store:
@@ -343,7 +351,7 @@ def _evidence(section: EvidenceSection) -> EvidenceLimits:
 
 def _pictures(file: LaneFile, folder: Path) -> PicturesOut:
     section = file.evidence
-    policy = SendPolicy(section.chunk_kib * 1024, section.rate_kib_s * 1024, file.delivery.hold_without_subscribers)
+    policy = SendPolicy(section.chunk_kib * 1024, section.rate_kib_s * 1024, "evidence" in _held(file.delivery))
     store = ObjectStore(section.url, section.token.get_secret_value(), _tls_files(section, folder))
     return PicturesOut(section.publish != "none", store if section.publish == "http" else None, policy)
 

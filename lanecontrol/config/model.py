@@ -24,6 +24,7 @@ from lanecontrol.config.equipment_model import (
 from lanecontrol.config.questions_model import PlatesSection, QuestionsSection
 from lanecontrol.config.section import Metres, Name, Seconds, Section, TopicPart
 from lanecontrol.lane import setup
+from lanecontrol.port.topics import CLASSES
 from lanecontrol.radiation_statistics import HORIZONTAL
 
 
@@ -159,6 +160,15 @@ class BrokerSection(Section):
     """A connection without a sign of life for one and a half times this is lost."""
 
 
+def _event_class(name: str) -> str:
+    if name not in CLASSES:
+        raise ValueError(f"there is no class {name!r} of events; there are {', '.join(CLASSES)}")
+    return name
+
+
+EventClass = Annotated[str, AfterValidator(_event_class), Field(json_schema_extra={"enum": list(CLASSES)})]
+
+
 class DeliverySection(Section):
     """How events reach the port."""
 
@@ -170,8 +180,9 @@ class DeliverySection(Section):
     backlog_per_s: float = Field(default=2000, ge=0, le=1_000_000)
     """After an outage the backlog is sent no faster than this, so that all lanes of a port can come back at once; 0 is
     as fast as the broker takes it. Live events are not slowed down."""
-    hold_without_subscribers: bool = False
-    """Keep what the broker acknowledged although nobody had subscribed, and send it again."""
+    hold_without_subscribers: bool | list[EventClass] = False
+    """Keep what the broker acknowledged although nobody had subscribed, and send it again: of all classes of events, or
+    of those listed (`evidence` also stands for the pictures themselves)."""
 
 
 class StoreSection(Section):

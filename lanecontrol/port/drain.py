@@ -342,7 +342,7 @@ class Drain:
                 self._stall(row, self._relay.policy.retry_s)
             else:
                 self._less((row,))
-        elif code == NO_SUBSCRIBERS and self._relay.policy.hold_without_subscribers:
+        elif code == NO_SUBSCRIBERS and row.topic_class in self._relay.policy.hold:
             self._relay.counts.unheard += 1
             self._stall(row, self._relay.policy.hold_s)
         else:

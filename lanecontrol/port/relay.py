@@ -39,8 +39,9 @@ class RelayPolicy:
     """A message refused so often becomes a dead letter."""
     retry_s: float = 1.0
     """Before a refused message is tried again; its class waits, the others do not."""
-    hold_without_subscribers: bool = False
-    """Keep what the broker acknowledged and threw away because nobody had subscribed, and send it again."""
+    hold: frozenset[str] = frozenset()
+    """Classes of which an event is kept and sent again that the broker acknowledged and threw away: nobody had
+    subscribed."""
     hold_s: float = 5.0
     """Before such a message is sent again."""
     backlog_per_s: float = 0.0

@@ -77,9 +77,12 @@ class FakeOutbox:
     async def marked(self, at_most: int) -> None:
         raise AssertionError("nothing is repeatable")
 
-    async def waiting_through(self, epoch: int, seq: int) -> Sequence[tuple[Position, int]]:
-        done = set(self.delivered)
-        return [(p, row.seq) for p, row in self.rows.items() if row.epoch == epoch and row.seq <= seq and p not in done]
+    async def waiting_through(
+        self, epoch: int, seq: int, after: Position, limit: int
+    ) -> Sequence[tuple[Position, int]]:
+        done, rows = set(self.delivered), self.rows.items()
+        fit = [(p, r.seq) for p, r in rows if r.epoch == epoch and r.seq <= seq and p > after and p not in done]
+        return fit[:limit]
 
     async def beyond(self, position: Position) -> None:
         while len(self.rows) <= position:
@@ -317,7 +320,7 @@ async def test_no_subscriber_counts_as_delivered_and_is_counted() -> None:
 
 async def test_no_subscriber_is_held_where_the_policy_says_so() -> None:
     codes = iter([0x10, 0x10, 0x10, 0x10, 0x10])
-    desk = Desk(policy=RelayPolicy(hold_without_subscribers=True, hold_s=5.0))
+    desk = Desk(policy=RelayPolicy(hold=frozenset(("alarm", "passage")), hold_s=5.0))
     broker = FakeBroker(lambda message: next(codes, 0))
     desk.outbox.commit("alarm")
     async with desk.draining(broker):
@@ -325,6 +328,16 @@ async def test_no_subscriber_is_held_where_the_policy_says_so() -> None:
         assert desk.outbox.delivered == []
         await desk.delivered()
     assert broker.bodies() == [1] * 6
+
+
+async def test_each_class_has_its_own_policy_for_what_nobody_subscribed_to() -> None:
+    desk = Desk(policy=RelayPolicy(hold=frozenset(("alarm",)), hold_s=5.0))
+    broker = FakeBroker(lambda message: 0x10)
+    desk.outbox.commit(*["alarm", "telemetry"] * 50)
+    async with desk.draining(broker):
+        await asyncio.sleep(60)
+    assert sorted(desk.outbox.delivered) == list(range(2, 101, 2)), "telemetry need not be heard"
+    assert desk.outbox.undelivered_count == 50
     assert desk.dead == []
 
 
