@@ -165,7 +165,7 @@ async def test_a_plate_is_read_by_a_worker_that_is_killed_in_between_and_warm_ag
         assert reading.engine == engine
         assert reading.box is not None
         x, y, width, height = reading.box
-        assert 200 < x < 260 and 290 < y < 350 and 130 < width < 240 and 30 < height < 110
+        assert 200 < x < 260 and 290 < y < 350 and 130 < width < 240 and 24 < height < 110
         reader._deadline_s = 0.001
         with pytest.raises(ReadFailed, match="killed"):
             await reader.read([picture])
