@@ -5,6 +5,10 @@ its worker reading plates without a pause, and one module served from here: pres
 drop its signal to red. A bare poll loop in a process of its own does the same at the same time: what the machine itself
 takes. Both poll every 20 ms, and are pressed at random moments. Ten thousand presses take some ten minutes.
 
+Then the scanner, in `_io_interlocks`: from an interlock's contact to the end of the request, as many times, and whole
+scans on a machine with more work than cores, of which none may be aborted without a contact gone bad (`--part` names
+the one wanted).
+
 Daemon, bare loop and the measurer are scheduled as the unit file says (as root on Linux; not with `--plain`), the load
 as everything else.
 """
@@ -30,6 +34,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "e2e"))
 
 from _io_box import POLL_S, Box, trials
+from _io_interlocks import AS_SHIPPED_MS, Trial, interlocks, lanes, scans
+from busy_machine import busy as burning
 from two_processes import line_with, started
 from whole_system import CONFIGS, LANECONTROL
 
@@ -42,27 +48,40 @@ P999_LIMIT_MS = 40.0
 WORST_LIMIT_MS = 100.0
 TRIAL_LIMIT_S = 5.0
 BUCKETS_MS = (2, 5, 10, 15, 20, 25, 30, 40, 50, 75, 100, 150, 200, 300, 500, 1000)
+PARTS = ("edge", "interlock", "scans")
 Pair = tuple[float, float]
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="./lane bench io", description=__doc__.splitlines()[0])
+    parser.add_argument("--part", action="append", choices=PARTS, help="only this; repeat")
     parser.add_argument("--trials", type=int, default=10_000)
+    parser.add_argument("--scans", type=int, default=1000)
+    parser.add_argument("--lanes", type=int, default=2, help="side by side, for the scanner's trials")
+    parser.add_argument("--scan-lanes", type=int, default=8, help="side by side, for whole scans")
     parser.add_argument("--without-plates", action="store_true", help="without the reading of plates")
     parser.add_argument("--without-devices", action="store_true", help="the module alone")
     parser.add_argument("--plain", action="store_true", help="schedule the daemon as everything else")
     parser.add_argument("--json", action="store_true", help="JSON on stdout")
     options = parser.parse_args()
     service = not options.plain and as_a_service()
-    measured = asyncio.run(
-        measure(options.trials, plates=not options.without_plates, busy=not options.without_devices, service=service)
-    )
-    if options.json:
-        print(json.dumps(measured))
-    else:
-        tell(measured)
-    edge = measured["edge"]
-    return 0 if edge["p999_ms"] <= P999_LIMIT_MS and edge["max_ms"] <= WORST_LIMIT_MS and not measured["missed"] else 1
+    plates, busy, parts = not options.without_plates, not options.without_devices, options.part or PARTS
+    good = True
+    if "edge" in parts:
+        measured = asyncio.run(measure(options.trials, plates=plates, busy=busy, service=service))
+        print(json.dumps(measured)) if options.json else tell(measured)
+        edge = measured["edge"]
+        good &= edge["p999_ms"] <= P999_LIMIT_MS and edge["max_ms"] <= WORST_LIMIT_MS and not measured["missed"]
+    if "interlock" in parts:
+        run = measure_interlocks(options.trials, options.lanes, plates=plates, busy=busy, service=service)
+        measured = asyncio.run(run)
+        print(json.dumps(measured)) if options.json else tell_interlocks(measured)
+        good &= measured["edge"]["max_ms"] <= WORST_LIMIT_MS and not measured["missed"]
+    if "scans" in parts:
+        found = asyncio.run(measure_scans(options.scans, options.scan_lanes, plates=plates, service=service))
+        print(json.dumps(found)) if options.json else tell_scans(found)
+        good &= not found["false_aborts"] and not found["unseen"]
+    return 0 if good else 1
 
 
 def as_a_service() -> bool:
@@ -119,6 +138,38 @@ async def measure(count: int, *, plates: bool, busy: bool, service: bool) -> dic
         found = await asyncio.gather(*(_pressed(box, count, name) for box, name in ((lane, "lane"), (bare, ""))))
         online = (folder / "lane.log").read_bytes().count(b'"device online"')
     return report(*found, devices=len(urls) + 1, online=online, reads=len(reads), service=service)
+
+
+async def measure_interlocks(count: int, number: int, *, plates: bool, busy: bool, service: bool) -> dict[str, Any]:
+    """The lanes are here, in the measurer's process, which is scheduled as the daemon would be."""
+    how: dict[str, Any] = {"preexec_fn": in_turn} if service else {}
+    bare = Box()
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lanecontrol-io-")))
+        bare_port = await stack.enter_async_context(serve_tcp("127.0.0.1", 0, bare.serve))
+        broker = await stack.enter_async_context(serve_tcp("127.0.0.1", 0, MemoryBroker().serve))
+        urls = await stack.enter_async_context(fakes()) if busy else {}
+        there = await lanes(stack, number, folder, f"mqtt://127.0.0.1:{broker}", urls, int(POLL_S * 1000))
+        await stack.enter_async_context(
+            started(sys.executable, str(HERE / "_io_box.py"), str(bare_port), stderr=DEVNULL, **how)
+        )
+        reads = await stack.enter_async_context(reading()) if plates else []
+        await bare.let_go(60.0)
+        found, yard = await asyncio.gather(interlocks(there, count), _pressed(bare, count, ""))
+        return report_interlocks(found, yard, devices=len(urls) + 2, lanes=number, reads=len(reads), service=service)
+
+
+async def measure_scans(count: int, number: int, *, plates: bool, service: bool) -> dict[str, Any]:
+    """Scans on a machine that has twice as much to do as it has cores, and plates to read."""
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lanecontrol-io-")))
+        broker = await stack.enter_async_context(serve_tcp("127.0.0.1", 0, MemoryBroker().serve))
+        there = await lanes(stack, number, folder, f"mqtt://127.0.0.1:{broker}", {}, AS_SHIPPED_MS)
+        reads = await stack.enter_async_context(reading()) if plates else []
+        burners = 2 * (os.cpu_count() or 1)
+        stack.enter_context(burning(burners))
+        found = await scans(there, count)
+        return {**found, "burners": burners, "reads": len(reads), "cores": os.cpu_count(), "service": service}
 
 
 async def _pressed(box: Box, count: int, name: str) -> list[Pair | None]:
@@ -230,6 +281,24 @@ def report(lane: list[Pair | None], bare: list[Pair | None], **about: int) -> di
     }
 
 
+def report_interlocks(found: list[Trial], bare: list[Pair | None], **about: int) -> dict[str, Any]:
+    seen = [took for name, took in found if name != "stale" and took is not None]
+    names = sorted({name for name, _ in found})
+    return {
+        "trials": sum(name != "stale" for name, _ in found),
+        "missed": sum(took is None for _, took in found),
+        "edge": figures(seen),
+        "bare": figures([pair[0] for pair in bare if pair]),
+        "each": {name: figures([took for one, took in found if one == name and took is not None]) for name in names},
+        "silences": sum(name == "stale" for name, _ in found),
+        "histogram": histogram(seen),
+        "bare_histogram": histogram([pair[0] for pair in bare if pair]),
+        "load": round(os.getloadavg()[0], 1),
+        "cores": os.cpu_count(),
+        **about,
+    }
+
+
 def figures(seconds: Sequence[float]) -> dict[str, float]:
     ordered = sorted(seconds) or [0.0]
 
@@ -247,8 +316,16 @@ def histogram(seconds: Sequence[float]) -> list[tuple[float, int]]:
     return list(zip((*BUCKETS_MS, float("inf")), counts, strict=True))
 
 
+HEAD = f"{'':46}{'p50':>8}{'p99':>8}{'p99.9':>8}{'max':>8}  ms"
+COLUMNS = ("p50_ms", "p99_ms", "p999_ms", "max_ms")
+
+
+def row_of(what: str, row: dict[str, float]) -> str:
+    return f"{what:46}" + "".join(f"{row.get(key, 0):>8}" for key in COLUMNS)
+
+
 def tell(measured: dict[str, Any]) -> None:
-    print(f"{'':46}{'p50':>8}{'p99':>8}{'p99.9':>8}{'max':>8}  ms")
+    print(HEAD)
     for name, what in (
         ("edge", "contact changes -> output commanded"),
         ("seen", "poll that tells of it -> output commanded"),
@@ -257,18 +334,52 @@ def tell(measured: dict[str, Any]) -> None:
         ("polls", "contact -> output, in polls of 20 ms"),
         ("times_bare", "contact -> output, times the bare loop's"),
     ):
-        row = measured[name]
-        print(f"{what:46}" + "".join(f"{row.get(key, 0):>8}" for key in ("p50_ms", "p99_ms", "p999_ms", "max_ms")))
-    print(f"\n{'contact -> output':>12}{'daemon':>10}{'bare':>8}")
+        print(row_of(what, measured[name]))
+    draw(measured, "contact -> output")
+    print(f"\n{measured['trials']} presses, {measured['missed']} without an answer in {TRIAL_LIMIT_S:g} s; ", end="")
+    print(
+        f"{measured['devices']} devices, {measured['online']} online; {measured['reads']} vehicles read by the worker"
+    )
+    tell_machine(measured)
+
+
+def draw(measured: dict[str, Any], what: str) -> None:
+    print(f"\n{what:>12}{'daemon':>10}{'bare':>8}")
     before, most = 0.0, max(count for _, count in measured["histogram"])
     for (bound, count), (_, bare) in zip(measured["histogram"], measured["bare_histogram"], strict=True):
         if count or bare:
             print(f"{before:>6g} - {bound:<6g} ms{count:>10}{bare:>8}  {'#' * -(-40 * count // most)}")
         before = bound
-    print(f"\n{measured['trials']} presses, {measured['missed']} without an answer in {TRIAL_LIMIT_S:g} s; ", end="")
+
+
+def tell_interlocks(measured: dict[str, Any]) -> None:
+    print(f"\n{HEAD}")
+    print(row_of("interlock's contact -> request off", measured["edge"]))
+    print(row_of("bare poll loop: contact -> output", measured["bare"]))
+    for name, row in measured["each"].items():
+        print(row_of(f"  {name}" if name != "stale" else "  a module goes silent (age limit 250 ms)", row))
+    draw(measured, "interlock -> off")
+    print(f"\n{measured['trials']} contacts and {measured['silences']} silences, ", end="")
     print(
-        f"{measured['devices']} devices, {measured['online']} online; {measured['reads']} vehicles read by the worker"
+        f"{measured['missed']} without an answer in {TRIAL_LIMIT_S:g} s; {measured['lanes']} lanes in one process, ",
+        end="",
     )
+    print(f"the first with {measured['devices']} devices; {measured['reads']} vehicles read by the worker")
+    tell_machine(measured)
+
+
+def tell_scans(found: dict[str, Any]) -> None:
+    print(
+        f"\n{found['scans']} scans by {found['lanes']} lanes in one process: {found['completed']} completed, ", end=""
+    )
+    print(f"{found['aborted']} aborted, {found['cancelled']} cancelled, {found['faulted']} faulted; {found['causes']}")
+    print(f"false aborts: {found['false_aborts']}, {found['per_1000']} per 1,000 scans, ", end="")
+    print(f"with 95 % confidence no more than {found['per_1000_at_most']}; {found['unseen']} without an end")
+    print(f"{found['burners']} processes that burn time, {found['reads']} vehicles read by the worker")
+    tell_machine(found)
+
+
+def tell_machine(measured: dict[str, Any]) -> None:
     print(f"load of the machine {measured['load']} on {measured['cores']} cores; ", end="")
     print("scheduled as the unit says" if measured["service"] else "scheduled as everything else")
 
