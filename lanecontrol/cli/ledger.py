@@ -68,9 +68,7 @@ def main(argv: list[str]) -> int:
 
 
 def _verify(reader: Reader, *, as_json: bool) -> int:
-    from lanecontrol.ledger.reader import ChainCheck
-
-    check = ChainCheck.of(reader)
+    check = reader.chain_check()
     check.take_all(_with_progress(reader.every_row(), reader.row_count()))
     verdict = check.verdict()
     facts: dict[str, Any] = {
@@ -137,7 +135,7 @@ def _status(reader: Reader, *, as_json: bool) -> int:
 def _dead_letters(reader: Reader, *, as_json: bool) -> int:
     """What the broker refused for good. The events themselves are in the ledger: `export` shows them by their id."""
     from lanecontrol import forms
-    from lanecontrol.ledger.ledger import kept_key
+    from lanecontrol.ledger.reader import kept_key
     from lanecontrol.port.outbox import DEAD_LETTERS, DeadLetters
 
     stored = reader.value(kept_key(DEAD_LETTERS))

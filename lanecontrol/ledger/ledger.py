@@ -15,7 +15,6 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Concatenate, ParamSpec, Self, TypeVar
@@ -27,7 +26,8 @@ from lanecontrol.ledger.committer import Committer, Limits
 from lanecontrol.ledger.hands import Hands
 from lanecontrol.ledger.opening import Opened, open_store
 from lanecontrol.ledger.parcels import Parcel, read_parcels
-from lanecontrol.ledger.reader import BATCH, CHECKPOINT, ChainCheck, Reader
+from lanecontrol.ledger.reader import BATCH, CHECKPOINT, Reader, kept_key
+from lanecontrol.ledger.reading_side import ReadingSide
 from lanecontrol.ledger.records import START, Entry, Head, OpenReport, Position, Row, Status, Verdict
 from lanecontrol.ledger.store import Checkpoint, Group, Salted
 from lanecontrol.sealing import NO_KEY, Sealer
@@ -43,11 +43,9 @@ class Ledger:
         self,
         opened: Opened,
         writing: Hands,
-        reading: Hands,
+        reading: ReadingSide,
         limits: Limits,
         *,
-        connect: database.Connect,
-        sealer: Sealer,
         salt: Callable[[int], bytes],
         on_change: Callable[[bool, str], None],
         on_damage: Callable[[str], None],
@@ -56,7 +54,7 @@ class Ledger:
         """How opening went."""
         self._store, self._lock, self._paths = opened.store, opened.lock, opened.paths
         self._writing, self._reading, self._limits = writing, reading, limits
-        self._connect, self._sealer, self._salt, self._on_damage = connect, sealer, salt, on_damage
+        self._salt, self._on_damage = salt, on_damage
         self._committer = Committer(
             opened.store,
             writing,
@@ -66,7 +64,6 @@ class Ledger:
             on_corrupt=self._suspect,
         )
         self._on_change = on_change
-        self._reader: Reader | None = None
         self._head = opened.store.head
         self._undelivered = opened.store.undelivered
         self._next_seq = self._head.seq + 1
@@ -120,10 +117,8 @@ class Ledger:
         return cls(
             opened,
             writing,
-            reading,
+            ReadingSide(reading, path, connect, sealer),
             limits or Limits(),
-            connect=connect,
-            sealer=sealer,
             salt=salt,
             on_change=on_change,
             on_damage=on_damage,
@@ -318,9 +313,9 @@ class Ledger:
 
     async def verify(self) -> Verdict:
         """Check every row and the chain through them, in small steps. Raises StorageUnavailable, StorageCorrupt."""
-        check, after = await self._read(ChainCheck.of), START
+        check, after = await self._read(Reader.chain_check), START
         while batch := await self._read(Reader.rows, after, BATCH):
-            if not await self._reading.do(check.take_all, batch):
+            if not await self._reading.hands.do(check.take_all, batch):
                 break
             after = batch[-1].position
         return check.verdict()
@@ -347,29 +342,10 @@ class Ledger:
         if self._closed:
             raise StorageUnavailable("read", "the ledger is closed")
         try:
-            return await self._reading.do(self._read_now, lambda reader: what(reader, *args, **kwargs))
+            return await self._reading.ask(what, *args, **kwargs)
         except StorageCorrupt as error:
             self._suspect(error.why)
             raise
-
-    def _read_now(self, what: Callable[[Reader], T]) -> T:
-        """On the reading thread. A connection that failed is not used again."""
-        reader = self._reader or Reader.open(self._paths.db, self._connect, self._sealer)
-        self._reader = None
-        try:
-            found = what(reader)
-        except StorageError:
-            reader.close()
-            raise
-        self._reader = reader
-        return found
-
-    def _close_reader(self) -> None:
-        """On the reading thread."""
-        reader, self._reader = self._reader, None
-        if reader is not None:
-            with suppress(StorageError):  # nothing was written through it
-                reader.close()
 
     def _report_damaged(self, rows: Sequence[Parcel]) -> None:
         for row in rows:
@@ -380,7 +356,7 @@ class Ledger:
     def _suspect(self, why: str) -> None:
         """Report damage, and have the next start look at everything."""
         self._on_damage(why)
-        self._reading.do(self._paths.suspect.touch, 0o600).add_done_callback(_seen)
+        self._reading.hands.do(self._paths.suspect.touch, 0o600).add_done_callback(_seen)
 
     # --- the end ------------------------------------------------------------------------------------------------------
 
@@ -392,13 +368,13 @@ class Ledger:
         try:
             async with asyncio.timeout(self._limits.close_s):
                 await self._committer.finish()
-                await self._reading.do(self._close_reader)  # after whatever that thread was given before
+                await self._reading.close()  # after whatever that thread was given before
                 await self._writing.do(self._store.close)
         except TimeoutError:
             self._committer.give_up()
         finally:
             self._writing.end()
-            self._reading.end()
+            self._reading.hands.end()
             self._lock.close()
 
     async def __aenter__(self) -> Self:
@@ -406,11 +382,6 @@ class Ledger:
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
-
-
-def kept_key(key: str) -> str:
-    """Under which name a small value stands in the store."""
-    return f"kept/{key}"
 
 
 def _seen(future: asyncio.Future[None]) -> None:

@@ -18,8 +18,8 @@ from pathlib import Path
 
 from lanecontrol.errors import StorageCorrupt, StorageFatal, StorageUnavailable
 from lanecontrol.ledger import chain, database, sidefiles
-from lanecontrol.ledger.reader import BOX, DELIVERED_THROUGH, EPOCH_PREFIX, LOCKED, OPENED, Epoch, Reader
-from lanecontrol.ledger.records import Loss, OpenReport, Position, Row
+from lanecontrol.ledger.reader import BOX, DELIVERED_THROUGH, LOCKED, OPENED, Reader
+from lanecontrol.ledger.records import EPOCH_PREFIX, Epoch, Loss, OpenReport, Position, Row
 from lanecontrol.ledger.scavenge import Found, scavenge
 from lanecontrol.ledger.sidefiles import Lock, Paths, Witness
 from lanecontrol.ledger.store import Store, insert_rows, put_epoch, put_value

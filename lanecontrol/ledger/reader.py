@@ -6,16 +6,16 @@ store that a daemon may be writing to at the same time. Never writes.
 
 from __future__ import annotations
 
-import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
 from lanecontrol.errors import StorageCorrupt, StorageFatal
 from lanecontrol.ledger import chain, database
-from lanecontrol.ledger.records import START, BadRecord, Head, Loss, Position, Row, Status, Verdict
+from lanecontrol.ledger.chain_check import ChainCheck
+from lanecontrol.ledger.records import EPOCH_PREFIX, START, Epoch, Head, Loss, Position, Row, Status, Verdict
 from lanecontrol.sealing import MAGIC, NO_KEY, Sealer
 
 BATCH = 1000
@@ -26,38 +26,15 @@ DELIVERED_THROUGH = "delivered_through"
 OPENED = "opened"
 BOX = "box"
 """Which machine the store is used on."""
-EPOCH_PREFIX = "epoch/"
 
 LOCKED = "it is sealed with a key that is not among the lane's store keys"
 
 _COLUMNS = "position, epoch, seq, topic_class, kind, time_utc_s, digest, link, sum, salt, body"
 
 
-@dataclass(frozen=True, slots=True)
-class Epoch:
-    """Where an epoch's rows stand (`base` + seq = position) and what its chain starts from, after pruning too."""
-
-    number: int
-    base: int
-    anchor_seq: int
-    anchor_link: bytes
-
-    @classmethod
-    def fresh(cls, number: int, base: int) -> Epoch:
-        return cls(number, base, 0, chain.genesis(number))
-
-    @property
-    def key(self) -> str:
-        return f"{EPOCH_PREFIX}{self.number}"
-
-    def to_value(self) -> bytes:
-        return json.dumps({"base": self.base, "seq": self.anchor_seq, "link": self.anchor_link.hex()}).encode()
-
-    @classmethod
-    def from_value(cls, key: str, value: bytes) -> Epoch:
-        plain = json.loads(value)
-        number = int(key.removeprefix(EPOCH_PREFIX))
-        return cls(number, plain["base"], plain["seq"], bytes.fromhex(plain["link"]))
+def kept_key(key: str) -> str:
+    """Under which name a small value stands in the store."""
+    return f"kept/{key}"
 
 
 class Reader:
@@ -313,74 +290,15 @@ class Reader:
 
     def verify(self, after: Position = START) -> Verdict:
         """Check every row after a position, and the chain through them."""
-        check = ChainCheck(self.epochs(), self.losses(), self.rows(Position(after - 1), 1) if after else [])
+        check = self.chain_check(after)
         for row in self.every_row(after):
             if not check.take(row):
                 break
         return check.verdict()
 
-
-class ChainCheck:
-    """Follows the chain row by row. Fed with rows in order; stops being interested at the first bad one."""
-
-    def __init__(self, epochs: Sequence[Epoch], losses: Sequence[Loss], before: Sequence[Row] = ()) -> None:
-        self._epochs = {epoch.number: epoch for epoch in epochs}
-        self._losses = tuple(losses)
-        self._epoch, self._seq, self._link = 0, 0, b""
-        for row in before:
-            self._epoch, self._seq, self._link = row.epoch, row.seq, row.link
-        self._rows = self._erased = self._sealed = 0
-        self._bad: BadRecord | None = None
-
-    @classmethod
-    def of(cls, reader: Reader) -> ChainCheck:
-        """A check of all that `reader` reads. Raises StorageError."""
-        return cls(reader.epochs(), reader.losses())
-
-    def take_all(self, rows: Iterable[Row]) -> bool:
-        """Whether all is good so far."""
-        return all(map(self.take, rows))
-
-    def take(self, row: Row) -> bool:
-        """Whether all is good so far."""
-        if self._bad is None and (why := self._fault(row)):
-            self._bad = BadRecord(row.epoch, row.seq, why)
-        if self._bad is None:
-            self._rows += 1
-            self._erased += row.salt is None
-            self._sealed += row.is_sealed
-            self._seq, self._link = row.seq, row.link
-        return self._bad is None
-
-    def _fault(self, row: Row) -> str:
-        if not row.head_is_sound:
-            return "its checksum is wrong"
-        if row.epoch != self._epoch and (why := self._enter(row)):
-            return why
-        if row.seq != self._seq + 1 and not self._declared(row):
-            return f"records {self._seq + 1} to {row.seq - 1} before it are missing"
-        if row.seq == self._seq + 1 and row.link != chain.link(
-            self._link, row.seq, row.topic_class, row.kind, row.time_utc_s, row.digest
-        ):
-            return "the chain is broken here"
-        if row.body is not None and not row.body_is_sound:
-            return "its body does not match its digest"
-        return ""
-
-    def _enter(self, row: Row) -> str:
-        epoch = self._epochs.get(row.epoch)
-        if epoch is None or row.epoch < self._epoch or row.position != epoch.base + row.seq:
-            return "it stands in the wrong place"
-        self._epoch, self._seq, self._link = epoch.number, epoch.anchor_seq, epoch.anchor_link
-        return ""
-
-    def _declared(self, row: Row) -> bool:
-        return Loss(row.epoch, self._seq + 1, row.seq - 1, "") in [
-            Loss(loss.epoch, loss.first_seq, loss.last_seq, "") for loss in self._losses
-        ]
-
-    def verdict(self) -> Verdict:
-        return Verdict(self._rows, self._erased, self._sealed, self._losses, self._bad)
+    def chain_check(self, after: Position = START) -> ChainCheck:
+        """A check that wants every row after a position."""
+        return ChainCheck(self.epochs(), self.losses(), self.rows(Position(after - 1), 1) if after else [])
 
 
 def opened(row: Row, sealer: Sealer) -> Row:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 from dataclasses import dataclass, field
 from typing import NewType
@@ -13,6 +14,8 @@ Position = NewType("Position", int)
 
 START = Position(0)
 """Before the first row."""
+EPOCH_PREFIX = "epoch/"
+"""The store keeps what it knows of an epoch under this and its number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,33 @@ class Loss:
     first_seq: int
     last_seq: int
     why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """Where an epoch's rows stand (`base` + seq = position) and what its chain starts from, after pruning too."""
+
+    number: int
+    base: int
+    anchor_seq: int
+    anchor_link: bytes
+
+    @classmethod
+    def fresh(cls, number: int, base: int) -> Epoch:
+        return cls(number, base, 0, chain.genesis(number))
+
+    @property
+    def key(self) -> str:
+        return f"{EPOCH_PREFIX}{self.number}"
+
+    def to_value(self) -> bytes:
+        return json.dumps({"base": self.base, "seq": self.anchor_seq, "link": self.anchor_link.hex()}).encode()
+
+    @classmethod
+    def from_value(cls, key: str, value: bytes) -> Epoch:
+        plain = json.loads(value)
+        number = int(key.removeprefix(EPOCH_PREFIX))
+        return cls(number, plain["base"], plain["seq"], bytes.fromhex(plain["link"]))
 
 
 @dataclass(frozen=True, slots=True)

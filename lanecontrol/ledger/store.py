@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 from lanecontrol.errors import StorageCorrupt, StorageUnavailable
 from lanecontrol.ledger import chain, database
-from lanecontrol.ledger.reader import CHECKPOINT, DELIVERED_THROUGH, OPENED, Epoch, Reader
-from lanecontrol.ledger.records import START, Entry, Head, Position, Row
+from lanecontrol.ledger.reader import CHECKPOINT, DELIVERED_THROUGH, OPENED, Reader
+from lanecontrol.ledger.records import START, Entry, Epoch, Head, Position, Row
 from lanecontrol.ledger.sidefiles import Paths, Witness, WitnessFile
 from lanecontrol.sealing import Sealer
 

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lanecontrol.ledger import BadRecord, Loss, Position, Row, chain
-from lanecontrol.ledger.reader import ChainCheck, Epoch
+from lanecontrol.ledger.chain_check import ChainCheck
+from lanecontrol.ledger.records import Epoch
 
 EPOCH = Epoch.fresh(1, 0)
 
