@@ -180,7 +180,7 @@ def strace() -> str:
 
 @pytest.mark.parametrize(
     ("call", "error", "when"),
-    [("fdatasync", "EIO", 1), ("fdatasync", "EIO", 4), ("pwrite64", "ENOSPC", 25), ("pwrite64", "EROFS", 25)],
+    [("fdatasync", "EIO", 1), ("fdatasync", "EIO", 4), ("pwrite64", "ENOSPC", 60), ("pwrite64", "EROFS", 60)],
 )
 async def test_a_disk_that_fails_is_said_and_what_was_confirmed_before_is_delivered(
     site: Site, strace: str, call: str, error: str, when: int
