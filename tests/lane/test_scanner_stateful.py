@@ -96,6 +96,6 @@ def test_the_invariants_hold_whatever_is_done() -> None:
 
 def test_a_broken_rule_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(conditions.RULES, C.ZONE, lambda v: "")
-    bare = settings(QUICK, max_examples=200, phases=[Phase.generate])  # making it small takes minutes
+    bare = settings(QUICK, max_examples=1000, phases=[Phase.generate])  # making it small takes minutes
     with pytest.raises(Violation):
         run_state_machine_as_test(ScannerMachine, settings=bare)
