@@ -50,6 +50,8 @@ from lanecontrol.ledger.opening import first_epoch
 from lanecontrol.links import DeviceLinks, LinkOpener, MemoryNet
 from lanecontrol.port.answered import answered_since
 from lanecontrol.port.evidence_out import ChunkSender, Dispatch
+from lanecontrol.port.former import KEPT as NAMES
+from lanecontrol.port.former import FormerNames, Names, Presence
 from lanecontrol.port.mqtt_client import MqttConnector
 from lanecontrol.port.neighbours import Neighbours
 from lanecontrol.port.orders import AHEAD_LIMIT_S, Orders
@@ -253,7 +255,9 @@ class Lane:
         checkpoint = await self._ledger.load_checkpoint()
         self._evidence = self._make_evidence()
         stack.push_async_callback(self._closed_in_time, self._evidence.close)
+        self._names = Names.after(await self._kept_names(), Presence(self.address, ""))
         self._build(self._state_from(checkpoint))
+        self._keep_names(Names(Presence(self.address, self._session.run_name), self._names.before))
         oldest_utc_s = self._around.clock.now().utc_s - AHEAD_LIMIT_S
         self.orders.remember(await self._ledger.ask(answered_since, oldest_utc_s))
         # The first input of a run, before any device can say a word: the lane must know that time has passed.
@@ -429,8 +433,17 @@ class Lane:
             self.address, key=self.loaded.hash_keys(lambda: clock.now().utc_s), clock=clock, emit=self._emit
         )
 
+    async def _kept_names(self) -> bytes | None:
+        """What earlier runs kept of the lane's names; a copy from another box has none of its own."""
+        return None if self._ledger.opened.moved else await self._ledger.get(NAMES)
+
+    def _keep_names(self, names: Names) -> None:
+        self._names = names
+        self._ledger.put(NAMES, forms.to_json(names))
+
     def _companions(self) -> list[Companion]:
-        found: tuple[Companion | None, ...] = (self.asker, self._neighbours)
+        former = FormerNames(self._names.before, lambda gone: self._keep_names(self._names.without(gone)))
+        found: tuple[Companion | None, ...] = (self.asker, self._neighbours, former if self._names.before else None)
         return [one for one in found if one is not None]
 
     def _ask(self, asked: Ask | ShowCards) -> None:

@@ -22,6 +22,7 @@ from lanecontrol.port.mqtt_packets import reason_text
 from lanecontrol.port.orders import Orders
 from lanecontrol.port.payloads import JSON, LaneStatus, StatusDocument, device_bytes
 from lanecontrol.port.relay import Relay
+from lanecontrol.port.retained import RetainedState
 from lanecontrol.port.rival import Rivals
 from lanecontrol.port.tasks import together
 from lanecontrol.port.topics import LaneAddress
@@ -73,51 +74,6 @@ def heard_by(companion: Companion, topic: str) -> bool:
 
 def _matches(wanted: list[str], levels: list[str]) -> bool:
     return len(wanted) == len(levels) and all(w in ("+", level) for w, level in zip(wanted, levels, strict=True))
-
-
-class RetainedState:
-    """What must stand retained at the broker, by topic. Changed at any time, published whole at every connect."""
-
-    def __init__(self) -> None:
-        self._wanted: dict[str, bytes] = {}
-        self._changed: dict[str, bytes] = {}
-        self._event = asyncio.Event()
-
-    def put(self, topic: str, payload: bytes) -> None:
-        """From now on this stands there. Never blocks; of several changes only the last is published."""
-        if self._wanted.get(topic) != payload:
-            self._wanted[topic] = payload
-            self._note(topic, payload)
-
-    def clear(self, topic: str) -> None:
-        """Nothing stands there any more."""
-        self._wanted.pop(topic, None)
-        self._note(topic, b"")
-
-    def _note(self, topic: str, payload: bytes) -> None:
-        self._changed[topic] = payload
-        self._event.set()
-
-    def __contains__(self, topic: str) -> bool:
-        return topic in self._wanted
-
-    def everything(self) -> None:
-        """All of it has to be published again: the broker may have lost it."""
-        for topic, payload in self._wanted.items():
-            self._note(topic, payload)
-
-    async def next_changes(self) -> dict[str, bytes]:
-        """What has to be published, once there is something: waits without limit, as nothing need change."""
-        await self._event.wait()
-        self._event.clear()
-        changed, self._changed = self._changed, {}
-        return changed
-
-    def return_changes(self, changes: dict[str, bytes]) -> None:
-        """These could not be published; what was changed since is newer."""
-        for topic, payload in changes.items():
-            if topic not in self._changed:
-                self._note(topic, payload)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +153,11 @@ class PortSession:
         """A device has a new state: it will stand retained at the broker."""
         body = device_bytes(changed, epoch=self._birth.epoch, simulated=self._address.simulated)
         self.retained.put(self._address.device(changed.device), body)
+
+    @property
+    def run_name(self) -> str:
+        """What this run is called in the status that it publishes."""
+        return self._rivals.run
 
     def store_changed(self, fault: str) -> None:
         """Why the store takes no writes, empty when it does: nothing else can tell the port while it does not."""
