@@ -165,14 +165,21 @@ class ModbusModule(Driver):
             case WriteOutputs(points):
                 return await serving.carry_out("write outputs", _coils(self.config, points))
             case ClearWatchdog():
-                watchdog = self.config.described.watchdog
-                if watchdog is None or watchdog.clear is None:
-                    return Outcome(Result.REFUSED, "the module has no watchdog flag to clear")
-                if not serving.healthy:
-                    return Outcome(Result.REFUSED, "the lane is not healthy: the module's watchdog stays tripped")
-                return await serving.carry_out("clear watchdog", (as_request(watchdog.clear),))
+                return await self._clear_watchdog(serving)
             case _:
                 return await super().perform(command)
+
+    async def _clear_watchdog(self, serving: Session) -> Outcome:
+        watchdog = self.config.described.watchdog
+        if watchdog is None or watchdog.clear is None:
+            return Outcome(Result.REFUSED, "the module has no watchdog flag to clear")
+        if not serving.healthy:
+            serving.clearing_ended(sent=False)
+            return Outcome(Result.REFUSED, "the lane is not healthy: the module's watchdog stays tripped")
+        try:
+            return await serving.carry_out("clear watchdog", (as_request(watchdog.clear),))
+        finally:
+            serving.clearing_ended(sent=True)
 
 
 def as_request(write: Write) -> Request:

@@ -43,6 +43,8 @@ TURN_S = 0.5
 
 PUT_OFF_S = 0.1
 """Reading back and the heartbeat wait at most so long for inputs that change at every poll."""
+TELL_AGAIN_S = 30.0
+"""A trip that cannot be cleared is told at least so often."""
 _ROUNDING_S = 0.001
 """Timers may come this much early."""
 
@@ -81,8 +83,10 @@ class Session:
         self._told_outputs: int | None = None
         self._flag = flag_request(points)
         self._tripped = False
-        self._told_healthy = False
-        """The trip was told while the lane was healthy, and so could have it cleared."""
+        self._tell_again_s = 0.0
+        """From then on the trip is told again, while the lane is healthy and so can have it cleared."""
+        self._clears = 0
+        """How often it was to be cleared since the flag was last seen down."""
         self._heartbeats = heartbeats(points)
         self._unhealthy_s: float | None = None
         self._check_due_s = self._answered_s
@@ -322,10 +326,22 @@ class Session:
             return
         tripped = value == watchdog.flag.tripped
         healthy = self._out.healthy
-        if tripped and (not self._tripped or (healthy and not self._told_healthy)):
+        if tripped and (not self._tripped or (healthy and self._now_s() >= self._tell_again_s)):
             self._out.report(ModuleWatchdogTripped())
-            self._told_healthy = healthy
+            self._tell_again_s = float("inf") if healthy else 0.0
+        if not tripped:
+            self._clears = 0
         self._tripped = tripped
+
+    def clearing_ended(self, *, sent: bool) -> None:
+        """The lane has asked once for the flag to be cleared. Whatever came of it: a flag that is still up later is told
+        again, or nobody would ever clear it; after a while that grows, for a module that never lets go of it."""
+        if not sent:
+            self._tell_again_s = 0.0
+            return
+        wait_s = min(self._timing.readback_s * 2.0 ** min(self._clears, 10), TELL_AGAIN_S)
+        self._tell_again_s = self._now_s() + wait_s
+        self._clears += 1
 
     async def _write(self, deed: str, request: Request) -> None:
         """One write of a command. What is not answered leaves the outputs unknown until they are read back.

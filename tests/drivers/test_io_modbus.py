@@ -416,6 +416,46 @@ async def test_a_tripped_watchdog_is_not_cleared_while_the_lane_is_not_healthy_a
         assert await driver.perform(ClearWatchdog()) == Outcome(Result.DONE)
 
 
+async def test_a_trip_whose_clearing_got_no_answer_is_told_again_until_it_is_cleared() -> None:
+    module = Module()
+    async with serving(module, **E1214) as (driver, _, notebook):
+        module.coils[FLAG] = True
+        await asyncio.sleep(1)
+        module.mute = True
+        assert (await driver.perform(ClearWatchdog())).result is Result.UNKNOWN
+        module.mute, module.coils[FLAG] = False, True
+        await asyncio.sleep(1.1)
+        assert len(notebook.of(ModuleWatchdogTripped)) == 2, "or the lane would never clear it"
+        assert await driver.perform(ClearWatchdog()) == Outcome(Result.DONE)
+        module.coils[FLAG] = False
+        await asyncio.sleep(60)
+        assert len(notebook.of(ModuleWatchdogTripped)) == 2
+
+
+async def test_a_watchdog_that_trips_again_right_after_it_was_cleared_is_told_again() -> None:
+    module = Module()
+    async with serving(module, **E1214) as (driver, _, notebook):
+        module.coils[FLAG] = True
+        await asyncio.sleep(1)
+        assert await driver.perform(ClearWatchdog()) == Outcome(Result.DONE)
+        assert module.coils[FLAG] is True, "it tripped again before anybody has read its flag"
+        await asyncio.sleep(1.1)
+        assert len(notebook.of(ModuleWatchdogTripped)) == 2
+
+
+async def test_a_flag_that_never_goes_down_is_told_less_and_less_often() -> None:
+    module = Module()
+    async with serving(module, **E1214) as (driver, _, notebook):
+        module.coils[FLAG] = True
+        told = 0
+        for _ in range(600):
+            await asyncio.sleep(0.5)
+            if len(notebook.of(ModuleWatchdogTripped)) > told:
+                told += 1
+                assert await driver.perform(ClearWatchdog()) == Outcome(Result.DONE)
+        assert 10 <= told <= 20
+
+
 # --- configuration ---------------------------------------------------------------------------------------------------
 
 
