@@ -341,6 +341,8 @@ def command_ended(t: Turn, event: CommandEnded) -> None:
     left = tuple(p for p in t.equipment.pending if p is not pending)
     t.equipment = replace(t.equipment, pending=left)
     if event.outcome.result is Result.DONE:
+        if pending.clears:
+            fault(t, pending.device, "watchdog_tripped", "cleared", active=False)
         return
     _tell_ended(t, pending.device, pending.command, event.outcome)
     permission = t.desk.permission

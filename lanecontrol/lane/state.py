@@ -254,6 +254,8 @@ class Pending:
     command: str
     device: str
     grants: bool
+    clears: bool = False
+    """It is to clear the module's tripped watchdog."""
 
 
 @quick

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lanecontrol.announcements import Announcement, Quality, QualityChanged
-from lanecontrol.commands import Command, Outcome
+from lanecontrol.commands import ClearWatchdog, Command, Outcome
 from lanecontrol.events import DeviceState, Input
 from lanecontrol.lane.effects import Answer, Drive, Effect, Publish
 from lanecontrol.lane.record import replace
@@ -88,7 +88,7 @@ class Turn:
         number = self.counters.commands + 1
         self.counters = replace(self.counters, commands=number)
         name = f"{self.setup.lane}-c{number:06d}"
-        pending = (*self.equipment.pending, Pending(name, device, grants))[-MAX_PENDING:]
+        pending = (*self.equipment.pending, Pending(name, device, grants, isinstance(command, ClearWatchdog)))[-MAX_PENDING:]
         self.equipment = replace(self.equipment, pending=pending)
         self.effects.append(Drive(name, device, command, grants))
         return name

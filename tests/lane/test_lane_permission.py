@@ -244,7 +244,17 @@ def test_a_tripped_watchdog_is_told_cleared_and_red_is_commanded_again(lane: Lan
     commands = [effect.command for effect in lane.last if isinstance(effect, Drive)]
     assert ClearWatchdog() in commands
     assert any(isinstance(command, WriteOutputs) for command in commands)
-    assert lane.told(EquipmentFault)[-1].code == "watchdog_tripped"
+    told = lane.told(EquipmentFault)[-1]
+    assert (told.code, told.active) == ("watchdog_tripped", True)
+
+
+def test_a_tripped_watchdog_is_a_fault_until_the_module_has_taken_its_clearing(lane: LaneBench) -> None:
+    lane.wait(5.0)
+    for result, stands in ((Result.UNKNOWN, True), (Result.DONE, False)):
+        lane.give("io1", ModuleWatchdogTripped())
+        clear = next(e for e in lane.last if isinstance(e, Drive) and e.command == ClearWatchdog())
+        lane.give("io1", CommandEnded(clear.command_id, Outcome(result)))
+        assert (("io1", "watchdog_tripped") in lane.state.equipment.faults) is stands
 
 
 def test_a_module_that_comes_back_is_told_to_show_red(lane: LaneBench) -> None:
