@@ -88,8 +88,8 @@ class Turn:
         number = self.counters.commands + 1
         self.counters = replace(self.counters, commands=number)
         name = f"{self.setup.lane}-c{number:06d}"
-        pending = (*self.equipment.pending, Pending(name, device, grants, isinstance(command, ClearWatchdog)))[-MAX_PENDING:]
-        self.equipment = replace(self.equipment, pending=pending)
+        pending = Pending(name, device, grants, isinstance(command, ClearWatchdog))
+        self.equipment = replace(self.equipment, pending=(*self.equipment.pending, pending)[-MAX_PENDING:])
         self.effects.append(Drive(name, device, command, grants))
         return name
 
