@@ -334,8 +334,8 @@ class Session:
         self._tripped = tripped
 
     def clearing_ended(self, *, sent: bool) -> None:
-        """The lane has asked once for the flag to be cleared. Whatever came of it, a flag that is still up is told again
-        later, or nobody would ever clear it: after a while that grows, for a module that never lets go of it."""
+        """The lane has asked once for the flag to be cleared. Whatever came of it, a flag that is still up is told
+        again, or nobody would ever clear it: after a while that grows, for a module that never lets go of it."""
         if not sent:
             self._tell_again_s = 0.0
             return
