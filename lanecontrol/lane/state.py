@@ -28,6 +28,7 @@ from lanecontrol.identifier import Identifier
 from lanecontrol.lane.plan import BEFORE, Plan
 from lanecontrol.lane.radiation_state import PortalState
 from lanecontrol.lane.record import quick
+from lanecontrol.lane.regime_state import Regime
 from lanecontrol.lane.scanner_state import Scanning
 from lanecontrol.questions import Cargo, Hit, NumberFact, Question, Respondent
 
@@ -480,3 +481,4 @@ class LaneState:
     scanner: Scanning | None = None
     """None in a lane that has none."""
     inquiry: Inquiry = Inquiry()
+    regime: Regime = Regime()

@@ -153,6 +153,7 @@ def _calm(t: Turn, state: LaneState) -> bool:
         and t.counters is state.counters
         and t.scanner is state.scanner
         and t.inquiry is state.inquiry
+        and t.regime is state.regime
     )
 
 
@@ -176,6 +177,8 @@ def _wake_s(t: Turn) -> float | None:
         first = t.scanner.wake_s
     if t.inquiry.wake_s is not None and (first is None or t.inquiry.wake_s < first):
         first = t.inquiry.wake_s
+    if t.regime.wake_s is not None and (first is None or t.regime.wake_s < first):
+        first = t.regime.wake_s
     return first
 
 
@@ -321,6 +324,7 @@ def _finished(t: Turn, state: LaneState) -> LaneState:
         t.counters,
         t.scanner,
         t.inquiry,
+        t.regime,
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lanecontrol.announcements import Announcement, Quality, QualityChanged
+from lanecontrol.announcements import Announcement, LaneType, Quality, QualityChanged
 from lanecontrol.commands import ClearWatchdog, Command, Outcome
 from lanecontrol.events import DeviceState, Input
 from lanecontrol.lane.effects import Answer, Drive, Effect, Publish
@@ -50,6 +50,7 @@ class Turn:
         "now_s",
         "plan",
         "radiation",
+        "regime",
         "scanner",
         "setup",
         "tracking",
@@ -68,12 +69,18 @@ class Turn:
         self.counters = state.counters
         self.scanner = state.scanner
         self.inquiry = state.inquiry
+        self.regime = state.regime
         self.effects: list[Effect] = []
         self.last_s = state.now_s
         now_s = given.at.mono_s + offset_s
         # Lane time never runs backwards, whatever a caller's clock does; this also takes care of NaN.
         self.now_s = now_s if state.now_s <= now_s < _LATEST_S else state.now_s
         self.utc_s = given.at.utc_s if 0 <= given.at.utc_s < _LATEST_S else state.utc_s
+
+    @property
+    def lane_type(self) -> LaneType:
+        """The type that the lane serves now."""
+        return self.regime.serves or self.setup.lane_type
 
     # --- effects ---
 
