@@ -12,21 +12,29 @@ import json
 import os
 import random
 from asyncio.subprocess import DEVNULL
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from pymodbus import ModbusException
-from pymodbus.client import AsyncModbusTcpClient
+from failsafe_watch import (
+    COMES_UP_S,
+    FLAG,
+    LOOK_EVERY_S,
+    SAFE,
+    WATCHDOG_S,
+    Door,
+    Observer,
+    PolledModule,
+    StallDevice,
+    shows,
+)
 from served_lane import ADDRESS, OFFICER, ServedLane, Systemd
 from stalling import installed
 from whole_system import LANECONTROL, shipped
 
 from lanecontrol.clock import LoopClock
-from lanecontrol.errors import LinkLost
-from lanecontrol.links import Link, LinkOpener, serve_tcp
+from lanecontrol.links import LinkOpener, serve_tcp
 from lanecontrol.port.central import PortClient
 from lanecontrol.port.mqtt_client import MqttConnector
 from lanecontrol.port.transport import Broker
@@ -36,14 +44,8 @@ from sim.io_modbus_watchdog import WatchdogConfig
 from sim.lanefile import Replaced, lane_file
 from sim.readings import Contact
 
-COMES_UP_S = 90.0
-"""For what is not measured: a start takes a second, twenty on a machine that eight others use."""
-WATCHDOG_S = 1.0
-LOOK_EVERY_S = 0.02
-POLLED_S = 0.2
-FLAG = 4144
-OUTPUTS = ("signal_green", "signal_red", "gate_open")
-SAFE = {"signal_green": False, "signal_red": True, "gate_open": False}
+LASTS_S = 0.1
+"""A change is believed after it has lasted for so long."""
 LOOPS = ("loop_approach", "loop_booth", "loop_exit")
 PROFILE = """\
 # What the site wrote for its module.
@@ -58,135 +60,27 @@ watchdog:
 """
 
 
-# --- doors -----------------------------------------------------------------------------------------------------------
+# --- first in turn --------------------------------------------------------------------------------------------------
 
 
-class Door:
-    """Passes connections on to a handler, until it is shut: then those that there are end, and new ones at once."""
-
-    def __init__(self, handler: Callable[[Link], Awaitable[None]]) -> None:
-        self._handler = handler
-        self._open: set[asyncio.Task[None]] = set()
-        self.shut_now = False
-
-    async def serve(self, link: Link) -> None:
-        if self.shut_now:
-            return
-        task = asyncio.ensure_future(self._passed(link))
-        self._open.add(task)
-        try:
-            await asyncio.wait({task})
-        finally:
-            self._open.discard(task)
-            task.cancel()
-            await asyncio.wait({task})
-
-    async def _passed(self, link: Link) -> None:
-        with suppress(LinkLost):
-            await self._handler(link)
-
-    def shut(self) -> None:
-        self.shut_now = True
-        for task in self._open:
-            task.cancel()
-
-    def open(self) -> None:
-        self.shut_now = False
+@contextmanager
+def first_in_turn() -> Iterator[None]:
+    """Before all else on this machine, as the unit file has it for the daemon: what is measured is not the machine.
+    Without the right to it (only root has it) as everything else."""
+    try:
+        in_turn()
+    except (AttributeError, OSError):
+        yield
+        return
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
 
-class StallDevice:
-    """Tells the third party's driver to block the daemon's event loop."""
-
-    def __init__(self) -> None:
-        self._links: set[Link] = set()
-
-    async def serve(self, link: Link) -> None:
-        self._links.add(link)
-        try:
-            while True:
-                await link.read()
-        finally:
-            self._links.discard(link)
-
-    async def stall(self, seconds: float) -> None:
-        for link in self._links:
-            await link.write(b"%.1f\n" % seconds)
-
-
-# --- the independent client ------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """What pymodbus read, and when, in the loop's time."""
-
-    at_s: float
-    outputs: dict[str, bool]
-    tripped: bool
-
-    @property
-    def green(self) -> bool:
-        return self.outputs["signal_green"]
-
-    @property
-    def red(self) -> bool:
-        return self.outputs["signal_red"]
-
-    @property
-    def safe(self) -> bool:
-        return self.outputs == SAFE
-
-
-@dataclass
-class Observer:
-    """Reads the module's coils every 20 ms with another implementation of Modbus; keeps what it saw."""
-
-    port: int
-    looks: list[Look] = field(default_factory=list)
-    _news: asyncio.Event = field(default_factory=asyncio.Event)
-
-    async def watch(self) -> None:
-        client = AsyncModbusTcpClient("127.0.0.1", port=self.port, timeout=5, retries=0, reconnect_delay=0)
-        loop = asyncio.get_running_loop()
-        try:
-            while True:
-                with suppress(ModbusException):
-                    if client.connected or await client.connect():
-                        coils = await client.read_coils(0, count=len(OUTPUTS), device_id=1)
-                        flag = await client.read_coils(FLAG, count=1, device_id=1)
-                        if not coils.isError() and not flag.isError():
-                            named = dict(zip(OUTPUTS, coils.bits, strict=False))
-                            self.looks.append(Look(loop.time(), named, flag.bits[0]))
-                            self._news.set()
-                await asyncio.sleep(LOOK_EVERY_S)
-        finally:
-            client.close()
-
-    @property
-    def now(self) -> Look:
-        return self.looks[-1]
-
-    async def until(self, what: Callable[[Look], bool], limit_s: float = COMES_UP_S) -> Look:
-        """The first look from now on of which it is true."""
-        seen = len(self.looks)
-        async with asyncio.timeout(limit_s):
-            while True:
-                for look in self.looks[seen:]:
-                    if what(look):
-                        return look
-                seen = len(self.looks)
-                self._news.clear()
-                await self._news.wait()
-
-    async def for_s(self, seconds: float) -> list[Look]:
-        """What is seen in the next seconds."""
-        seen = len(self.looks)
-        await asyncio.sleep(seconds)
-        return self.looks[seen:]
-
-
-def shows(**wanted: bool) -> Callable[[Look], bool]:
-    return lambda look: all(look.outputs[name] is on for name, on in wanted.items())
+def in_turn(process: int = 0) -> None:
+    """For its main thread alone, here or in a process that has just begun: children are as any other."""
+    os.sched_setscheduler(process, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(1))
 
 
 # --- the lane --------------------------------------------------------------------------------------------------------
@@ -195,12 +89,15 @@ def shows(**wanted: bool) -> Callable[[Look], bool]:
 class Rig(ServedLane):
     """One lane at work; made by `rig`."""
 
+    watched = "io1"
+    """The module that is looked at."""
+
     def __init__(self, folder: Path, store: Path) -> None:
         super().__init__()
         self.folder = folder
         self.store = store
-        self.io1 = FakeModule(_signals(), self._acted)
-        self.io2 = FakeModule(ModuleConfig(inputs=InputsConfig(points=LOOPS)), self._acted)
+        self.io1 = PolledModule(_signals(), self._acted)
+        self.io2 = PolledModule(ModuleConfig(inputs=InputsConfig(points=LOOPS)), self._acted)
         self.stall = StallDevice()
         self.broker = MemoryBroker()
         served = {"io1": self.io1, "io2": self.io2, "rpm1": self.fakes["rpm1"], "rfid1": self.fakes["rfid1"]}
@@ -210,6 +107,13 @@ class Rig(ServedLane):
         self.lane_file = folder / "lane.yaml"
         self.environment: dict[str, str] = {}
         self._starts = 0
+
+    @property
+    def watched_module(self) -> FakeModule:
+        return self.io1
+
+    def make_observer(self, port: int) -> Observer:
+        return Observer(port)
 
     def contacts(self, **points: bool) -> None:
         for point, on in points.items():
@@ -234,8 +138,14 @@ class Rig(ServedLane):
         command = [*LANECONTROL, "run", str(self.lane_file)]
         with self.lane_file.with_suffix(".log").open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
-                *command, env=self.environment, stdin=DEVNULL, stdout=log, stderr=log
+                *command,
+                env=self.environment,
+                stdin=DEVNULL,
+                stdout=log,
+                stderr=log,
             )
+        with suppress(AttributeError, OSError):  # as in `first_in_turn`
+            in_turn(self.process.pid)
         async with asyncio.timeout(COMES_UP_S):
             await self.systemd.hears_again("READY=1", self._starts)
         await self.well()
@@ -280,9 +190,13 @@ class Rig(ServedLane):
         return [data["life"] for data in self.told("lane_life_changed")]
 
     async def in_turn(self, **points: bool) -> None:
-        """Change contacts, and wait: modules are polled, and each change is to be seen before the next."""
+        """Change contacts, and wait: modules are polled, and each change is to be seen before the next, and to last."""
         self.contacts(**points)
-        await asyncio.sleep(POLLED_S)
+        polls = self.io1.polls, self.io2.polls
+        async with asyncio.timeout(COMES_UP_S):
+            while self.io1.polls == polls[0] or self.io2.polls == polls[1]:  # noqa: ASYNC110 - a module tells nobody
+                await asyncio.sleep(LOOK_EVERY_S)
+        await asyncio.sleep(LASTS_S)
 
     async def vehicle_at_booth(self) -> None:
         """A vehicle drives up and is assessed."""
@@ -315,16 +229,17 @@ def _signals() -> ModuleConfig:
 
 
 @asynccontextmanager
-async def rig(folder: Path, store: Path | None = None) -> AsyncIterator[Rig]:
+async def rig(folder: Path, store: Path | None = None, kind: type[Rig] = Rig) -> AsyncIterator[Rig]:
     """Everything served, and the daemon at work for the first time. Nothing of it is left at the end."""
-    lane = Rig(folder, store or folder / "store")
+    lane = kind(folder, store or folder / "store")
     async with AsyncExitStack() as stack:
+        stack.enter_context(first_in_turn())
         ports = {
             name: await stack.enter_async_context(serve_tcp("127.0.0.1", 0, door.serve))
             for name, door in lane.doors.items()
         }
         own = await stack.enter_async_context(serve_tcp("127.0.0.1", 0, Door(lane.broker.serve).serve))
-        eyes = await stack.enter_async_context(serve_tcp("127.0.0.1", 0, Door(lane.io1.serve).serve))
+        eyes = await stack.enter_async_context(serve_tcp("127.0.0.1", 0, Door(lane.watched_module.serve).serve))
         name = f"e2e-{random.SystemRandom().randrange(10**9)}"
         keys = (f"{name}-{number:08d}" for number in range(10**6))
         lane.port = PortClient(
@@ -337,7 +252,7 @@ async def rig(folder: Path, store: Path | None = None) -> AsyncIterator[Rig]:
         await lane.port.subscribe([f"{ADDRESS.root}/event/#"])
         lane.systemd = Systemd(folder)
         stack.callback(lane.systemd.close)
-        lane.observer = Observer(eyes)
+        lane.observer = lane.make_observer(eyes)
         for work in (lane.hear(), lane.observer.watch()):
             stack.callback(asyncio.create_task(work).cancel)
         broker = f"mqtt://127.0.0.1:{ports.pop('broker')}"
