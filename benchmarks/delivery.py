@@ -20,8 +20,12 @@ from _brokers import program
 from _delivery_kills import Fate, kill_at_every_call, kill_series, tracer
 from _delivery_rates import backlog, throughput
 from _delivery_returns import first_events, flapping
+from _delivery_size import BUSY_PER_HOUR, KEPT_DAYS, size
 
 from lanecontrol.port.drain import REPEAT_LIMIT
+
+STATED_GIB = 10
+"""`limit_gib` where the lane file says nothing else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +118,15 @@ def flap(folder: Path, options: argparse.Namespace) -> list[Figure]:
     ]
 
 
+def kept(folder: Path, options: argparse.Namespace) -> list[Figure]:
+    found = size(folder, options.vehicles, tell)
+    what = f"{KEPT_DAYS} days of {BUSY_PER_HOUR} vehicles an hour, GiB"
+    return [
+        Figure("ledger, per vehicle", "", f"{found.events:.1f} events, {found.bytes_ / 1024:.1f} KiB"),
+        Figure(what, f"<= {STATED_GIB} (limit_gib)", f"{found.kept_gib:.1f}", found.kept_gib <= STATED_GIB),
+    ]
+
+
 PARTS: dict[str, Callable[[Path, argparse.Namespace], list[Figure]]] = {
     "rate": rate,
     "drain": drain,
@@ -121,6 +134,7 @@ PARTS: dict[str, Callable[[Path, argparse.Namespace], list[Figure]]] = {
     "passage": passage,
     "return": back,
     "flap": flap,
+    "size": kept,
 }
 
 
@@ -153,6 +167,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--outages", type=int, default=5, help="after which the first event is waited for (5)")
     parser.add_argument("--outage", type=float, default=6.0, help="seconds that each lasts, and up to one more (6)")
     parser.add_argument("--windows", type=int, default=12, help="in which a flapping link is up (12)")
+    parser.add_argument(
+        "--vehicles", type=int, default=100, help="and thrice as many, for the ledger's size (100)"
+    )
     parser.add_argument("--step", type=int, default=1, help="of a passage's system calls kill at each n-th (1)")
     parser.add_argument("--seed", type=int, default=7)
     return parser.parse_args()
