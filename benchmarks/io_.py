@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import math
 import os
@@ -150,6 +151,7 @@ async def measure_interlocks(count: int, number: int, *, plates: bool, busy: boo
         broker = await stack.enter_async_context(serve_tcp("127.0.0.1", 0, MemoryBroker().serve))
         urls = await stack.enter_async_context(fakes()) if busy else {}
         there = await lanes(stack, number, folder, f"mqtt://127.0.0.1:{broker}", urls, int(POLL_S * 1000))
+        gc.freeze()  # as the daemon does when it is ready
         await stack.enter_async_context(
             started(sys.executable, str(HERE / "_io_box.py"), str(bare_port), stderr=DEVNULL, **how)
         )
@@ -165,6 +167,7 @@ async def measure_scans(count: int, number: int, *, plates: bool, service: bool)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lanecontrol-io-")))
         broker = await stack.enter_async_context(serve_tcp("127.0.0.1", 0, MemoryBroker().serve))
         there = await lanes(stack, number, folder, f"mqtt://127.0.0.1:{broker}", {}, AS_SHIPPED_MS)
+        gc.freeze()
         reads = await stack.enter_async_context(reading()) if plates else []
         burners = 2 * (os.cpu_count() or 1)
         stack.enter_context(burning(burners))

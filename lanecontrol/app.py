@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import structlog
 from pydantic import ValidationError
@@ -36,12 +36,13 @@ from lanecontrol.config.load import Loaded
 from lanecontrol.driver import DeviceConfig
 from lanecontrol.ending import end_all, unless
 from lanecontrol.errors import StorageFatal, StorageUnavailable
-from lanecontrol.events import DeviceFault, DeviceState, Event, Started, StoreChanged
+from lanecontrol.events import DeviceFault, DeviceState, Event, Input, Started, StoreChanged
 from lanecontrol.evidence.store import EvidenceStore
 from lanecontrol.housekeeping import Housekeeper
 from lanecontrol.journal import LedgerJournal
-from lanecontrol.lane.effects import Ask, Drive, ShowCards
+from lanecontrol.lane.effects import Answer, Ask, Drive, ShowCards
 from lanecontrol.lane.runner import LaneRunner
+from lanecontrol.lane.setup import LaneSetup
 from lanecontrol.lane.state import LaneState
 from lanecontrol.lane.step import initial
 from lanecontrol.ledger import database
@@ -55,6 +56,7 @@ from lanecontrol.port.former import FormerNames, Names, Presence
 from lanecontrol.port.mqtt_client import MqttConnector
 from lanecontrol.port.neighbours import Neighbours
 from lanecontrol.port.orders import AHEAD_LIMIT_S, Orders
+from lanecontrol.port.payloads import EVENT_TYPES
 from lanecontrol.port.questions import Asker, nothing_here
 from lanecontrol.port.relay import DeadLetter, Relay
 from lanecontrol.port.session import Birth, Companion, PortSession, PortStatus
@@ -90,6 +92,8 @@ STORE_LIMIT_S = 5.0
 """A commit takes 5 ms, on a tired disk 1 s. One that takes longer than this hangs."""
 INPUT_AGE_LIMIT_S = 0.25
 """An input that waits longer is as stale as an input module's (fail-safe rule 4 of the lane's I/O)."""
+_AT_WORK = (LaneState, LaneSetup, Input, Answer, Ask, ShowCards, *get_args(Command), *EVENT_TYPES)
+"""What the lane writes down while it works: checkpoints, the recorder's inputs and effects, announcements."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +249,7 @@ class Lane:
 
     async def _open(self, stack: AsyncExitStack) -> bool:
         """Open what is kept on disk and build the lane from it. True, in the end."""
+        forms.prepare(_AT_WORK)
         async with asyncio.TaskGroup() as tasks:
             standby = tasks.create_task(self._stand_by(), name="stand by")
             self._ledger = await self._open_ledger()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
@@ -18,6 +19,12 @@ def adapter(kind: Any) -> TypeAdapter[Any]:
     if found is None:
         found = _adapters[kind] = TypeAdapter(kind)
     return found
+
+
+def prepare(kinds: Iterable[Any]) -> None:
+    """Make the adapters of these now: a large one takes tens of milliseconds, for which a lane at work has no time."""
+    for kind in kinds:
+        adapter(kind)
 
 
 def to_json(value: Any) -> bytes:

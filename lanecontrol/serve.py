@@ -6,6 +6,7 @@ Everything that the lane itself needs is put together in `lanecontrol.app`.
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
 import signal as signals
 import time
@@ -66,6 +67,7 @@ async def serve(loaded: Loaded, load: Callable[[], Loaded]) -> int:
 async def _tell_systemd(lane: Lane, notifier: Notifier) -> None:
     """READY when the lane is at work, and a status line now and then."""
     await lane.ready.wait()
+    gc.freeze()  # what was made for the start stays: looking through it would stop the loop for tens of milliseconds
     notifier.ready(lane.status_line())
     while True:
         await asyncio.sleep(STATUS_EVERY_S)
