@@ -14,6 +14,8 @@ from lanecontrol.identifier import Identifier
 
 MAX_NUMBERS = 32
 """Numbers that one question may name; a coach with more cards than this is counted by its officer."""
+MAX_ROUNDS = 8
+"""Questions of a kind about one vehicle: readings that come and go must not become a flood."""
 MAX_VEHICLES = 8
 """Vehicles that an enrolment may name."""
 MAX_TEXT = 200
@@ -46,6 +48,8 @@ class Question:
     transponders: tuple[Identifier, ...]
     """Numbers of vehicles' tags."""
     plates: tuple[Identifier, ...]
+    lane_type: str = ""
+    """What the lane serves, where it is not its file's type."""
 
     def numbers(self) -> tuple[Identifier, ...]:
         """All of them, in order."""

@@ -10,8 +10,8 @@ Called by `lane.questions`, `lane.orders` and `lane.passages`.
 
 from __future__ import annotations
 
-from lanecontrol.announcements import DisposedBy, LookoutAnswered, LookoutSettled, Referral
-from lanecontrol.commands import Outcome
+from lanecontrol.announcements import DisposedBy, LookoutAnswered, LookoutRefusal, LookoutSettled, Referral
+from lanecontrol.commands import Actor, Dispose, Outcome, Request
 from lanecontrol.lane.dossiers import dossier, put
 from lanecontrol.lane.record import replace
 from lanecontrol.lane.rules.weights import SILENT
@@ -21,8 +21,8 @@ from lanecontrol.questions import MAX_NUMBERS, MAX_TEXT, Hit, Question, Responde
 
 NOT_AGAINST = "a lookout stands for this vehicle: only a supervisor may decide so, with a justification"
 """Why a disposition was refused: for whoever gave it, in the reply to that order."""
-ON_RECORD = "not now: the reply to the order says why"
-"""The same in the record that technicians may read."""
+_MAX_REFUSED = 16
+_TEXT = 500
 
 
 def learn(t: Turn, question: Question, by: Respondent, hits: tuple[Hit, ...]) -> None:
@@ -30,9 +30,10 @@ def learn(t: Turn, question: Question, by: Respondent, hits: tuple[Hit, ...]) ->
     asked_about = set(question.numbers())
     good = tuple(Hit(hit.number, hit.why[:MAX_TEXT], hit.armed) for hit in hits if hit.number in asked_about)
     known = dossier(t, question.passage)
-    # What one question did not ask about stays: an earlier answer named it.
-    kept = tuple(hit for hit in known.hits if hit.number not in asked_about)
-    put(t, replace(known, hits=(*kept, *good)[:MAX_NUMBERS], unchecked=False, settled=False))
+    # What one question did not ask about stays, and the snapshot takes nothing back that central said.
+    taken_back = asked_about if by is Respondent.CENTRAL else {hit.number for hit in good}
+    kept = tuple(hit for hit in known.hits if hit.number not in taken_back)
+    put(t, replace(known, hits=(*good, *kept)[:MAX_NUMBERS], unchecked=False, settled=False))
     _tell(t, question, by.value)
 
 
@@ -57,9 +58,17 @@ def mandatory(t: Turn, passage: str) -> bool:
     return _referral(dossier(t, passage).hits) is Referral.MANDATORY
 
 
-def for_the_record(outcome: Outcome) -> Outcome:
-    """How an order ended, as everybody may read it."""
-    return Outcome(outcome.result, ON_RECORD) if outcome.reason == NOT_AGAINST else outcome
+def kept_back(t: Turn, key: str, actor: Actor, request: Request, outcome: Outcome) -> bool:
+    """Whether an order ended so because of a lookout: then nothing is told of it before the passage is settled.
+
+    An order that ends like no other would tell, and so would an event that others only miss the number of.
+    """
+    if outcome.reason != NOT_AGAINST or not isinstance(request, Dispose):
+        return False
+    known = dossier(t, request.passage)
+    refused = LookoutRefusal(key, request.disposition, actor, request.justification[:_TEXT], t.utc_s)
+    put(t, replace(known, refused=(*known.refused, refused)[-_MAX_REFUSED:]))
+    return True
 
 
 def disposed(t: Turn, passage: str, by: DisposedBy) -> None:
@@ -69,7 +78,8 @@ def disposed(t: Turn, passage: str, by: DisposedBy) -> None:
 
 def settle(t: Turn, passage: Passage) -> None:
     """The passage closes: what was not told about it before is told now."""
-    if not dossier(t, passage.id).settled:
+    known = dossier(t, passage.id)
+    if not known.settled or known.refused:
         _settled(t, passage.id, passage.disposition)
 
 
@@ -78,6 +88,6 @@ def _settled(t: Turn, passage: str, by: DisposedBy | None) -> None:
         return
     known = dossier(t, passage)
     if known.rounds:
-        put(t, replace(known, settled=True))
+        put(t, replace(known, settled=True, refused=()))
         decided, actor = (by.disposition, by.actor) if by is not None else (None, None)
-        t.tell(LookoutSettled(passage, known.hits, decided, actor, t.utc_s))
+        t.tell(LookoutSettled(passage, known.hits, decided, actor, t.utc_s, known.refused))

@@ -71,7 +71,7 @@ _OPERATORS = _DECIDERS | {Role.CENTRAL}
 def order_given(t: Turn, order: Order) -> None:
     """Carry out or refuse one order, answer it, and say so."""
     outcome = _refused_unheard(t, order) or _carry_out(t, order.key, order.actor, order.request)
-    t.tell(_answered(t, order.key, order.actor, order.request, outcome, order.digest))
+    _record(t, order.key, order.actor, order.request, outcome, order.digest)
     t.answer(order.key, outcome)
     if order.key not in t.desk.keys:
         t.desk = replace(t.desk, keys=(*t.desk.keys, order.key)[-MAX_KEYS:])
@@ -88,12 +88,12 @@ def button_pressed(t: Turn) -> None:
     passage = t.at_booth()
     request = Dispose(passage.id if passage is not None else "", Disposition.RELEASED)
     outcome = _dispose(t, actor, request)
-    t.tell(_answered(t, f"{t.setup.lane}-b{number:06d}", actor, request, outcome))
+    _record(t, f"{t.setup.lane}-b{number:06d}", actor, request, outcome)
 
 
-def _answered(t: Turn, key: str, actor: Actor, request: Request, outcome: Outcome, digest: str = "") -> OrderAnswered:
-    told = lookouts.for_the_record(outcome)
-    return OrderAnswered(key, type(request).__name__, actor, told.result, told.reason, t.utc_s, digest)
+def _record(t: Turn, key: str, actor: Actor, request: Request, outcome: Outcome, digest: str = "") -> None:
+    if not lookouts.kept_back(t, key, actor, request, outcome):
+        t.tell(OrderAnswered(key, type(request).__name__, actor, outcome.result, outcome.reason, t.utc_s, digest))
 
 
 def _refuse(why: str) -> Outcome:
@@ -151,13 +151,13 @@ def _dispose(t: Turn, actor: Actor, request: Dispose) -> Outcome:
         return _refuse(why)
     found, recommended = judged(t, passage)
     disposition = request.disposition
-    why = _why_not_against(t, actor, request, recommended)
+    why = _why_not_against(actor, request, recommended)
+    if not why and disposition in GOING:
+        why = interlock.refusal(t)
+    # Lookouts last: what would be refused in any case is refused for that.
+    why = why or _why_not_against_lookout(t, actor, request)
     if why:
         return _refuse(why)
-    if disposition in GOING:
-        why = interlock.refusal(t)
-        if why:
-            return _refuse(why)
     by = DisposedBy(
         disposition,
         actor,
@@ -181,7 +181,7 @@ _AGAINST = frozenset({Disposition.RELEASED, Disposition.TURN_BACK, Disposition.L
 holds it, or records that it got away does not."""
 
 
-def _why_not_against(t: Turn, actor: Actor, request: Dispose, recommended: Referral) -> str:
+def _why_not_against(actor: Actor, request: Dispose, recommended: Referral) -> str:
     """Why this disposition may not be given against a mandatory referral; empty when there is nothing against it."""
     if request.disposition not in _AGAINST:
         return ""
@@ -190,8 +190,6 @@ def _why_not_against(t: Turn, actor: Actor, request: Dispose, recommended: Refer
         return f"the referral is mandatory: only a supervisor may {_DEED[request.disposition]} against it"
     if recommended is Referral.MANDATORY and not request.justification.strip():
         return f"the referral is mandatory: to {_DEED[request.disposition]} against it needs a justification"
-    if lookouts.mandatory(t, request.passage) and not (entitled and request.justification.strip()):
-        return lookouts.NOT_AGAINST
     return ""
 
 
@@ -201,6 +199,14 @@ _DEED = {
     Disposition.LANE_PASS_UNINSPECTED: "let pass",
     Disposition.VOID: "void",
 }
+def _why_not_against_lookout(t: Turn, actor: Actor, request: Dispose) -> str:
+    """The same where it is a lookout that makes it mandatory."""
+    if request.disposition not in _AGAINST or not lookouts.mandatory(t, request.passage):
+        return ""
+    entitled = actor.role is Role.SUPERVISOR and request.justification.strip()
+    return "" if entitled else lookouts.NOT_AGAINST
+
+
 
 
 def _why_not_disposed(t: Turn, actor: Actor, request: Dispose) -> str:

@@ -124,7 +124,8 @@ def known(
             tids_differ=assembly.tids_differ(t, tags),
             quality=passage.quality,
             overrides=set_aside.during(t, passage),
-            dossier=dossier(t, passage.id) if t.inquiry.dossiers else None,
+            dossier=dossier(t, passage.id) if t.inquiry.dossiers or t.setup.questions is not None else None,
+            at_booth=passage.booth_s is not None,
             degraded=bool(t.inquiry.degraded),
         ),
     )

@@ -67,6 +67,8 @@ class Known:
     dossier: Dossier | None = None
     """What the port was asked, and what it answered; None where nothing was asked."""
     degraded: bool = False
+    at_booth: bool = True
+    """It has come to the booth: before that nobody is asked about it."""
     """The lane works without the port's central system: what is unknown is referred."""
 
 
@@ -116,7 +118,8 @@ def findings(setup: LaneSetup, known: Known) -> tuple[Finding, ...]:
     rules = rules_for(setup)
     found = [*_radiation(setup, known), *_cards(setup, rules, known), *_plates(setup, rules, known), *_matching(known)]
     if known.dossier is not None:
-        found += enrolment.findings(setup, rules, known.dossier, known.tags, known.plates, degraded=known.degraded)
+        if setup.questions is not None and known.at_booth:
+            found += enrolment.findings(setup, rules, known.dossier, known.tags, known.plates, degraded=known.degraded)
         found += _elsewhere(setup, known.dossier.elsewhere)
     return tuple(sorted(found, key=lambda finding: _SEVERITY[finding.severity]))
 

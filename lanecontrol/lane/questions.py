@@ -25,15 +25,24 @@ from lanecontrol.lane.rules.table import rules_of
 from lanecontrol.lane.setup import LaneSetup, Questions
 from lanecontrol.lane.state import Asked, Passage
 from lanecontrol.lane.turn import Turn
-from lanecontrol.questions import MAX_NUMBERS, AskKind, Enrolments, Lookouts, NumberFact, Question, Respondent
+from lanecontrol.questions import (
+    MAX_NUMBERS,
+    MAX_ROUNDS,
+    AskKind,
+    Cargo,
+    Enrolments,
+    Lookouts,
+    NumberFact,
+    Question,
+    Respondent,
+    Standing,
+)
 
-MAX_ROUNDS = 4
-"""Questions of a kind about one vehicle: readings that come and go must not become a flood."""
 MAX_ASKED = 32
 SNAPSHOT_WITHIN_S = 0.5
 """It is a look into memory; it takes a turn of the event loop."""
 LONGEST_DRILL_S = 4 * 3600.0
-_MAX_FACTS = 2 * MAX_NUMBERS
+_MAX_FACTS = 4 * MAX_NUMBERS
 
 
 # --- asking ----------------------------------------------------------------------------------------------------------
@@ -48,8 +57,9 @@ def inquire(t: Turn, passage: Passage, tags: tuple[BoundTag, ...], plates: tuple
     known = dossier(t, passage.id)
     if known.rounds >= MAX_ROUNDS or set(numbers) <= set(known.numbers):
         return
-    put(t, replace(known, numbers=numbers[:MAX_NUMBERS], rounds=known.rounds + 1))
-    for kind in kinds(t.setup, setup):
+    asked_about = tuple(dict.fromkeys((*known.numbers, *numbers)))[-_MAX_FACTS:]
+    put(t, replace(known, numbers=asked_about, rounds=known.rounds + 1))
+    for kind in kinds(t.setup, setup, t.lane_type):
         _ask(t, _question(t, kind, passage.id, tags, plates), setup)
 
 
@@ -114,7 +124,7 @@ def answered(t: Turn, event: Answered) -> str:
         _central_answers(t)
     match question.kind, event.answer:
         case AskKind.ENROLMENT, Enrolments() as enrolments:
-            _learn(t, question, enrolments)
+            _learn(t, question, event.by, enrolments)
         case AskKind.LOOKOUT, Lookouts(hits):
             lookouts.learn(t, question, event.by, hits)
         case _, None:
@@ -127,16 +137,43 @@ def answered(t: Turn, event: Answered) -> str:
     if event.by is Respondent.SNAPSHOT:
         others += [replace(a, told=True) for a in t.inquiry.asked if a.question.id == question.id and a is not asked]
     put_asked(t, others)
-    return question.passage
+    # An answer about lookouts leads to no other look: when it comes must not show in what the lane publishes.
+    return question.passage if question.kind is AskKind.ENROLMENT else ""
 
 
-def _learn(t: Turn, question: Question, answer: Enrolments) -> None:
+def _learn(t: Turn, question: Question, by: Respondent, answer: Enrolments) -> None:
+    """Keep what was said. What an answer leaves out is not known; the snapshot never overrides what central said."""
     known = dossier(t, question.passage)
-    asked_about = set(question.numbers())
     facts = {fact.number: fact for fact in known.facts}
-    facts.update((fact.number, fact) for fact in answer.facts if fact.number in asked_about)
+    told = _told(answer.facts)
+    for number in question.numbers():
+        fact, before = told.get(number), facts.get(number)
+        if before is None or before.standing is Standing.UNKNOWN or (fact is not None and by is Respondent.CENTRAL):
+            facts[number] = fact if fact is not None else NumberFact(number, Standing.UNKNOWN)
+    cargo = answer.cargo if known.cargo is None else _cargo(known.cargo, answer.cargo, by)
     merged: tuple[NumberFact, ...] = tuple(facts.values())[-_MAX_FACTS:]
-    put(t, replace(known, facts=merged, cargo=answer.cargo, unknown=False))
+    put(t, replace(known, facts=merged, cargo=cargo, unknown=False))
+
+
+def _told(facts: tuple[NumberFact, ...]) -> dict[Identifier, NumberFact]:
+    """By number. Of a number of which two things are said, nothing is known."""
+    told: dict[Identifier, NumberFact] = {}
+    for fact in facts:
+        same = told.setdefault(fact.number, fact) == fact
+        if not same:
+            told[fact.number] = NumberFact(fact.number, Standing.UNKNOWN)
+    return told
+
+
+def _cargo(before: Cargo, now: Cargo, by: Respondent) -> Cargo:
+    """What is left out stays as it was said before, and hazardous cargo stays hazardous."""
+    newer, older = (now, before) if by is Respondent.CENTRAL else (before, now)
+    return Cargo(
+        newer.manifest if newer.manifest is not None else older.manifest,
+        newer.seal if newer.seal is not None else older.seal,
+        newer.user_fee if newer.user_fee is not None else older.user_fee,
+        before.hazmat or now.hazmat,
+    )
 
 
 def _open_ended(t: Turn, asked: Asked) -> None:
@@ -257,8 +294,10 @@ def _end_drill(t: Turn, why: str) -> None:
 
 
 def started(t: Turn) -> None:
-    """Nobody remembers what was asked before: it is asked again."""
-    known = tuple(replace(one, numbers=(), rounds=0) for one in t.inquiry.dossiers if t.passage(one.passage))
+    """Nobody remembers what was asked before: it is asked again. That something was asked is not forgotten."""
+    known = tuple(
+        replace(one, numbers=(), rounds=min(1, one.rounds)) for one in t.inquiry.dossiers if t.passage(one.passage)
+    )
     lost_s = t.now_s if t.desk.central is False else None
     t.inquiry = replace(t.inquiry, asked=(), dossiers=known, lost_s=lost_s)
     mend(t)

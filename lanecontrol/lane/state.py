@@ -17,6 +17,7 @@ from lanecontrol.announcements import (
     GateState,
     LaneAspect,
     LaneLife,
+    LookoutRefusal,
     Quality,
     ScanEnd,
     SignalAspect,
@@ -438,6 +439,8 @@ class Dossier:
     settled: bool = False
     """What became of its lookouts has been told."""
     elsewhere: tuple[Elsewhere, ...] = ()
+    refused: tuple[LookoutRefusal, ...] = ()
+    """Dispositions that were refused because of a lookout: told when it is settled."""
 
 
 @quick

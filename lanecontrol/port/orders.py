@@ -153,7 +153,8 @@ class Orders:
             return True
         self.counts.repeated += 1
         self._reply(route, payload.key, known.outcome, repeated=True)
-        self._record(topic, f"repeated: answered {known.outcome.result.value} before", payload.by.name, payload.by.role)
+        # How, the reply says: in the record that others read, a refusal because of a lookout must not show.
+        self._record(topic, "repeated: answered before", payload.by.name, payload.by.role)
         return True
 
     def _objection(self, payload: CommandPayload, deadline_utc_s: float, now: Instant) -> str:

@@ -17,13 +17,17 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from lanecontrol import forms
-from lanecontrol.announcements import Announcement, DeviceStateChanged
+from lanecontrol.announcements import TOPIC_CLASS, Announcement, DeviceStateChanged
 from lanecontrol.clock import Instant
 from lanecontrol.port.topics import LaneAddress
 
 CONTENT_TYPE = "application/cloudevents+json"
 """CloudEvents JSON format 1.0, structured mode."""
 JSON = "application/json"
+SILENT_CLASS = "lookout"
+SILENT_STEP_BYTES = 2048
+"""Events about lookouts are filled up with blanks to a multiple of this, on the wire and on disk: that there is a hit
+must not show in how long they are, sealed or not."""
 
 
 def _type_name(kind: type[Announcement]) -> str:
@@ -66,7 +70,10 @@ def event_bytes(
         f'"type":"{EVENT_TYPES[type(announcement)]}",{about}"time":"{instant.iso()}",'
         f'"datacontenttype":"application/json","epoch":{epoch},"seq":{seq},"timequality":"{quality}",{simulated}"data":'
     )
-    return b"%b%b}" % (head.encode(), forms.to_json(announcement))
+    body = b"%b%b" % (head.encode(), forms.to_json(announcement))
+    if TOPIC_CLASS[type(announcement)] == SILENT_CLASS:
+        body += b" " * (-(len(body) + 1) % SILENT_STEP_BYTES)
+    return body + b"}"
 
 
 # --- events read back ------------------------------------------------------------------------------------------------

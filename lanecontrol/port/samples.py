@@ -50,6 +50,7 @@ from lanecontrol.announcements import (
     LookoutAnswered,
     LookoutSettled,
     OccupancyRecorded,
+    LookoutRefusal,
     OrderAnswered,
     OrderRejected,
     OverridePhase,
@@ -372,7 +373,8 @@ def _questions(at: float, officer: Actor, plate: Identifier) -> Iterator[Announc
     hits = (Hit(plate, "stolen vehicle", armed=True),)
     yield DegradedChanged(True, "the port's broker cannot be reached", False, at)
     yield LookoutAnswered("07-000460", "central", hits, Referral.MANDATORY, at + 10.0)
-    yield LookoutSettled("07-000460", hits, Disposition.REFER_SECONDARY, officer, at + 20.0)
+    refused = LookoutRefusal("key-0000001", Disposition.RELEASED, officer, "", at + 15.0)
+    yield LookoutSettled("07-000460", hits, Disposition.REFER_SECONDARY, officer, at + 20.0, (refused,))
     yield CardSuspected(
         Identifier("e2801160600002054f6b0a11"),
         "read in two lanes that are not side by side",

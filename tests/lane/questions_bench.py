@@ -64,10 +64,13 @@ class AskingBench(LaneBench):
         for effect in effects:
             if isinstance(effect, Ask):
                 self.asked.append(effect)
-                self._due.append((self.now_s + self.delay_s, effect))
-        if self.delay_s == 0.0:
-            self.answer()
+                self._due.append((self.now_s + self.delay_of(effect.question), effect))
+        self.answer()
         return effects
+
+    def delay_of(self, question: Question) -> float:
+        """How long whoever is asked takes."""
+        return self.delay_s
 
     def wait(self, duration_s: float) -> None:
         until_s = self.now_s + duration_s

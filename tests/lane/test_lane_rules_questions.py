@@ -15,7 +15,7 @@ from lanecontrol.forms import from_json, to_json
 from lanecontrol.identifier import Identifier
 from lanecontrol.lane.effects import ShowCards
 from lanecontrol.lane.state import LaneState
-from lanecontrol.questions import AskKind, Cargo, Enrolments, NumberFact, Respondent, Standing
+from lanecontrol.questions import MAX_ROUNDS, AskKind, Cargo, Enrolments, Hit, NumberFact, Respondent, Standing
 
 
 @pytest.fixture
@@ -25,6 +25,11 @@ def lane() -> AskingBench:
 
 def modes(lane: AskingBench) -> list[tuple[bool, bool]]:
     return [(told.active, told.drill) for told in lane.told(DegradedChanged)]
+
+
+def unknown(lane: AskingBench) -> list[str]:
+    """What the port's answers, or their absence, come to."""
+    return [finding.code for finding in lane.assessment.findings if finding.source == "port"]
 
 
 # --- asking ----------------------------------------------------------------------------------------------------------
@@ -48,7 +53,8 @@ def test_nothing_waits_for_an_answer(lane: AskingBench) -> None:
 
 def test_an_answer_that_says_something_new_revises_the_assessment(lane: AskingBench) -> None:
     lane.delay_s = 0.7
-    lane.facts = Enrolments((NumberFact(number(1), Standing.VALID, ("NEXUS",), (PLATE,)),))
+    facts = (NumberFact(number(1), Standing.VALID, ("NEXUS",), (PLATE,)), NumberFact(PLATE, Standing.VALID))
+    lane.facts = Enrolments(facts)
     lane.comes(1)
     assert lane.codes == ["enrolment.wrong_programme"]
     assert lane.assessment.revision >= 2
@@ -61,11 +67,52 @@ def test_the_same_is_not_asked_twice(lane: AskingBench) -> None:
     assert len(lane.asked) == before
 
 
-def test_a_vehicle_is_asked_about_a_few_times_at_most(lane: AskingBench) -> None:
+def test_a_vehicle_is_asked_about_a_few_times_at_most_and_what_is_left_is_unknown(lane: AskingBench) -> None:
     lane.comes(1)
-    for more in range(2, 12):
+    for more in range(2, 10):
+        assert unknown(lane) == []
         lane.read_for(3, *range(1, more))
-    assert len([a for a in lane.asked if a.question.kind is AskKind.LOOKOUT]) <= 4
+    lane.read_for(3, *range(1, 12))
+    assert len([a for a in lane.asked if a.question.kind is AskKind.LOOKOUT]) == MAX_ROUNDS
+    assert unknown(lane) == ["enrolment.unknown", "lookout.unchecked"]
+
+
+def test_of_a_number_that_an_answer_leaves_out_nothing_is_known(lane: AskingBench) -> None:
+    lane.facts = Enrolments()
+    lane.comes(1)
+    assert lane.codes == ["enrolment.unknown"]
+
+
+def test_of_a_number_of_which_two_things_are_said_nothing_is_known(lane: AskingBench) -> None:
+    good, bad = NumberFact(number(1), Standing.VALID, ("SENTRI",), (PLATE,)), NumberFact(number(1), Standing.REVOKED)
+    lane.facts = Enrolments((bad, good, NumberFact(PLATE, Standing.VALID)))
+    lane.comes(1)
+    assert lane.codes == ["enrolment.unknown"]
+
+
+def test_a_vehicle_that_the_port_does_not_know_is_unknown_where_it_has_to_be_enrolled(lane: AskingBench) -> None:
+    lane.facts = Enrolments((NumberFact(number(1), Standing.VALID, ("SENTRI",), (PLATE,)),))
+    lane.comes(1)
+    assert lane.codes == ["enrolment.unknown"]
+
+
+@pytest.mark.parametrize("degraded", [False, True])
+def test_a_vehicle_of_which_nothing_was_read_is_unknown(degraded: bool) -> None:
+    lane = AskingBench(replace(asking(LaneType.STANDARD), cameras=())).started()
+    lane.reach(there=not degraded)
+    lane.wait(4.0)
+    lane.arrives()
+    assert lane.asked == []
+    assert lane.codes == ["lookout.unchecked"]
+    assert lane.assessment.referral is (Referral.RECOMMENDED if degraded else Referral.OFFICER_CONFIRMS)
+
+
+def test_a_vehicle_that_turns_away_before_the_booth_is_not_unknown(lane: AskingBench) -> None:
+    lane.through_portal()
+    lane.to_approach()
+    lane.loop("approach", False)
+    lane.wait(20.0)
+    assert not {"enrolment.unknown", "lookout.unchecked"} & {finding.code for finding in lane.closed[-1].findings}
 
 
 def test_a_lane_that_asks_nothing_asks_nothing() -> None:
@@ -116,6 +163,54 @@ def test_an_answer_of_another_kind_leaves_the_question_open(lane: AskingBench) -
         other = Enrolments() if one.question.kind is AskKind.LOOKOUT else lane.answer_to(lane.asked[1].question)
         lane.give("port", Answered(one.question.id, Respondent.CENTRAL, other))
     assert [a for a in lane.state.inquiry.asked if a.of is Respondent.CENTRAL] == asked
+
+
+# --- central and snapshot say different things -----------------------------------------------------------------------
+
+
+def then_silent(lane: AskingBench) -> None:
+    """Central has answered; about what is read now it is silent, and the snapshot speaks."""
+    lane.silent = {Respondent.CENTRAL}
+    lane.read_for(4, 1, 2)
+    assert lane.asked[-1].of is Respondent.SNAPSHOT
+
+
+def test_the_snapshot_does_not_make_good_what_central_has_called_bad(lane: AskingBench) -> None:
+    lane.facts = Enrolments((NumberFact(number(1), Standing.REVOKED), NumberFact(PLATE, Standing.VALID)))
+    lane.comes(1)
+    lane.facts = None
+    then_silent(lane)
+    assert "enrolment.person_not_valid" in lane.codes
+
+
+def test_the_snapshot_knows_no_cargo_and_takes_none_back() -> None:
+    lane = AskingBench(asking(LaneType.COMMERCIAL)).started()
+    lane.facts = Enrolments((), Cargo(hazmat=True))
+    lane.comes(1)
+    lane.facts = Enrolments()
+    then_silent(lane)
+    assert lane.codes == ["cargo.hazmat"]
+
+
+def test_a_second_answer_without_cargo_leaves_it_as_it_was() -> None:
+    lane = AskingBench(asking(LaneType.COMMERCIAL)).started()
+    lane.facts = Enrolments((), Cargo(manifest=False, hazmat=True))
+    lane.comes(1)
+    lane.facts = Enrolments()
+    lane.read_for(4, 1, 2)
+    assert lane.state.inquiry.dossiers[0].cargo == Cargo(manifest=False, hazmat=True)
+
+
+def test_the_snapshot_takes_no_hit_back_and_central_may(lane: AskingBench) -> None:
+    lane.hits = (Hit(PLATE, "stolen"),)
+    lane.comes(1)
+    lane.hits = (Hit(number(2), "wanted"),)
+    then_silent(lane)
+    assert {hit.number for hit in lane.lookouts[-1].hits} == {PLATE, number(2)}
+    lane.silent = {Respondent.SNAPSHOT}
+    lane.hits = ()
+    lane.read_for(4, 1, 2, 3)
+    assert lane.lookouts[-1].hits == ()
 
 
 # --- degraded mode ---------------------------------------------------------------------------------------------------

@@ -454,7 +454,7 @@ async def test_a_repeat_of_an_answered_order_gets_that_answer_again_marked_and_i
     assert second == {**first, "repeated": True}
     assert [message.topic for message in transport.messages] == ["r/1", "r/2"]
     assert [(one.reason, one.claimed_name) for one in desk.rejected] == [
-        ("repeated: answered failed before", "J. Rivera")
+        ("repeated: answered before", "J. Rivera")
     ]
     assert desk.orders.counts.repeated == 1
 

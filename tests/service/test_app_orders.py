@@ -99,8 +99,8 @@ async def test_an_order_is_carried_out_once_and_answered_alike_also_after_a_rest
         openings = [one for one in await recorded(bench, LaneLifeChanged) if one.life == "opening"]
         assert len(openings) == 1
         assert [one.reason for one in await recorded(bench, OrderRejected)] == [
-            "repeated: answered done before",
-            "repeated: answered done before",
+            "repeated: answered before",
+            "repeated: answered before",
             "repeated: this key was used before for another order",
         ]
 

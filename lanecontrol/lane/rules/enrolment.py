@@ -14,7 +14,7 @@ from lanecontrol.lane.rules.weights import finding
 from lanecontrol.lane.same_plate import same_plate
 from lanecontrol.lane.setup import LaneSetup
 from lanecontrol.lane.state import Dossier
-from lanecontrol.questions import NumberFact, Standing
+from lanecontrol.questions import MAX_NUMBERS, MAX_ROUNDS, NumberFact, Standing
 
 SOURCE = "port"
 
@@ -42,7 +42,14 @@ def findings(
     if rules.card_with_plate:
         yield from _card_and_plate(setup, persons, plates)
     yield from _cargo(rules, dossier, degraded=degraded)
-    yield from _unknown(rules, dossier, (*persons, *transponders), degraded=degraded)
+    judged = [*persons, *transponders]
+    if rules.vehicle and not any(fact.standing is not Standing.UNKNOWN for fact in (*transponders, *known_plates)):
+        judged += known_plates
+    why = _unasked(dossier, tags, plates)
+    if rules.asks_enrolment:
+        yield from _unknown(rules, dossier, judged, why, degraded=degraded)
+    if setup.questions is not None and setup.questions.lookouts and (dossier.unchecked or why):
+        yield finding("lookout.unchecked", SOURCE, why or "the lists could not be asked", degraded=degraded)
 
 
 def _persons(rules: LaneRules, persons: list[NumberFact]) -> Iterator[Finding]:
@@ -115,11 +122,25 @@ def _cargo(rules: LaneRules, dossier: Dossier, *, degraded: bool) -> Iterator[Fi
         yield finding("cargo.unknown", SOURCE, f"not known: {', '.join(untold)}", degraded=degraded)
 
 
-def _unknown(rules: LaneRules, dossier: Dossier, facts: tuple[NumberFact, ...], *, degraded: bool) -> Iterator[Finding]:
-    unsure = sum(fact.standing is Standing.UNKNOWN for fact in facts)
-    if rules.asks_enrolment and dossier.unknown:
-        yield finding("enrolment.unknown", SOURCE, "nobody could be asked, or nobody answered", degraded=degraded)
-    elif unsure and (rules.programmes or rules.transponder):
-        yield finding("enrolment.unknown", SOURCE, f"{unsure} numbers are not known", degraded=degraded)
-    if dossier.unchecked:
-        yield finding("lookout.unchecked", SOURCE, "the lists could not be asked", degraded=degraded)
+def _unknown(
+    rules: LaneRules, dossier: Dossier, judged: list[NumberFact], why: str, *, degraded: bool
+) -> Iterator[Finding]:
+    unsure = sum(fact.standing is Standing.UNKNOWN for fact in judged)
+    if dossier.unknown:
+        why = "nobody could be asked, or nobody answered"
+    elif not why and unsure and (rules.programmes or rules.transponder or rules.vehicle):
+        why = f"{unsure} numbers are not known"
+    if why:
+        yield finding("enrolment.unknown", SOURCE, why, degraded=degraded)
+
+
+def _unasked(dossier: Dossier, tags: tuple[BoundTag, ...], plates: tuple[BoundPlate, ...]) -> str:
+    """Why nobody has been asked about something that this vehicle has; empty where everything is on its way."""
+    cards = [tag.epc for tag in tags if tag.kind is TagKind.PERSON]
+    numbers = [*cards, *(tag.epc for tag in tags if tag.kind is TagKind.VEHICLE), *(p.text for p in plates if p.text)]
+    if not numbers and not dossier.rounds:
+        return "nothing was read that could be asked about"
+    left = len(set(numbers) - set(dossier.numbers))
+    if left and (dossier.rounds >= MAX_ROUNDS or len(cards) > MAX_NUMBERS):
+        return f"{left} numbers were not asked about: there were too many"
+    return ""
