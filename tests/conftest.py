@@ -16,6 +16,11 @@ settings.register_profile("lanecontrol", derandomize=True, deadline=None, databa
 settings.load_profile("lanecontrol")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long ones first, whole pages of the documentation before all: at the end no worker waits for another."""
+    items.sort(key=lambda item: (item.path.name != "test_readme.py", item.get_closest_marker("slow") is None))
+
+
 @pytest.fixture(autouse=True)
 def logging_as_it_was() -> Iterator[None]:
     """Commands that run in this process set up logging for it; the next test finds it as it was."""
