@@ -132,7 +132,6 @@ def answered(t: Turn, event: Answered) -> str:
             return question.passage
         case _:
             return ""  # the answer to something else: the question stays open
-    # Both kinds lead to another look, always: whether somebody is looked for must not show in what the lane does.
     others = [a for a in t.inquiry.asked if a.question.id != question.id]
     if event.by is Respondent.SNAPSHOT:
         others += [replace(a, told=True) for a in t.inquiry.asked if a.question.id == question.id and a is not asked]
