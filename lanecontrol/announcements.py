@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from lanecontrol.commands import Actor, Disposition, OverridePart, Result, Role
 from lanecontrol.events import DeviceState, Heading, Identity, PlateCandidate
+from lanecontrol.figures import Absent, Lasted, PassageTimes, QueueEstimate, Served, StageTimes
 from lanecontrol.identifier import Identifier
 from lanecontrol.questions import Hit
 
@@ -458,6 +459,7 @@ class TagSighted:
     """A tag was seen for the first time in some seconds; says nothing yet of whose it is.
 
     `late`: the reader had held it back, so that it is nobody's any more; `device_utc_s` is the reader's own clock.
+    times: PassageTimes = PassageTimes()
     """
 
     epc: Identifier
@@ -920,6 +922,17 @@ class CertificateEnds:
 
     file: str
     days_left: float
+@dataclass(frozen=True, slots=True)
+class ClockStepped:
+    """The clock was set: UTC of this event and later ones is `by_s` more than it would have been (less, if negative).
+
+    Durations are not concerned; windows of time are, and say so.
+    """
+
+    by_s: float
+    at_utc_s: float
+
+
     at_utc_s: float
 
 
@@ -1145,6 +1158,69 @@ TOPIC_CLASS: dict[type[Announcement], str] = {
     PlateSighted: "reading",
     PlateNotRead: "reading",
     VehiclePictured: "reading",
+@dataclass(frozen=True, slots=True)
+class LaneNumbers:
+    """The figures of one window of time, by the clock's quarter hours unless the lane file says otherwise.
+
+    `inside_before` + `opened` = `served` + `uninspected` + `unreleased` + `withdrawn` + `interrupted` + `inside_after`.
+    A passage counts when it closes. All figures are measured, or None and then in `absent` with the reason.
+    """
+
+    window: int
+    """Counts the windows that were told; `missing_windows` before this one nobody observed."""
+    start_utc_s: float
+    end_utc_s: float
+    missing_windows: int
+    observed_s: float
+    """Monotonic: less than the window where the software started in it or the clock was set, and more where it was
+    set back."""
+    unobserved_s: float
+    """The software was not running, or had nothing to show that it was."""
+    clock_stepped_s: float
+    """How much the clock was set in this window, up and down added up. Not 0: its ends are not where they should be."""
+    synchronised: bool
+    """The clock was disciplined whenever something happened."""
+    lives: tuple[Lasted, ...]
+    """How long the lane's life was what, of the time observed."""
+    open_s: float
+    quality: Quality
+    """The worst in this window."""
+    qualities: tuple[Lasted, ...]
+    inside_before: int
+    opened: int
+    served: int
+    """Inspected, let go by an officer, and gone."""
+    served_as: tuple[Served, ...]
+    """The same by lane type."""
+    uninspected: int
+    """Let pass on record as uninspected (LANE_PASS_UNINSPECTED)."""
+    unreleased: int
+    withdrawn: int
+    """Backed out, changed lanes, or voided."""
+    interrupted: int
+    inside_after: int
+    untimed: int
+    """Served, but not in `stages`: the lane was not sure which vehicle was which."""
+    referred: int
+    """Of those served, how many an officer referred."""
+    throughput_per_h: float | None
+    """Served, per hour open or closing."""
+    capacity_per_h: float | None
+    """3600 by the mean queued headway: what goes through while somebody is always there."""
+    saturation: float | None
+    """Throughput by capacity; about 1 is all that the booth can do."""
+    approach_occupied: float | None
+    """Share of time in which the loop before the booth was taken."""
+    waiting_mean: float | None
+    """Vehicles between the first sensor and the booth, mean over the time observed."""
+    waiting_most: int
+    stages: tuple[StageTimes, ...]
+    queue: QueueEstimate | None
+    """When the window ended."""
+    absent: tuple[Absent, ...]
+    at_utc_s: float
+
+
     ReadingOrphaned: "reading",
     EvidenceStored: "evidence",
     EvidenceUndeliverable: "evidence",
@@ -1180,6 +1256,7 @@ TOPIC_CLASS: dict[type[Announcement], str] = {
     ChainHead: "store",
     EventsGivenUp: "store",
     StoreOverFull: "store",
+    | ClockStepped
     StoreSalvaged: "store",
     EventUndeliverable: "store",
     BacklogDraining: "telemetry",
@@ -1187,3 +1264,6 @@ TOPIC_CLASS: dict[type[Announcement], str] = {
     InputsDropped: "telemetry",
 }
 """The topic class (`event/<class>`) of each announcement."""
+    | LaneNumbers
+    ClockStepped: "lane",
+    LaneNumbers: "telemetry",

@@ -57,6 +57,7 @@ from lanecontrol.lane import (
 )
 from lanecontrol.lane.passages import GOING, assess, close, gone, judged, may_leave, reassess
 from lanecontrol.lane.plan import NOWHERE
+    timing,
 from lanecontrol.lane.record import replace
 from lanecontrol.lane.state import MAX_KEYS, Passage
 from lanecontrol.lane.tracking import next_vehicle, reconcile
@@ -171,6 +172,7 @@ def _dispose(t: Turn, actor: Actor, request: Dispose) -> Outcome:
     alarms.disposed(t, passage.id)
     if disposition in GOING:
         interlock.grant(t, passage, disposition.value)
+    timing.decided(t, passage, disposition)
     elif disposition is Disposition.VOID and passage.adrift_s is not None:
         close(t, passage, PassageEnd.WITHDRAWN, "voided")
     return DONE

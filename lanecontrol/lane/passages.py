@@ -21,7 +21,7 @@ from lanecontrol.announcements import (
 )
 from lanecontrol.commands import Disposition
 from lanecontrol.identifier import Identifier
-from lanecontrol.lane import alarms, assembly, elsewhere, interlock, policy, questions, set_aside
+from lanecontrol.lane import alarms, assembly, elsewhere, interlock, policy, questions, set_aside, timing
 from lanecontrol.lane.dossiers import dossier
 from lanecontrol.lane.plan import BEFORE
 from lanecontrol.lane.record import replace
@@ -104,6 +104,7 @@ def arrive(t: Turn, passage: Passage) -> Passage:
             assess_s=t.now_s + t.setup.limits.assess_after_s,
             quality=_worse(passage.quality, t.desk.quality),
         )
+    timing.at_booth(t, passage)
     )
     t.tell(PassageAtBooth(passage.id, t.utc_s))
     return passage
@@ -155,6 +156,7 @@ def assess(t: Turn, passage: Passage) -> Passage:
         return passage
     passage = t.put(replace(passage, shown=shown, revision=passage.revision + 1))
     elsewhere.show(t, passage, tags)
+    timing.advised(t, passage, recommended)
     t.tell(
         PassageAssessed(
             passage=passage.id,
@@ -320,6 +322,7 @@ def close(t: Turn, passage: Passage, end: PassageEnd, reason: str) -> None:
             occupants=passage.occupants,
             quality=passage.quality,
             rules_hash=policy.rules_hash(t.setup),
+            times=timing.closed(t, passage),
             pictures=pictures,
             scan=passage.scan,
         )

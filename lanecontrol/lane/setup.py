@@ -278,6 +278,8 @@ class LaneSetup:
     port: str
     lane: str
     lane_type: LaneType
+    numbers_window_s: float = 900.0
+    """Figures of the traffic are told once in this time, by UTC; 900 are the quarter hours of every time zone."""
     zones: tuple[Zone, ...]
     booth_zone: str
     loops: tuple[Loop, ...]

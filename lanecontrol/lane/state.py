@@ -26,6 +26,7 @@ from lanecontrol.announcements import (
 from lanecontrol.commands import Actor, OverridePart
 from lanecontrol.events import DeviceState, Identity
 from lanecontrol.identifier import Identifier
+from lanecontrol.lane.numbers_state import Numbers
 from lanecontrol.lane.plan import BEFORE, Plan
 from lanecontrol.lane.radiation_state import PortalState
 from lanecontrol.lane.record import quick
@@ -485,3 +486,4 @@ class LaneState:
     """None in a lane that has none."""
     inquiry: Inquiry = Inquiry()
     regime: Regime = Regime()
+    numbers: Numbers = Numbers()

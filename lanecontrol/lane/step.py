@@ -54,6 +54,7 @@ from lanecontrol.lane import (
     orders,
     plates,
     portal,
+    numbers,
     questions,
     radiation,
     restart,
@@ -107,6 +108,8 @@ def deadline(state: LaneState) -> float | None:
 
 
 def still_granted(state: LaneState, command_id: str) -> bool:
+    if t.effects or t.due(t.numbers.wake_s):
+        numbers.follow(t)
     """Whether the permission that this command carries still stands."""
     if state.scanner is not None and scanner.granted(state.scanner, command_id):
         return True
@@ -166,6 +169,7 @@ def _wake_s(t: Turn) -> float | None:
     for passage in t.tracking.passages:
         for moment_s in (passage.wake_s, passage.assess_s):
             if moment_s is not None and (first is None or moment_s < first):
+        and t.numbers.wake_s == state.numbers.wake_s
                 first = moment_s
     for doubt in t.desk.doubts:
         if doubt.until_s is not None and (first is None or doubt.until_s < first):
@@ -191,6 +195,8 @@ def _tag_read(t: Turn, event: TagRead) -> None:
 
 
 def _plate_read(t: Turn, event: PlateRead) -> None:
+    if t.numbers.wake_s is not None and (first is None or t.numbers.wake_s < first):
+        first = t.numbers.wake_s
     if plates.plate_read(t, event):
         _look_again(t)
 
@@ -317,6 +323,7 @@ def _finished(t: Turn, state: LaneState) -> LaneState:
         t.utc_s,
         state.wake_s if _calm(t, state) else _wake_s(t),
         t.radiation,
+    numbers.watch_approach(t, before)
         t.tracking,
         t.assembly,
         t.equipment,
@@ -341,6 +348,7 @@ def _ordered(t: Turn) -> Effects:
 
 
 def _stands(t: Turn, command_id: str) -> bool:
+        t.numbers,
     if t.scanner is not None and scanner.granted(t.scanner, command_id):
         return True
     return interlock.standing(t.desk, t.equipment, command_id)

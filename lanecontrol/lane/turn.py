@@ -48,6 +48,7 @@ class Turn:
         "inquiry",
         "last_s",
         "now_s",
+        "numbers",
         "plan",
         "radiation",
         "regime",
@@ -69,6 +70,7 @@ class Turn:
         self.counters = state.counters
         self.scanner = state.scanner
         self.inquiry = state.inquiry
+        self.numbers = state.numbers
         self.regime = state.regime
         self.effects: list[Effect] = []
         self.last_s = state.now_s

@@ -26,6 +26,7 @@ from lanecontrol.announcements import (
     CentralReach,
     CertificateEnds,
     ChainHead,
+    ClockStepped,
     CommandCompleted,
     DegradedChanged,
     DeviceFaultChanged,
@@ -44,6 +45,7 @@ from lanecontrol.announcements import (
     LaneAspect,
     LaneLife,
     LaneLifeChanged,
+    LaneNumbers,
     LaneSignalShown,
     LaneStarted,
     LaneType,
@@ -93,6 +95,16 @@ from lanecontrol.announcements import (
 from lanecontrol.clock import Instant
 from lanecontrol.commands import Actor, Disposition, OverridePart, Result, Role
 from lanecontrol.events import DeviceState, Heading, Identity, PlateCandidate
+from lanecontrol.figures import (
+    Absent,
+    Lasted,
+    PassageTimes,
+    QueueClaim,
+    QueueEstimate,
+    Served,
+    Stage,
+    StageTimes,
+)
 from lanecontrol.identifier import Identifier
 from lanecontrol.port.payloads import event_bytes
 from lanecontrol.port.topics import LaneAddress
@@ -176,6 +188,7 @@ def _announcements() -> Iterator[Announcement]:
         Quality.GOOD,
         "9f2c51d0a7b3e846",
         pictures,
+        times=PassageTimes(3.0, 2.0, 6.1, 7.2, 11.0, 15.0, 19.0, 3.5, 27.5, 13.4, True),
     )
     yield TagSighted(card, TagKind.PERSON, "reader", "approach", 1, at + 1.0, -54.5)
     yield PlateSighted(
@@ -382,4 +395,48 @@ def _questions(at: float, officer: Actor, plate: Identifier) -> Iterator[Announc
         "12",
         True,
         at + 30.0,
+    )
+    yield from _numbers(at + 100.0)
+
+
+def _numbers(at: float) -> Iterator[Announcement]:
+    yield ClockStepped(-2.5, at)
+    start = at // 900 * 900
+    yield LaneNumbers(
+        window=97,
+        start_utc_s=start,
+        end_utc_s=start + 900.0,
+        missing_windows=0,
+        observed_s=880.0,
+        unobserved_s=17.5,
+        clock_stepped_s=2.5,
+        synchronised=True,
+        lives=(Lasted("open", 620.0), Lasted("closing", 20.0), Lasted("closed", 240.0)),
+        open_s=620.0,
+        quality=Quality.DEGRADED,
+        qualities=(Lasted("GOOD", 760.0), Lasted("DEGRADED", 120.0)),
+        inside_before=2,
+        opened=49,
+        served=46,
+        served_as=(Served("SENTRI", 46),),
+        uninspected=1,
+        unreleased=0,
+        withdrawn=2,
+        interrupted=1,
+        inside_after=1,
+        untimed=5,
+        referred=2,
+        throughput_per_h=258.8,
+        capacity_per_h=345.6,
+        saturation=0.749,
+        approach_occupied=0.41,
+        waiting_mean=1.3,
+        waiting_most=3,
+        stages=(
+            StageTimes(Stage.TO_BOOTH, 41, 9.804, 8.62, 16.84, 3.4, 41.7),
+            StageTimes(Stage.SERVICE, 41, 8.113, 7.818, 11.55, 4.9, 23.2),
+        ),
+        queue=QueueEstimate("clear-entry/1", QueueClaim.ESTIMATE, 2.4, 1, 5, 2, 271.4, 38.5),
+        absent=(Absent("to_referral", "tracking was not GOOD for any vehicle served"),),
+        at_utc_s=start + 900.0,
     )
