@@ -449,6 +449,7 @@ class PassageClosed:
     pictures: tuple[BoundPicture, ...] = ()
     scan: ScanEnd | None = None
     """How the last scan of this vehicle ended, if one was ordered."""
+    times: PassageTimes = PassageTimes()
 
 
 # --- class `reading` -------------------------------------------------------------------------------------------------
@@ -459,7 +460,6 @@ class TagSighted:
     """A tag was seen for the first time in some seconds; says nothing yet of whose it is.
 
     `late`: the reader had held it back, so that it is nobody's any more; `device_utc_s` is the reader's own clock.
-    times: PassageTimes = PassageTimes()
     """
 
     epc: Identifier
@@ -863,6 +863,17 @@ class QualityChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class ClockStepped:
+    """The clock was set: UTC of this event and later ones is `by_s` more than it would have been (less, if negative).
+
+    Durations are not concerned; windows of time are, and say so.
+    """
+
+    by_s: float
+    at_utc_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class CentralReach:
     """The port became reachable or not; without it the lane works in degraded mode."""
 
@@ -922,17 +933,6 @@ class CertificateEnds:
 
     file: str
     days_left: float
-@dataclass(frozen=True, slots=True)
-class ClockStepped:
-    """The clock was set: UTC of this event and later ones is `by_s` more than it would have been (less, if negative).
-
-    Durations are not concerned; windows of time are, and say so.
-    """
-
-    by_s: float
-    at_utc_s: float
-
-
     at_utc_s: float
 
 
@@ -1098,66 +1098,6 @@ class InputsDropped:
     at_utc_s: float
 
 
-Announcement = (
-    PassageOpened
-    | PassageAtBooth
-    | PassageAssessed
-    | PassageClosed
-    | TagSighted
-    | PlateSighted
-    | PlateNotRead
-    | VehiclePictured
-    | ReadingOrphaned
-    | EvidenceStored
-    | EvidenceUndeliverable
-    | OccupancyRecorded
-    | SourceChecked
-    | AlarmRaised
-    | AlarmAcknowledged
-    | AlarmEnded
-    | DispositionRecorded
-    | SignalShown
-    | LaneSignalShown
-    | OverrideTold
-    | GateMoved
-    | CommandCompleted
-    | EquipmentFault
-    | ScannerChanged
-    | PermissivesChanged
-    | ScanRecorded
-    | ScannerFigures
-    | LaneLifeChanged
-    | LaneStarted
-    | QualityChanged
-    | CentralReach
-    | DegradedChanged
-    | LookoutAnswered
-    | LookoutSettled
-    | CardSuspected
-    | CertificateEnds
-    | DeviceStateChanged
-    | DeviceFaultChanged
-    | OrderAnswered
-    | OrderRejected
-    | ChainHead
-    | EventsGivenUp
-    | StoreOverFull
-    | StoreSalvaged
-    | EventUndeliverable
-    | BacklogDraining
-    | BacklogDrained
-    | InputsDropped
-)
-
-TOPIC_CLASS: dict[type[Announcement], str] = {
-    PassageOpened: "passage",
-    PassageAtBooth: "passage",
-    PassageAssessed: "passage",
-    PassageClosed: "passage",
-    TagSighted: "reading",
-    PlateSighted: "reading",
-    PlateNotRead: "reading",
-    VehiclePictured: "reading",
 @dataclass(frozen=True, slots=True)
 class LaneNumbers:
     """The figures of one window of time, by the clock's quarter hours unless the lane file says otherwise.
@@ -1221,6 +1161,68 @@ class LaneNumbers:
     at_utc_s: float
 
 
+Announcement = (
+    PassageOpened
+    | PassageAtBooth
+    | PassageAssessed
+    | PassageClosed
+    | TagSighted
+    | PlateSighted
+    | PlateNotRead
+    | VehiclePictured
+    | ReadingOrphaned
+    | EvidenceStored
+    | EvidenceUndeliverable
+    | OccupancyRecorded
+    | SourceChecked
+    | AlarmRaised
+    | AlarmAcknowledged
+    | AlarmEnded
+    | DispositionRecorded
+    | SignalShown
+    | LaneSignalShown
+    | OverrideTold
+    | GateMoved
+    | CommandCompleted
+    | EquipmentFault
+    | ScannerChanged
+    | PermissivesChanged
+    | ScanRecorded
+    | ScannerFigures
+    | LaneLifeChanged
+    | LaneStarted
+    | QualityChanged
+    | ClockStepped
+    | CentralReach
+    | DegradedChanged
+    | LookoutAnswered
+    | LookoutSettled
+    | CardSuspected
+    | CertificateEnds
+    | DeviceStateChanged
+    | DeviceFaultChanged
+    | OrderAnswered
+    | OrderRejected
+    | ChainHead
+    | EventsGivenUp
+    | StoreOverFull
+    | StoreSalvaged
+    | EventUndeliverable
+    | BacklogDraining
+    | BacklogDrained
+    | InputsDropped
+    | LaneNumbers
+)
+
+TOPIC_CLASS: dict[type[Announcement], str] = {
+    PassageOpened: "passage",
+    PassageAtBooth: "passage",
+    PassageAssessed: "passage",
+    PassageClosed: "passage",
+    TagSighted: "reading",
+    PlateSighted: "reading",
+    PlateNotRead: "reading",
+    VehiclePictured: "reading",
     ReadingOrphaned: "reading",
     EvidenceStored: "evidence",
     EvidenceUndeliverable: "evidence",
@@ -1243,6 +1245,7 @@ class LaneNumbers:
     LaneLifeChanged: "lane",
     LaneStarted: "lane",
     QualityChanged: "lane",
+    ClockStepped: "lane",
     CentralReach: "lane",
     DegradedChanged: "lane",
     LookoutAnswered: "lookout",
@@ -1256,14 +1259,11 @@ class LaneNumbers:
     ChainHead: "store",
     EventsGivenUp: "store",
     StoreOverFull: "store",
-    | ClockStepped
     StoreSalvaged: "store",
     EventUndeliverable: "store",
     BacklogDraining: "telemetry",
     BacklogDrained: "telemetry",
     InputsDropped: "telemetry",
+    LaneNumbers: "telemetry",
 }
 """The topic class (`event/<class>`) of each announcement."""
-    | LaneNumbers
-    ClockStepped: "lane",
-    LaneNumbers: "telemetry",

@@ -54,10 +54,10 @@ from lanecontrol.lane import (
     readback,
     scanner,
     source_check,
+    timing,
 )
 from lanecontrol.lane.passages import GOING, assess, close, gone, judged, may_leave, reassess
 from lanecontrol.lane.plan import NOWHERE
-    timing,
 from lanecontrol.lane.record import replace
 from lanecontrol.lane.state import MAX_KEYS, Passage
 from lanecontrol.lane.tracking import next_vehicle, reconcile
@@ -167,12 +167,12 @@ def _dispose(t: Turn, actor: Actor, request: Dispose) -> Outcome:
         request.justification[:_TEXT],
     )
     passage = t.put(replace(passage, disposition=by, assess_s=None))
+    timing.decided(t, passage, disposition)
     t.tell(DispositionRecorded(passage.id, by, tuple(finding.code for finding in found)))
     lookouts.disposed(t, passage.id, by)
     alarms.disposed(t, passage.id)
     if disposition in GOING:
         interlock.grant(t, passage, disposition.value)
-    timing.decided(t, passage, disposition)
     elif disposition is Disposition.VOID and passage.adrift_s is not None:
         close(t, passage, PassageEnd.WITHDRAWN, "voided")
     return DONE

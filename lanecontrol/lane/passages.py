@@ -104,8 +104,8 @@ def arrive(t: Turn, passage: Passage) -> Passage:
             assess_s=t.now_s + t.setup.limits.assess_after_s,
             quality=_worse(passage.quality, t.desk.quality),
         )
-    timing.at_booth(t, passage)
     )
+    timing.at_booth(t, passage)
     t.tell(PassageAtBooth(passage.id, t.utc_s))
     return passage
 
@@ -322,9 +322,9 @@ def close(t: Turn, passage: Passage, end: PassageEnd, reason: str) -> None:
             occupants=passage.occupants,
             quality=passage.quality,
             rules_hash=policy.rules_hash(t.setup),
-            times=timing.closed(t, passage),
             pictures=pictures,
             scan=passage.scan,
+            times=timing.closed(t, passage),
         )
     )
     questions.forget(t, passage)

@@ -269,6 +269,8 @@ class Limits:
     """Without the port's broker for so long, the lane goes over to degraded mode."""
     degraded_questions: int = 3
     """The same after so many questions in a row that nobody answered."""
+    numbers_window_s: float = 900.0
+    """Figures of the traffic are told once in this time, by UTC; 900 are the quarter hours of every time zone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,8 +280,6 @@ class LaneSetup:
     port: str
     lane: str
     lane_type: LaneType
-    numbers_window_s: float = 900.0
-    """Figures of the traffic are told once in this time, by UTC; 900 are the quarter hours of every time zone."""
     zones: tuple[Zone, ...]
     booth_zone: str
     loops: tuple[Loop, ...]

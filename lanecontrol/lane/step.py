@@ -51,10 +51,10 @@ from lanecontrol.lane import (
     equipment,
     interlock,
     loops,
+    numbers,
     orders,
     plates,
     portal,
-    numbers,
     questions,
     radiation,
     restart,
@@ -99,6 +99,8 @@ def step(setup: LaneSetup, state: LaneState, given: Input) -> tuple[LaneState, E
         _follow_up(t, state)
     if t.scanner is not None:
         scanner.follow(t, state)
+    if t.effects or t.due(t.numbers.wake_s):
+        numbers.follow(t)
     return _finished(t, state), _ordered(t)
 
 
@@ -108,8 +110,6 @@ def deadline(state: LaneState) -> float | None:
 
 
 def still_granted(state: LaneState, command_id: str) -> bool:
-    if t.effects or t.due(t.numbers.wake_s):
-        numbers.follow(t)
     """Whether the permission that this command carries still stands."""
     if state.scanner is not None and scanner.granted(state.scanner, command_id):
         return True
@@ -157,6 +157,7 @@ def _calm(t: Turn, state: LaneState) -> bool:
         and t.scanner is state.scanner
         and t.inquiry is state.inquiry
         and t.regime is state.regime
+        and t.numbers.wake_s == state.numbers.wake_s
     )
 
 
@@ -169,7 +170,6 @@ def _wake_s(t: Turn) -> float | None:
     for passage in t.tracking.passages:
         for moment_s in (passage.wake_s, passage.assess_s):
             if moment_s is not None and (first is None or moment_s < first):
-        and t.numbers.wake_s == state.numbers.wake_s
                 first = moment_s
     for doubt in t.desk.doubts:
         if doubt.until_s is not None and (first is None or doubt.until_s < first):
@@ -183,6 +183,8 @@ def _wake_s(t: Turn) -> float | None:
         first = t.inquiry.wake_s
     if t.regime.wake_s is not None and (first is None or t.regime.wake_s < first):
         first = t.regime.wake_s
+    if t.numbers.wake_s is not None and (first is None or t.numbers.wake_s < first):
+        first = t.numbers.wake_s
     return first
 
 
@@ -195,8 +197,6 @@ def _tag_read(t: Turn, event: TagRead) -> None:
 
 
 def _plate_read(t: Turn, event: PlateRead) -> None:
-    if t.numbers.wake_s is not None and (first is None or t.numbers.wake_s < first):
-        first = t.numbers.wake_s
     if plates.plate_read(t, event):
         _look_again(t)
 
@@ -309,6 +309,7 @@ def _follow_up(t: Turn, before: LaneState) -> None:
     permission = before.desk.permission
     if permission is not None and t.desk.permission is None:
         ask_again(t, permission.passage)
+    numbers.watch_approach(t, before)
     equipment.settle(t)
     orders.settle_life(t)
     equipment.show(t)
@@ -323,7 +324,6 @@ def _finished(t: Turn, state: LaneState) -> LaneState:
         t.utc_s,
         state.wake_s if _calm(t, state) else _wake_s(t),
         t.radiation,
-    numbers.watch_approach(t, before)
         t.tracking,
         t.assembly,
         t.equipment,
@@ -332,6 +332,7 @@ def _finished(t: Turn, state: LaneState) -> LaneState:
         t.scanner,
         t.inquiry,
         t.regime,
+        t.numbers,
     )
 
 
@@ -348,7 +349,6 @@ def _ordered(t: Turn) -> Effects:
 
 
 def _stands(t: Turn, command_id: str) -> bool:
-        t.numbers,
     if t.scanner is not None and scanner.granted(t.scanner, command_id):
         return True
     return interlock.standing(t.desk, t.equipment, command_id)
