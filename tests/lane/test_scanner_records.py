@@ -22,7 +22,15 @@ from lanecontrol.announcements import (
 from lanecontrol.announcements import ScanCause as C
 from lanecontrol.announcements import ScannerState as S
 from lanecontrol.commands import DONE, Acknowledge, Disposition, EnableScanner
-from lanecontrol.events import DeviceChanged, DeviceState, InputsLost, InputsStale, ModuleWatchdogTripped, Started
+from lanecontrol.events import (
+    DeviceChanged,
+    DeviceState,
+    InputsFresh,
+    InputsLost,
+    InputsStale,
+    ModuleWatchdogTripped,
+    Started,
+)
 from lanecontrol.forms import from_json, to_json
 from lanecontrol.lane.state import LaneState
 
@@ -82,11 +90,51 @@ def test_a_cancelled_scan_lists_what_was_not_met() -> None:
 def test_an_aborted_scan_names_its_cause_and_not_what_came_after() -> None:
     b = ScannerBench()
     b.aborting()
+    b.wait(0.6)
     b.contact("estop_ok", False)
     b.shutter_closes()
     (record,) = b.records
     assert (record.end, record.cause, record.unmet) == (ScanEnd.ABORTED, C.ZONE, (C.ZONE,))
     assert [(row.cause, row.count) for row in record.counts.by_cause] == [(C.ZONE, 1)]
+
+
+@pytest.mark.parametrize("after_s", [0.0, 0.4])
+def test_an_emergency_stop_is_the_cause_also_where_another_contact_fell_first(after_s: float) -> None:
+    b = ScannerBench()
+    b.scanning()
+    b.contact("ready", False)
+    assert b.scanner_state is S.ABORTING
+    b.wait(after_s)
+    b.contact("estop_ok", False)
+    b.shutter_closes()
+    (record,) = b.records
+    assert (record.end, record.cause, record.unmet) == (ScanEnd.ABORTED, C.ESTOP, (C.ESTOP, C.READY))
+    assert record.why == "an emergency stop is pressed; told first: the scanner is not ready"
+    assert [(row.cause, row.count) for row in record.counts.by_cause] == [(C.ESTOP, 1)]
+    assert b.scanner.tripped == "an emergency stop was pressed"
+
+
+def test_an_abort_that_seemed_ours_is_no_false_one_when_an_emergency_stop_was_behind_it() -> None:
+    b = ScannerBench()
+    b.scanning()
+    b.give(SCANNER_IO, InputsStale(0.3))
+    assert b.scanner_state is S.ABORTING
+    b.give(SCANNER_IO, InputsFresh())
+    b.contact("estop_ok", False)
+    b.shutter_closes()
+    (record,) = b.records
+    assert (record.cause, record.false_abort) == (C.ESTOP, False)
+
+
+def test_after_a_reset_the_scanner_is_idle_because_of_it_and_of_whom() -> None:
+    b = ScannerBench()
+    b.aborting()
+    b.shutter_closes()
+    assert b.scanner_state is S.ABORTED
+    b.contact("zone_clear", True)
+    assert b.resets(SUPERVISOR) == DONE
+    last = b.changes[-1]
+    assert (last.state, last.cause, last.why, last.actor) == (S.IDLE, C.RESET, "reset", SUPERVISOR)
 
 
 def test_a_scan_whose_shutter_stays_open_is_on_record_as_faulted() -> None:

@@ -47,6 +47,11 @@ TELL_EVERY_S = 1.0
 """Why it will not scan is published no more often than this."""
 FIGURES_EVERY_S = 86_400.0
 
+STOPPED = "an emergency stop was pressed"
+TOGETHER_S = 0.5
+"""What is told so soon after an abort began may be what brought it about: a poll, and the relays of the scanner's own
+chain, which an emergency stop opens one after the other."""
+
 _ENDS = {
     S.COMPLETE: ScanEnd.COMPLETED,
     S.ABORTED: ScanEnd.ABORTED,
@@ -127,8 +132,8 @@ def _keep_up(t: Turn, scanner: Scanner, contacts: ScannerContacts) -> None:
     """Samples, the confirmed warning, the officer's word, the emergency stop: what lasts longer than a look."""
     v = _view(t, scanner, contacts)
     m = v.m
-    if contacts.estop_ok is False and not m.tripped:
-        m = replace(m, tripped="an emergency stop was pressed")
+    if contacts.estop_ok is False:
+        m = _stopped(v, m)
     if m.interrupted and v.shut:
         m = replace(m, interrupted=False)
     in_place = contacts.driver_clear is True and contacts.vehicle_in_position is True
@@ -139,6 +144,18 @@ def _keep_up(t: Turn, scanner: Scanner, contacts: ScannerContacts) -> None:
         t.scanner = m
     if m.state in (S.INTERLOCK_CHECK, S.WARNING):
         _keep_time(_view(t, scanner, contacts))
+
+
+def _stopped(v: View, m: Scanning) -> Scanning:
+    """An emergency stop has been read: somebody has to reset. It takes other contacts with it, and one of those may
+    have been told first: it is the cause of the abort all the same."""
+    tripped, scan = m.tripped or STOPPED, m.scan
+    first_told = m.state is S.ABORTING and not v.reached(m.since_s + TOGETHER_S)
+    if scan is not None and scan.cause is not None and scan.cause is not C.ESTOP and first_told:
+        unmet = (C.ESTOP, *(code for code in scan.unmet if code is not C.ESTOP))
+        why = f"{conditions.RULES[C.ESTOP](v)}; told first: {scan.why}"
+        scan, tripped = replace(scan, cause=C.ESTOP, why=why, unmet=unmet, false_abort=False), STOPPED
+    return m if scan is m.scan and tripped == m.tripped else replace(m, scan=scan, tripped=tripped)
 
 
 def _keep_time(v: View) -> None:

@@ -154,6 +154,11 @@ def shut(v: View) -> bool:
     return v.shut
 
 
+def reset(v: View) -> Why | None:
+    """Somebody has reset it, and nothing has asked for another reset since."""
+    return Why(C.RESET, "reset") if v.asked is Ask.RESET and not v.m.tripped else None
+
+
 def begun(v: View) -> bool:
     return v.contacts.scan_in_progress is True or v.contacts.shutter_open is True
 
@@ -220,6 +225,7 @@ TABLE: tuple[Row, ...] = (
     #
     Row(S.COMPLETE, S.IDLE, on(lambda v: True, C.RESULT, "the record is written")),
     Row(S.CANCELLED, S.IDLE, on(lambda v: True, C.RESULT, "the record is written")),
+    Row(S.ABORTED, S.IDLE, reset),
     Row(S.ABORTED, S.IDLE, on(lambda v: not v.m.tripped, C.RESULT, "the record is written, and nobody has to reset")),
     Row(S.FAULT, S.DISABLED, asked(Ask.RESET, C.RESET, "reset")),
 )
