@@ -101,6 +101,16 @@ class AlarmKind(StrEnum):
     """Security: the gate opened without a command, by force or because its arm broke off."""
 
 
+class SchedulePhase(StrEnum):
+    """What came of a change that the lane's schedule wanted."""
+
+    DONE = "done"
+    HELD = "held"
+    """It waits for something, and is made up for then."""
+    DROPPED = "dropped"
+    """It is not made up for: the lane is in another's hands."""
+
+
 class SignalAspect(StrEnum):
     STOP = "stop"
     PROCEED = "proceed"
@@ -845,6 +855,56 @@ class LaneLifeChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class LaneTypeChanged:
+    """The closed, empty lane serves another type from now on."""
+
+    lane_type: LaneType
+    previous: LaneType
+    why: str
+    at_utc_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleTold:
+    """The schedule wants the lane open (as this type) or closed until a moment, and what came of it."""
+
+    opens: bool
+    lane_type: LaneType | None
+    phase: SchedulePhase
+    why: str
+    until_utc_s: float
+    at_utc_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class DivertChanged:
+    """The port's divert notice began or was changed (`active`), or ended and why: meanwhile nobody new is admitted."""
+
+    notice: str
+    active: bool
+    reason: str
+    to: str
+    """Where traffic is sent, in plain words."""
+    by: Actor
+    """Who sent the notice."""
+    until_utc_s: float
+    why: str
+    at_utc_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ResumptionChanged:
+    """The port comes back in stages and is at this one, or (an empty one) is back to normal. `may_open`: this lane may
+    be opened by its officer, or by its schedule."""
+
+    stage: str
+    lane_types: tuple[LaneType, ...]
+    may_open: bool
+    actor: Actor
+    at_utc_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class LaneStarted:
     """The software started; `cold` without a checkpoint. Every permission was withdrawn."""
 
@@ -1190,6 +1250,10 @@ Announcement = (
     | ScanRecorded
     | ScannerFigures
     | LaneLifeChanged
+    | LaneTypeChanged
+    | ScheduleTold
+    | DivertChanged
+    | ResumptionChanged
     | LaneStarted
     | QualityChanged
     | ClockStepped
@@ -1243,6 +1307,10 @@ TOPIC_CLASS: dict[type[Announcement], str] = {
     ScanRecorded: "scanner",
     ScannerFigures: "scanner",
     LaneLifeChanged: "lane",
+    LaneTypeChanged: "lane",
+    ScheduleTold: "lane",
+    DivertChanged: "lane",
+    ResumptionChanged: "lane",
     LaneStarted: "lane",
     QualityChanged: "lane",
     ClockStepped: "lane",

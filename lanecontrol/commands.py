@@ -118,6 +118,39 @@ class CloseLane:
 
 
 @dataclass(frozen=True, slots=True)
+class SuspendLane:
+    """A halt: nobody new is admitted, whoever is inside is finished. Opening or closing the lane ends it."""
+
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Maintain:
+    """Take the closed, empty lane into maintenance. Only there may outputs be tried out."""
+
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EndMaintenance:
+    """Back from maintenance to closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServeType:
+    """Have the closed, empty lane serve another of the types (`SENTRI` ...) that its file allows."""
+
+    lane_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """The port comes back after a shutdown, and is at this stage now; an empty one is back to normal."""
+
+    stage: str
+
+
+@dataclass(frozen=True, slots=True)
 class ResetLane:
     """After an emergency or a fault: back to closed, by a supervisor."""
 
@@ -188,6 +221,8 @@ class OverridePart(StrEnum):
     """Leave a loop out of account that is stuck or chatters."""
     SIGNAL_RED = "signal_red"
     """Keep the booth signal at stop."""
+    YELLOW_X = "yellow_x"
+    """Light the overhead signal's yellow X, to see that it burns: in maintenance only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +273,11 @@ Request = (
     | Acknowledge
     | OpenLane
     | CloseLane
+    | SuspendLane
+    | Maintain
+    | EndMaintenance
+    | ServeType
+    | Resume
     | ResetLane
     | DeclareEmergency
     | NextVehicle

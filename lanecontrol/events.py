@@ -12,7 +12,7 @@ from typing import Annotated
 
 from lanecontrol.byname import ByName
 from lanecontrol.clock import Instant
-from lanecontrol.commands import Order, Outcome
+from lanecontrol.commands import Actor, Order, Outcome
 from lanecontrol.identifier import Identifier
 from lanecontrol.questions import Enrolments, Lookouts, Respondent
 
@@ -344,6 +344,20 @@ class CardElsewhere:
 
 
 @dataclass(frozen=True, slots=True)
+class DivertHeard:
+    """The port diverts traffic (`active`), `to` somewhere else, until a moment; or no longer does."""
+
+    notice: str
+    """Its key."""
+    active: bool
+    reason: str
+    to: str
+    by: Actor
+    issued_utc_s: float
+    until_utc_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class StoreChanged:
     """The ledger can be written to, or not: without it nothing is granted."""
 
@@ -400,6 +414,7 @@ Event = (
     | CentralChanged
     | Answered
     | CardElsewhere
+    | DivertHeard
     | StoreChanged
     | InputsLost
     | Stopping

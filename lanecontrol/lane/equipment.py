@@ -25,6 +25,7 @@ from lanecontrol.lane import (
     gate,
     gate_watch,
     interlock,
+    life,
     loop_health,
     loops,
     orders,
@@ -128,7 +129,7 @@ def _contact_changed(t: Turn, index: int, old: Contact, on: bool) -> None:
             orders.button_pressed(t)
     elif index == plan.emergency:
         if on:
-            orders.emergency(t, "the emergency button is pressed")
+            life.emergency(t, "the emergency button is pressed")
     elif index in (plan.opened, plan.closed, plan.gate_fault) or index in plan.beams:
         gate_watch.moved(t)
 

@@ -24,7 +24,7 @@ REASSERT_EVERY_S = 1.0
 PAUSE_S = 3.0
 """After a doubt the overhead signal shows its red X for at least so long: an arrow that blinks misleads."""
 
-_OPEN_LIFE = frozenset({LaneLife.OPEN, LaneLife.CLOSING})
+_OPEN_LIFE = frozenset({LaneLife.OPEN, LaneLife.CLOSING, LaneLife.SUSPENDED})
 
 
 # --- may it be granted? ----------------------------------------------------------------------------------------------
@@ -34,7 +34,24 @@ def refusal(t: Turn) -> str:
     """Why nothing can be granted now, in plain words; empty when it can."""
     if t.desk.life not in _OPEN_LIFE and not t.desk.stopping:
         return f"the lane is {t.desk.life.value}"
-    return unsound(t)
+    return _came_too_late(t) or unsound(t)
+
+
+def shut_since(t: Turn) -> tuple[float | None, str]:
+    """Since when the lane admits nobody new though whoever is inside is finished, and why. None while it does."""
+    divert = t.regime.divert
+    if t.desk.life is LaneLife.SUSPENDED:
+        since_s = t.desk.life_s if divert is None else min(t.desk.life_s, divert.since_s)
+        return since_s, "the lane is suspended"
+    return (None, "") if divert is None else (divert.since_s, "the port diverts traffic")
+
+
+def _came_too_late(t: Turn) -> str:
+    since_s, why = shut_since(t)
+    passage = t.at_booth() if since_s is not None else None
+    if since_s is None or passage is None or passage.opened_s <= since_s:
+        return ""
+    return f"{why}, and this vehicle came after that: it waits until that has ended, or backs out"
 
 
 def unsound(t: Turn) -> str:

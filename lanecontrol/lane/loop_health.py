@@ -66,7 +66,7 @@ def look(t: Turn) -> None:
 
 def opened(t: Turn) -> None:
     """The lane has opened: from now on a loop that nobody drives over is told of."""
-    _look_by(t, t.now_s + min(NO_HITS_S[t.setup.lane_type], HOUR_S * t.setup.limits.no_change_h))
+    _look_by(t, t.now_s + min(NO_HITS_S[t.lane_type], HOUR_S * t.setup.limits.no_change_h))
 
 
 # --- the rules -------------------------------------------------------------------------------------------------------
@@ -114,7 +114,7 @@ def _untouched(t: Turn, index: int, contact: Contact) -> None:
         return
     since_s = max(contact.since_s, t.desk.life_s)
     for code, limit_s in (
-        ("no_hits", NO_HITS_S[t.setup.lane_type]),
+        ("no_hits", NO_HITS_S[t.lane_type]),
         ("no_change", HOUR_S * t.setup.limits.no_change_h),
     ):
         if t.due(since_s + limit_s):

@@ -9,8 +9,6 @@ from __future__ import annotations
 from lanecontrol.announcements import (
     DisposedBy,
     DispositionRecorded,
-    LaneLife,
-    LaneLifeChanged,
     OrderAnswered,
     PassageEnd,
     Referral,
@@ -30,7 +28,9 @@ from lanecontrol.commands import (
     DrillDegraded,
     EnableEquipment,
     EnableScanner,
+    EndMaintenance,
     EndOverride,
+    Maintain,
     NextVehicle,
     OpenLane,
     Order,
@@ -40,24 +40,26 @@ from lanecontrol.commands import (
     ResetLane,
     ResetScanner,
     Result,
+    Resume,
     Role,
     ScanVehicle,
+    ServeType,
     SetOccupants,
+    SuspendLane,
 )
 from lanecontrol.lane import (
     alarms,
     interlock,
+    life,
     lookouts,
-    loop_health,
     overrides,
     questions,
-    readback,
+    resumption,
     scanner,
     source_check,
     timing,
 )
 from lanecontrol.lane.passages import GOING, assess, close, gone, judged, may_leave, reassess
-from lanecontrol.lane.plan import NOWHERE
 from lanecontrol.lane.record import replace
 from lanecontrol.lane.state import MAX_KEYS, Passage
 from lanecontrol.lane.tracking import next_vehicle, reconcile
@@ -66,7 +68,6 @@ from lanecontrol.lane.turn import Turn
 MOST_OCCUPANTS = 200
 _TEXT = 500
 _DECIDERS = frozenset({Role.OFFICER, Role.SUPERVISOR})
-_OPERATORS = _DECIDERS | {Role.CENTRAL}
 
 
 def order_given(t: Turn, order: Order) -> None:
@@ -123,13 +124,17 @@ def _carry_out(t: Turn, key: str, actor: Actor, request: Request) -> Outcome:
         case Acknowledge():
             return _acknowledge(t, actor, request)
         case OpenLane():
-            return _open_lane(t, actor)
+            return life.open_lane(t, actor)
         case CloseLane():
-            return _close_lane(t, actor, request)
+            return life.close_lane(t, actor, request)
+        case SuspendLane() | Maintain() | EndMaintenance() | ServeType():
+            return life.ordered(t, actor, request)
+        case Resume():
+            return resumption.ordered(t, actor, request)
         case DeclareEmergency():
-            return emergency(t, request.reason)
+            return life.emergency(t, request.reason)
         case ResetLane():
-            return _reset(t, actor)
+            return life.reset(t, actor)
         case NextVehicle():
             return _next_vehicle(t, actor)
         case ScanVehicle() | ConfirmScan() | ConfirmDriverOut() | AbortScan() | EnableScanner() | ResetScanner():
@@ -253,71 +258,6 @@ def _acknowledge(t: Turn, actor: Actor, request: Acknowledge) -> Outcome:
     if actor.role not in _DECIDERS:
         return _refuse("only an officer or a supervisor acknowledges an alarm")
     return DONE if alarms.acknowledge(t, request.alarm, actor) else _refuse("no alarm has this number")
-
-
-# --- the lane's life -------------------------------------------------------------------------------------------------
-
-
-def _open_lane(t: Turn, actor: Actor) -> Outcome:
-    if actor.role not in _DECIDERS:
-        return _refuse("only an officer or a supervisor opens the lane")
-    if t.desk.life in (LaneLife.OPEN, LaneLife.OPENING):
-        return DONE
-    if t.desk.life not in (LaneLife.CLOSED, LaneLife.CLOSING):
-        return _refuse(f"the lane is {t.desk.life.value}: a supervisor has to reset it first")
-    if t.desk.stopping:
-        return _refuse("the lane controller is stopping")
-    readback.try_again(t)
-    change_life(t, LaneLife.OPENING, f"ordered by {actor.role.value}")
-    settle_life(t)
-    return DONE
-
-
-def _close_lane(t: Turn, actor: Actor, request: CloseLane) -> Outcome:
-    if actor.role not in _OPERATORS:
-        return _refuse("a technician may not close the lane")
-    if t.desk.life not in (LaneLife.OPEN, LaneLife.OPENING, LaneLife.CLOSING, LaneLife.CLOSED):
-        return _refuse(f"the lane is {t.desk.life.value}")
-    if t.desk.life in (LaneLife.OPEN, LaneLife.OPENING):
-        change_life(t, LaneLife.CLOSING, request.reason[:_TEXT] or f"ordered by {actor.role.value}")
-        settle_life(t)
-    return DONE
-
-
-def emergency(t: Turn, reason: str) -> Outcome:
-    """Anybody may call it, by order or by the button: it only takes away. The gate stays as the interlock keeps it."""
-    interlock.stop_everything(t, "emergency")
-    if t.desk.life is not LaneLife.EMERGENCY:
-        change_life(t, LaneLife.EMERGENCY, reason[:_TEXT] or "declared")
-    return DONE
-
-
-def _reset(t: Turn, actor: Actor) -> Outcome:
-    if actor.role is not Role.SUPERVISOR:
-        return _refuse("only a supervisor resets the lane")
-    if t.plan.emergency != NOWHERE and t.contact(t.plan.emergency).on is not False:
-        return _refuse("the emergency button is pressed, or cannot be read")
-    interlock.stop_everything(t, "the lane was reset")
-    if t.desk.life is not LaneLife.CLOSED:
-        change_life(t, LaneLife.CLOSED, "reset by a supervisor")
-    t.trust("inputs_lost")
-    return DONE
-
-
-def change_life(t: Turn, life: LaneLife, why: str) -> None:
-    previous = t.desk.life
-    t.desk = replace(t.desk, life=life, life_s=t.now_s)
-    if life is LaneLife.OPEN:
-        loop_health.opened(t)
-    t.tell(LaneLifeChanged(life, previous, why, t.utc_s))
-
-
-def settle_life(t: Turn) -> None:
-    """Opening ends when everything can be relied on, closing when the lane is empty."""
-    if t.desk.life is LaneLife.OPENING and not interlock.unsound(t):
-        change_life(t, LaneLife.OPEN, "signal, gate and loops are in order")
-    elif t.desk.life is LaneLife.CLOSING and not t.tracking.passages:
-        change_life(t, LaneLife.CLOSED, "the lane is empty")
 
 
 # --- the way out of manual correlation -------------------------------------------------------------------------------

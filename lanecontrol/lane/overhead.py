@@ -8,7 +8,8 @@ something, and when a least time is over.
 from __future__ import annotations
 
 from lanecontrol.announcements import LaneAspect, LaneLife
-from lanecontrol.lane import interlock, signals
+from lanecontrol.commands import OverridePart
+from lanecontrol.lane import departures, interlock, set_aside, signals
 from lanecontrol.lane.faults import stands
 from lanecontrol.lane.record import replace
 from lanecontrol.lane.setup import LaneSignal
@@ -25,7 +26,7 @@ def settle(t: Turn) -> None:
     if t.setup.lane_signal is not None:
         _settle_lane(t, t.setup.lane_signal, doubt)
     if t.setup.beacon is not None:
-        on = bool(doubt) or t.desk.life is not LaneLife.OPEN or _calls_for_somebody(t)
+        on = bool(doubt) or _life_shown(t) is not LaneLife.OPEN or _calls_for_somebody(t)
         if t.equipment.beacon is not on:
             signals.light_beacon(t, on=on)
 
@@ -39,6 +40,8 @@ def _doubt(t: Turn) -> str:
             return f"the overhead signal has a fault: {code}"
         if code := stands(t, "gate"):
             return f"the gate has a fault: {code}"
+    if t.desk.alarms and departures.unanswered(t):
+        return "a vehicle has left without a disposition"
     return interlock.unsound(t)
 
 
@@ -57,11 +60,31 @@ def _settle_lane(t: Turn, overhead: LaneSignal, doubt: str) -> None:
         if shown is not LaneAspect.CLOSED:
             interlock.close_overhead(t, doubt)
         return
-    wanted = _wanted(t.desk.life, shown)
+    life = _life_shown(t)
+    wanted = LaneAspect.CLOSING if _tried_out(t) else _wanted(life, shown)
     if wanted is not shown and (hold_s is None or shown is LaneAspect.DARK):
-        signals.show_lane(t, wanted, f"the lane is {t.desk.life.value}")
+        signals.show_lane(t, wanted, _why(t))
         least_s = overhead.closing_at_least_s if wanted is LaneAspect.CLOSING else None
         t.equipment = replace(t.equipment, lane_hold_s=None if least_s is None else t.now_s + least_s)
+
+
+def _life_shown(t: Turn) -> LaneLife:
+    """Drivers are shown a lane from which the port diverts traffic as one that is suspended."""
+    diverted = t.regime.divert is not None and t.desk.life is LaneLife.OPEN
+    return LaneLife.SUSPENDED if diverted else t.desk.life
+
+
+def _tried_out(t: Turn) -> bool:
+    """Somebody looks whether the yellow X burns."""
+    if t.desk.life is not LaneLife.MAINTENANCE or not t.equipment.overrides:
+        return False
+    return set_aside.standing(t, OverridePart.YELLOW_X) is not None
+
+
+def _why(t: Turn) -> str:
+    if t.regime.divert is not None and t.desk.life is LaneLife.OPEN:
+        return "the port diverts traffic"
+    return f"the lane is {t.desk.life.value}"
 
 
 def _wanted(life: LaneLife, shown: LaneAspect) -> LaneAspect:

@@ -44,12 +44,14 @@ _MAY_SET = {
     OverridePart.GATE_HELD: _MENDERS,
     OverridePart.LOOP_OUT: _MENDERS,
     OverridePart.SIGNAL_RED: _ANYBODY,
+    OverridePart.YELLOW_X: _MENDERS,
 }
 _MAY_END = {
     OverridePart.GATE_OPEN: _DECIDERS,
     OverridePart.GATE_HELD: _MENDERS,
     OverridePart.LOOP_OUT: _MENDERS,
     OverridePart.SIGNAL_RED: _DECIDERS | _MENDERS,
+    OverridePart.YELLOW_X: _MENDERS,
 }
 
 
@@ -62,7 +64,8 @@ def ordered(t: Turn, actor: Actor, request: Override | EndOverride | EnableEquip
                 _set(t, actor, request)
         case EndOverride(part, name):
             row = set_aside.standing(t, part, name)
-            why = _may(actor, _MAY_END[part]) or ("" if row is not None else "no such override is set")
+            may = _may(actor, _MAY_END[part] | _tried(t, part))
+            why = may or ("" if row is not None else "no such override is set")
             if row is not None and not why:
                 _end(t, row, f"ended by {actor.role.value}")
         case EnableEquipment():
@@ -82,16 +85,23 @@ def _may(actor: Actor, roles: frozenset[Role]) -> str:
 def _refusal(t: Turn, actor: Actor, request: Override) -> str:
     part = request.part
     emergency = part is OverridePart.GATE_OPEN and t.desk.life is LaneLife.EMERGENCY
-    why = _may(actor, _DECIDERS if emergency else _MAY_SET[part])
+    why = _may(actor, _DECIDERS if emergency else _MAY_SET[part] | _tried(t, part))
     if why:
         return why
     if len(request.reason.strip()) not in _REASON:
         return "an override needs a reason, of 3 to 500 characters"
+    if part is OverridePart.YELLOW_X and t.desk.life is not LaneLife.MAINTENANCE:
+        return "outputs are tried out in maintenance only"
     if not 0.0 < request.for_s <= LONGEST_S:
         return f"an override lasts at most {LONGEST_S:g} s, and has to end"
     if sum(row.ended_s is None for row in t.equipment.overrides) >= MAX_OVERRIDES // 2:
         return "too many overrides are set"
     return _no_such_part(t, request) or _gate_refusal(t, part)
+
+
+def _tried(t: Turn, part: OverridePart) -> frozenset[Role]:
+    """In maintenance the gate may be tried out: there is no vehicle in the lane."""
+    return _MENDERS if part is OverridePart.GATE_OPEN and t.desk.life is LaneLife.MAINTENANCE else frozenset()
 
 
 def _no_such_part(t: Turn, request: Override) -> str:
@@ -100,6 +110,8 @@ def _no_such_part(t: Turn, request: Override) -> str:
             return "" if request.name in {loop.name for loop in t.setup.loops} else "there is no loop of this name"
         case OverridePart.SIGNAL_RED:
             there = t.setup.signal is not None
+        case OverridePart.YELLOW_X:
+            there = t.setup.lane_signal is not None
         case OverridePart.GATE_OPEN | OverridePart.GATE_HELD:
             there = t.setup.gate is not None
     if request.name:
@@ -163,6 +175,14 @@ def _take_effect(t: Turn, row: SetAside) -> None:
             arm.raise_arm(t)
 
 
+def maintenance_over(t: Turn) -> None:
+    """Nothing that was tried out goes on; in an emergency the gate is left as it is until its time is over."""
+    for row in set_aside.all_standing(t):
+        gate = row.part is OverridePart.GATE_OPEN and row.actor.role is Role.TECHNICIAN
+        if row.part is OverridePart.YELLOW_X or (gate and t.desk.life is not LaneLife.EMERGENCY):
+            _end(t, row, "maintenance has ended")
+
+
 # --- standing --------------------------------------------------------------------------------------------------------
 
 
@@ -222,7 +242,7 @@ def _end(t: Turn, row: SetAside, why: str) -> None:
         case OverridePart.GATE_HELD:
             # Nobody knows where it was left: it counts as commanded open until it has been lowered with care.
             t.equipment = replace(t.equipment, gate_open=t.setup.gate is not None)
-        case OverridePart.GATE_OPEN | OverridePart.SIGNAL_RED:
+        case OverridePart.GATE_OPEN | OverridePart.SIGNAL_RED | OverridePart.YELLOW_X:
             pass  # the gate is lowered when nothing can be under it; the signal stays red until somebody decides
     _keep(t, _worth_keeping(t))
 

@@ -6,7 +6,6 @@ Called by `lane.tracking` when a vehicle moves, by `lane.orders` when somebody d
 from __future__ import annotations
 
 from lanecontrol.announcements import (
-    AlarmKind,
     BoundOccupancy,
     BoundPlate,
     BoundTag,
@@ -21,7 +20,7 @@ from lanecontrol.announcements import (
 )
 from lanecontrol.commands import Disposition
 from lanecontrol.identifier import Identifier
-from lanecontrol.lane import alarms, assembly, elsewhere, interlock, policy, questions, set_aside, timing
+from lanecontrol.lane import alarms, assembly, departures, elsewhere, interlock, policy, questions, set_aside, timing
 from lanecontrol.lane.dossiers import dossier
 from lanecontrol.lane.plan import BEFORE
 from lanecontrol.lane.record import replace
@@ -128,6 +127,7 @@ def known(
             dossier=dossier(t, passage.id) if t.inquiry.dossiers or t.setup.questions is not None else None,
             at_booth=passage.booth_s is not None,
             degraded=bool(t.inquiry.degraded),
+            lane_type=t.lane_type,
         ),
     )
     return found, policy.referral(found)
@@ -266,9 +266,7 @@ def beyond_booth(t: Turn, passage: Passage) -> Passage:
     passage = set_aside.leaves_uninspected(t, passage)
     if may_leave(passage) or passage.unreleased or passage.lost:
         return passage
-    passage = t.put(replace(passage, unreleased=True))
-    alarms.raise_alarm(t, AlarmKind.UNRELEASED_DEPARTURE, t.given.source, (passage.id,))
-    return passage
+    return departures.unreleased(t, passage)
 
 
 def gone(t: Turn, passage: Passage) -> None:
@@ -308,7 +306,7 @@ def close(t: Turn, passage: Passage, end: PassageEnd, reason: str) -> None:
             passage=passage.id,
             end=end,
             reason=reason,
-            lane_type=t.setup.lane_type,
+            lane_type=t.lane_type,
             opened_utc_s=passage.opened_utc_s,
             booth_entered_utc_s=passage.booth_utc_s,
             booth_left_utc_s=passage.booth_left_utc_s,
@@ -321,7 +319,7 @@ def close(t: Turn, passage: Passage, end: PassageEnd, reason: str) -> None:
             disposition=passage.disposition,
             occupants=passage.occupants,
             quality=passage.quality,
-            rules_hash=policy.rules_hash(t.setup),
+            rules_hash=policy.rules_hash(t.setup, t.lane_type),
             pictures=pictures,
             scan=passage.scan,
             times=timing.closed(t, passage),

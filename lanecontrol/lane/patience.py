@@ -6,8 +6,8 @@ read. It judges by the absence of facts, so every judgement leaves room for the 
 
 from __future__ import annotations
 
-from lanecontrol.announcements import AlarmKind, PassageEnd
-from lanecontrol.lane import alarms, assembly, set_aside
+from lanecontrol.announcements import PassageEnd
+from lanecontrol.lane import assembly, departures, set_aside
 from lanecontrol.lane.passages import QUEUE_LIMIT_S, close, close_gone, gone, may_leave
 from lanecontrol.lane.plan import BEFORE
 from lanecontrol.lane.record import replace
@@ -71,8 +71,7 @@ def _judge_booth(t: Turn, passage: Passage) -> None:
         t.doubt("missed_exit", for_s=120.0)
     passage = set_aside.leaves_uninspected(t, passage)
     if not may_leave(passage) and not passage.unreleased:
-        passage = t.put(replace(passage, unreleased=True))
-        alarms.raise_alarm(t, AlarmKind.UNRELEASED_DEPARTURE, t.given.source, (passage.id,))
+        passage = departures.unreleased(t, passage)
     gone(t, passage)
 
 

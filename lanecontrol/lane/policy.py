@@ -15,6 +15,7 @@ from lanecontrol.announcements import (
     BoundPlate,
     BoundTag,
     Finding,
+    LaneType,
     Quality,
     Referral,
     Severity,
@@ -70,12 +71,15 @@ class Known:
     at_booth: bool = True
     """It has come to the booth: before that nobody is asked about it."""
     """The lane works without the port's central system: what is unknown is referred."""
+    lane_type: LaneType | None = None
+    """What the lane serves, where it is not its file's type."""
 
 
-def rules_hash(setup: LaneSetup) -> str:
+def rules_hash(setup: LaneSetup, lane_type: LaneType | None = None) -> str:
     """16 hex digits over everything that shapes a recommendation: the site's part, and the tables of this version.
 
-    The site's part is the hash that the configuration gives, or what of it matters here.
+    The site's part is the hash that the configuration gives, or what of it matters here. `lane_type` is what the lane
+    serves.
     """
     site = setup.rules_hash or (
         setup.lane_type.value,
@@ -86,7 +90,8 @@ def rules_hash(setup: LaneSetup) -> str:
         setup.questions,
         sorted((rule.prefix, rule.kind.value) for rule in setup.tag_rules),
     )
-    text = repr((RULES_VERSION, _TABLES, site))
+    served = () if lane_type in (None, setup.lane_type) else (lane_type.value,)
+    text = repr((RULES_VERSION, _TABLES, site, *served))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -115,7 +120,7 @@ _TABLES = _tables()
 
 def findings(setup: LaneSetup, known: Known) -> tuple[Finding, ...]:
     """Everything worth noticing, the gravest first."""
-    rules = rules_for(setup)
+    rules = rules_for(setup, known.lane_type)
     found = [*_radiation(setup, known), *_cards(setup, rules, known), *_plates(setup, rules, known), *_matching(known)]
     if known.dossier is not None:
         if setup.questions is not None and known.at_booth:
@@ -124,10 +129,10 @@ def findings(setup: LaneSetup, known: Known) -> tuple[Finding, ...]:
     return tuple(sorted(found, key=lambda finding: _SEVERITY[finding.severity]))
 
 
-def rules_for(setup: LaneSetup) -> LaneRules:
-    """The row of the table for this lane, with what the site has put in its place."""
+def rules_for(setup: LaneSetup, lane_type: LaneType | None = None) -> LaneRules:
+    """The row of the table for this lane (as the type it serves), with what the site has put in its place."""
     programmes = setup.questions.programmes if setup.questions is not None else ()
-    return rules_of(setup.lane_type, setup.direction, programmes)
+    return rules_of(lane_type or setup.lane_type, setup.direction, programmes)
 
 
 def referral(found: tuple[Finding, ...]) -> Referral:

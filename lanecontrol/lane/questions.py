@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from lanecontrol.announcements import BoundPlate, BoundTag, DegradedChanged, TagKind
+from lanecontrol.announcements import BoundPlate, BoundTag, DegradedChanged, LaneType, TagKind
 from lanecontrol.commands import DONE, Actor, DrillDegraded, Outcome, Result, Role
 from lanecontrol.events import Answered
 from lanecontrol.identifier import Identifier
@@ -63,9 +63,9 @@ def inquire(t: Turn, passage: Passage, tags: tuple[BoundTag, ...], plates: tuple
         _ask(t, _question(t, kind, passage.id, tags, plates), setup)
 
 
-def kinds(setup: LaneSetup, questions: Questions) -> tuple[AskKind, ...]:
+def kinds(setup: LaneSetup, questions: Questions, lane_type: LaneType) -> tuple[AskKind, ...]:
     """What this lane asks: about enrolments where its type needs them, about lookouts unless the site says no."""
-    row = rules_of(setup.lane_type, setup.direction, questions.programmes)
+    row = rules_of(lane_type, setup.direction, questions.programmes)
     enrolment = (AskKind.ENROLMENT,) if row.asks_enrolment else ()
     return (*enrolment, AskKind.LOOKOUT) if questions.lookouts else enrolment
 
@@ -94,6 +94,7 @@ def _question(
         _of_kind(tags, TagKind.PERSON),
         _of_kind(tags, TagKind.VEHICLE),
         _texts(plates),
+        "" if t.lane_type is t.setup.lane_type else t.lane_type.value,
     )
 
 

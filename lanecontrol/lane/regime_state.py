@@ -1,4 +1,4 @@
-"""What a lane remembers of its schedule, of the type it serves, of a divert notice and of a resumption: plain frozen data.
+"""What a lane remembers of its schedule, its type, a divert notice and a resumption, as plain frozen data.
 
 A module of its own so that `lane.state` can name it. Only `lane.timetable`, `lane.divert` and `lane.resumption` change
 it. Moments are lane time, as in `lane.state`, but for those in `_utc_s`.

@@ -28,7 +28,7 @@ def all_standing(t: Turn) -> tuple[SetAside, ...]:
 def gate_refusal(t: Turn) -> str:
     """Why an override keeps the lane from granting anything; empty when none does."""
     for row in t.equipment.overrides:
-        if row.ended_s is None and row.part is not OverridePart.LOOP_OUT:
+        if row.ended_s is None and row.part in _WORDS:
             return f"{_WORDS[row.part]}: {row.reason}"
     return ""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from lanecontrol.announcements import LaneType, TagKind
+from lanecontrol.lane.schedule import Schedule
 from lanecontrol.radiation_statistics import HORIZONTAL
 
 
@@ -236,6 +237,14 @@ class Questions:
 
 
 @dataclass(frozen=True, slots=True)
+class Stage:
+    """One stage of coming back after a shutdown: from it on, lanes of these types may open too."""
+
+    name: str
+    types: tuple[LaneType, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """Times and bounds of the lane core; each default says where it comes from."""
 
@@ -309,5 +318,12 @@ class LaneSetup:
     """None: the lane asks the port nothing."""
     adjacent: tuple[str, ...] = ()
     """Lanes of the port beside this one: their antennas read this lane's cards, and ours read theirs."""
+    other_types: tuple[LaneType, ...] = ()
+    """Types that this lane may serve besides its own, by order or by its schedule."""
+    schedule: Schedule | None = None
+    resumption: tuple[Stage, ...] = ()
+    """Stages of coming back after a shutdown, in order."""
+    picture_devices: tuple[str, ...] = ()
+    """Every device that takes a picture when asked."""
     o_is_zero: bool = False
     """On plates here the letter O and the digit 0 look alike: texts that differ in that only are the same."""

@@ -38,7 +38,7 @@ def hand_on(t: Turn, passage: Passage, heir: Passage) -> None:
 
 def note_departure_from_portal(t: Turn, passage: Passage) -> None:
     """If counting goes on after this vehicle has left the portal, somebody else is in it."""
-    if t.setup.lane_type in _LONG_VEHICLES:
+    if t.lane_type in _LONG_VEHICLES:
         return
     portals = []
     for portal in t.radiation:

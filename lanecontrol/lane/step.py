@@ -19,6 +19,7 @@ from lanecontrol.events import (
     CommandEnded,
     DeviceChanged,
     DeviceFault,
+    DivertHeard,
     GammaBackground,
     GammaCounts,
     Input,
@@ -47,9 +48,11 @@ from lanecontrol.events import (
 )
 from lanecontrol.lane import (
     assembly,
+    divert,
     elsewhere,
     equipment,
     interlock,
+    life,
     loops,
     numbers,
     orders,
@@ -59,6 +62,7 @@ from lanecontrol.lane import (
     radiation,
     restart,
     scanner,
+    timetable,
 )
 from lanecontrol.lane.effects import Drive, Effect, Publish
 from lanecontrol.lane.passages import ask_again, assess, reassess
@@ -95,7 +99,12 @@ def step(setup: LaneSetup, state: LaneState, given: Input) -> tuple[LaneState, E
     handle = _HANDLERS.get(type(event))
     if handle is not None:
         handle(t, event)
-    if t.tracking is not state.tracking or t.equipment is not state.equipment or t.desk is not state.desk:
+    if (
+        t.tracking is not state.tracking
+        or t.equipment is not state.equipment
+        or t.desk is not state.desk
+        or t.regime is not state.regime
+    ):
         _follow_up(t, state)
     if t.scanner is not None:
         scanner.follow(t, state)
@@ -131,6 +140,9 @@ def _do_what_is_due(t: Turn) -> None:
         _wake_passage(t, name)
     if t.due(t.assembly.sweep_s):
         assembly.sweep(t)
+    if t.due(t.regime.wake_s):
+        divert.on_time(t)
+        timetable.on_time(t)
     if t.inquiry.wake_s is not None:
         for name in questions.on_time(t):
             _look_again_at(t, name)
@@ -263,7 +275,8 @@ def _started(t: Turn, event: Started) -> None:
     t.tell(LaneStarted(event.cold, event.boot, t.utc_s))
     restart.start(t)
     if t.setup.opens_at_start and t.desk.life in (LaneLife.CLOSED, LaneLife.CLOSING):
-        orders.change_life(t, LaneLife.OPENING, "the lane file says so")
+        life.change(t, LaneLife.OPENING, "the lane file says so")
+    timetable.started(t)
 
 
 _HANDLERS: dict[type[Any], Callable[[Turn, Any], None]] = {
@@ -294,6 +307,7 @@ _HANDLERS: dict[type[Any], Callable[[Turn, Any], None]] = {
     CentralChanged: _central,
     Answered: _answered,
     CardElsewhere: _card_elsewhere,
+    DivertHeard: divert.heard,
     StoreChanged: _store,
     InputsLost: _inputs_lost,
     Stopping: _stopping,
@@ -311,7 +325,9 @@ def _follow_up(t: Turn, before: LaneState) -> None:
         ask_again(t, permission.passage)
     numbers.watch_approach(t, before)
     equipment.settle(t)
-    orders.settle_life(t)
+    life.settle(t)
+    if t.regime.wish:
+        timetable.pursue(t)
     equipment.show(t)
 
 

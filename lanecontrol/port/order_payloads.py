@@ -13,6 +13,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
+from lanecontrol.announcements import LaneType
 from lanecontrol.clock import utc_text
 from lanecontrol.commands import (
     AbortScan,
@@ -28,7 +29,9 @@ from lanecontrol.commands import (
     DrillDegraded,
     EnableEquipment,
     EnableScanner,
+    EndMaintenance,
     EndOverride,
+    Maintain,
     NextVehicle,
     OpenLane,
     Order,
@@ -39,9 +42,12 @@ from lanecontrol.commands import (
     ResetLane,
     ResetScanner,
     Result,
+    Resume,
     Role,
     ScanVehicle,
+    ServeType,
     SetOccupants,
+    SuspendLane,
 )
 
 BODY_LIMIT_BYTES = 16 * 1024
@@ -181,6 +187,68 @@ class CloseCommand(CommandPayload):
 
     def request(self) -> Request:
         return CloseLane(self.reason)
+
+
+class SuspendCommand(CommandPayload):
+    """A halt for a while: nobody new, those inside are finished. Opening or closing the lane ends it."""
+
+    verb = "suspend"
+    reason: Text = ""
+    """Why."""
+
+    def request(self) -> Request:
+        return SuspendLane(self.reason)
+
+
+class MaintenanceCommand(CommandPayload):
+    """Take the closed, empty lane into maintenance."""
+
+    verb = "maintenance"
+    reason: Text = ""
+    """Why."""
+
+    def request(self) -> Request:
+        return Maintain(self.reason)
+
+
+class EndMaintenanceCommand(CommandPayload):
+    """Back from maintenance to closed."""
+
+    verb = "maintenance-end"
+
+    def request(self) -> Request:
+        return EndMaintenance()
+
+
+class LaneTypeCommand(CommandPayload):
+    """Have the closed, empty lane serve another type."""
+
+    verb = "lane-type"
+    type: LaneType
+    """One of those that the lane file allows."""
+
+    def request(self) -> Request:
+        return ServeType(self.type.value)
+
+
+class ResumptionCommand(CommandPayload):
+    """The port comes back after a shutdown, stage by stage."""
+
+    verb = "resumption"
+    stage: Annotated[str, StringConstraints(min_length=1, max_length=64)]
+    """The stage that it is at now, as the lane file names it."""
+
+    def request(self) -> Request:
+        return Resume(self.stage)
+
+
+class EndResumptionCommand(CommandPayload):
+    """The port is back to normal: every lane may open."""
+
+    verb = "resumption-end"
+
+    def request(self) -> Request:
+        return Resume("")
 
 
 class ResetCommand(CommandPayload):
@@ -359,6 +427,12 @@ COMMANDS: dict[str, type[CommandPayload]] = {
         AcknowledgeCommand,
         OpenCommand,
         CloseCommand,
+        SuspendCommand,
+        MaintenanceCommand,
+        EndMaintenanceCommand,
+        LaneTypeCommand,
+        ResumptionCommand,
+        EndResumptionCommand,
         ResetCommand,
         EmergencyCommand,
         NextCommand,

@@ -124,7 +124,7 @@ class Asker:
         body = question_bytes(
             ask.question,
             lane=self._address.lane,
-            lane_type=self._lane_type,
+            lane_type=ask.question.lane_type or self._lane_type,
             direction=self._direction,
             deadline_utc_s=ask.deadline_utc_s,
         )

@@ -33,6 +33,7 @@ from lanecontrol.announcements import (
     DeviceStateChanged,
     DisposedBy,
     DispositionRecorded,
+    DivertChanged,
     EquipmentFault,
     EventsGivenUp,
     EventUndeliverable,
@@ -49,10 +50,11 @@ from lanecontrol.announcements import (
     LaneSignalShown,
     LaneStarted,
     LaneType,
+    LaneTypeChanged,
     LookoutAnswered,
+    LookoutRefusal,
     LookoutSettled,
     OccupancyRecorded,
-    LookoutRefusal,
     OrderAnswered,
     OrderRejected,
     OverridePhase,
@@ -71,6 +73,7 @@ from lanecontrol.announcements import (
     QualityChanged,
     ReadingOrphaned,
     Referral,
+    ResumptionChanged,
     ScanCause,
     ScanCounts,
     ScanEnd,
@@ -82,6 +85,8 @@ from lanecontrol.announcements import (
     ScanOperator,
     ScanPart,
     ScanRecorded,
+    SchedulePhase,
+    ScheduleTold,
     Severity,
     SignalAspect,
     SignalShown,
@@ -380,6 +385,15 @@ def _scan(
         at + 90_000.0,
     )
     yield from _questions(at + 90_100.0, officer, plate)
+    yield from _life(at + 90_200.0, officer)
+
+
+def _life(at: float, officer: Actor) -> Iterator[Announcement]:
+    port = Actor("port command", Role.CENTRAL)
+    yield LaneTypeChanged(LaneType.READY, LaneType.SENTRI, "the schedule", at)
+    yield ScheduleTold(True, LaneType.READY, SchedulePhase.HELD, "the clock is not synchronised", at + 7200.0, at)
+    yield DivertChanged("divert-1", True, "flooding", "the bridge", port, at + 3600.0, "", at)
+    yield ResumptionChanged("trusted", (LaneType.SENTRI, LaneType.NEXUS), True, officer, at)
 
 
 def _questions(at: float, officer: Actor, plate: Identifier) -> Iterator[Announcement]:

@@ -71,6 +71,10 @@ class LaneAddress:
     def answer(self, kind: str) -> str:
         return f"{self.root}/answer/{kind}"
 
+    def notice(self, kind: str) -> str:
+        """What concerns every lane of the port: no lane's own tree."""
+        return f"{self.root.partition('/lane/')[0]}/notice/{kind}"
+
     def neighbour(self, lane: str) -> str:
         """Where `lane` of this port shows its cards to the others: no lane's own tree."""
         return f"{self.root.partition('/lane/')[0]}/neighbour/{lane}/cards"
@@ -223,6 +227,12 @@ it was given, so that an order which a later one of the same person about the sa
 | `acknowledge` | `alarm` |
 | `open` | |
 | `close` | `reason` |
+| `suspend` | `reason` |
+| `maintenance` | `reason` |
+| `maintenance-end` | |
+| `lane-type` | `type` |
+| `resumption` | `stage` |
+| `resumption-end` | |
 | `reset` | |
 | `emergency` | `reason` |
 | `next` | |
@@ -255,6 +265,17 @@ Below `poe/<port>/neighbour/<lane>/cards` the lanes of a port show each other wh
 and `cards` (`hash`, `score`). A hash is HMAC-SHA-256, cut to 8 bytes, under a key of the day made of the lane file's
 `privacy: {hash_key}`; lanes that do not share one cannot compare. These messages are never retained, expire after a
 minute and are no events.
+
+## Notices
+
+`poe/<port>/notice/divert` is for all lanes of a port at once: traffic is sent elsewhere. JSON with `key`, `port`,
+`active`, `reason`, `to` (where it is sent), `lanes` (which lanes are meant; all of them if it is left out), `by` (as in
+commands; only a supervisor or central), `issued` and `until` (RFC 3339, or UTC seconds since 1970; at most 24 hours
+apart). While it stands a lane admits nobody new and does not open; whoever is inside is finished. It ends with a notice
+that is not `active`, and by itself at `until`. Of several, the one issued last counts. It may be retained, with an
+expiry: then a lane that was away hears of it, and one whose time is over is not heeded. Where the lane's clock is not
+synchronised a retained one is heeded only if the broker says by its expiry that it still holds. Each lane tells what it
+makes of it by `DivertChanged`; `lanecontrol divert` sends one.
 
 ## Receipts
 

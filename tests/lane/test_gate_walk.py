@@ -14,6 +14,7 @@ from lanecontrol.lane import (
     gate,
     gate_watch,
     interlock,
+    life,
     orders,
     overhead,
     overrides,
@@ -191,10 +192,10 @@ def _nobody_minds_a_gate_that_opens_by_itself(patch: pytest.MonkeyPatch) -> None
 
 def _an_emergency_is_only_written_down(patch: pytest.MonkeyPatch) -> None:
     def emergency(t: Turn, reason: str) -> Outcome:
-        orders.change_life(t, LaneLife.EMERGENCY, reason)
+        life.change(t, LaneLife.EMERGENCY, reason)
         return DONE
 
-    patch.setattr(orders, "emergency", emergency)
+    patch.setattr(life, "emergency", emergency)
 
 
 def _no_finding_says_so(patch: pytest.MonkeyPatch) -> None:

@@ -61,6 +61,8 @@ IMAGE: dict[ScannerState, Levels] = {
 }
 """What each state wants; an output that is not named is left as it is. The driver may be let go on top of it."""
 
+_DRIVING = frozenset({LaneLife.OPEN, LaneLife.CLOSING, LaneLife.SUSPENDED})
+"""Whoever is inside drives on."""
 _PASSABLE = frozenset({S.DISABLED, S.IDLE, S.ARMED, S.POSITIONING, S.ABORTED})
 
 
@@ -75,7 +77,7 @@ def passable(v: View) -> bool:
     contacts = v.contacts
     if v.state not in _PASSABLE or (v.state is S.POSITIONING and contacts.vehicle_in_position is not False):
         return False
-    if v.t.desk.stopping or not v.t.desk.writable or v.t.desk.life not in (LaneLife.OPEN, LaneLife.CLOSING):
+    if v.t.desk.stopping or not v.t.desk.writable or v.t.desk.life not in _DRIVING:
         return False
     return v.shut and contacts.scan_in_progress is False and contacts.fault is False and contacts.estop_ok is True
 

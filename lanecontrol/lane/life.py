@@ -1,0 +1,260 @@
+"""The lane's life: closed, opening, open, closing, suspended, emergency, maintenance; and what people ask of it.
+
+Every change goes through `change`, and nothing opens, closes or drains by itself but in `settle`. Called by
+`lane.orders` for orders, by `lane.equipment` for the emergency button and by `lane.timetable` for the schedule. It
+never releases a vehicle, and nothing here ends an emergency but a supervisor's reset.
+"""
+
+from __future__ import annotations
+
+from lanecontrol.announcements import LaneLife, LaneLifeChanged, LaneType, LaneTypeChanged
+from lanecontrol.commands import (
+    DONE,
+    Actor,
+    CloseLane,
+    EndMaintenance,
+    Maintain,
+    Outcome,
+    Result,
+    Role,
+    ServeType,
+    SuspendLane,
+)
+from lanecontrol.lane import interlock, loop_health, overrides, readback, resumption
+from lanecontrol.lane.plan import NOWHERE
+from lanecontrol.lane.record import replace
+from lanecontrol.lane.turn import Turn
+
+_TEXT = 500
+_DECIDERS = frozenset({Role.OFFICER, Role.SUPERVISOR})
+_OPERATORS = _DECIDERS | {Role.CENTRAL}
+_MENDERS = frozenset({Role.TECHNICIAN, Role.SUPERVISOR})
+_RULERS = frozenset({Role.SUPERVISOR, Role.CENTRAL})
+CLEAR_S = 15.0
+"""Whoever passed the green arrow just before it went out is on the first loop by then."""
+_WORKING = (LaneLife.OPEN, LaneLife.OPENING)
+
+
+def ordered(t: Turn, actor: Actor, request: SuspendLane | Maintain | EndMaintenance | ServeType) -> Outcome:
+    """Carry out or refuse what somebody asks of the lane's life, but for opening, closing, emergency and reset."""
+    match request:
+        case SuspendLane(reason):
+            return _suspend(t, actor, reason)
+        case Maintain(reason):
+            return _maintain(t, actor, reason)
+        case EndMaintenance():
+            return _end_maintenance(t, actor)
+        case ServeType(name):
+            return _serve_by_order(t, actor, name)
+
+
+def _refuse(why: str) -> Outcome:
+    return Outcome(Result.REFUSED, why)
+
+
+# --- opening and closing ---------------------------------------------------------------------------------------------
+
+
+def open_lane(t: Turn, actor: Actor) -> Outcome:
+    """Open, from closed or suspended; a lane that is closing turns back."""
+    if actor.role not in _DECIDERS:
+        return _refuse("only an officer or a supervisor opens the lane")
+    if t.desk.life in _WORKING:
+        _heed(t)
+        return DONE
+    if t.desk.life not in (LaneLife.CLOSED, LaneLife.CLOSING, LaneLife.SUSPENDED):
+        return _refuse(_how_out(t))
+    if t.desk.stopping:
+        return _refuse("the lane controller is stopping")
+    why = why_not_open(t, t.lane_type, actor.role)
+    if why:
+        return _refuse(why)
+    _heed(t)
+    begin_opening(t, f"ordered by {actor.role.value}")
+    return DONE
+
+
+def why_not_open(t: Turn, lane_type: LaneType, role: Role | None = None) -> str:
+    """Why the port as a whole keeps this lane, as this type, from opening; empty when it does not."""
+    divert = t.regime.divert
+    if divert is not None:
+        return f"the port diverts traffic: {divert.reason or 'no reason given'}; the lane opens when that has ended"
+    return "" if role is Role.SUPERVISOR else resumption.refusal(t, lane_type)
+
+
+def begin_opening(t: Turn, why: str) -> None:
+    """Open as soon as everything can be relied on. The caller has asked whether it may."""
+    readback.try_again(t)
+    change(t, LaneLife.OPENING, why)
+    settle(t)
+
+
+def close_lane(t: Turn, actor: Actor, request: CloseLane) -> Outcome:
+    """Call nobody in any more; closed once the last vehicle is through."""
+    if actor.role not in _OPERATORS:
+        return _refuse("a technician may not close the lane")
+    life = t.desk.life
+    if life in (LaneLife.EMERGENCY, LaneLife.MAINTENANCE):
+        return _refuse(_how_out(t))
+    _heed(t)
+    if life in (*_WORKING, LaneLife.SUSPENDED):
+        begin_closing(t, request.reason[:_TEXT] or f"ordered by {actor.role.value}")
+    return DONE
+
+
+def begin_closing(t: Turn, why: str) -> None:
+    change(t, LaneLife.CLOSING, why)
+    settle(t)
+
+
+def settle(t: Turn) -> None:
+    """Opening ends when everything can be relied on, closing when the lane is empty."""
+    if t.desk.life is LaneLife.OPENING and not interlock.unsound(t):
+        change(t, LaneLife.OPEN, "signal, gate and loops are in order")
+    elif t.desk.life is LaneLife.CLOSING and drained(t):
+        change(t, LaneLife.CLOSED, "the lane is empty")
+
+
+def drained(t: Turn) -> bool:
+    """No vehicle is in the lane, and none that was there still waits for its record."""
+    return not t.tracking.passages
+
+
+def change(t: Turn, life: LaneLife, why: str) -> None:
+    previous = t.desk.life
+    t.desk = replace(t.desk, life=life, life_s=t.now_s)
+    if life is LaneLife.OPEN:
+        loop_health.opened(t)
+    if previous is LaneLife.MAINTENANCE:
+        overrides.maintenance_over(t)
+    t.tell(LaneLifeChanged(life, previous, why, t.utc_s))
+
+
+def _heed(t: Turn) -> None:
+    """Somebody has ordered how the lane is to be: what the schedule last wanted no longer counts."""
+    if t.regime.wish:
+        t.regime = replace(t.regime, wish=False, held="")
+
+
+def _how_out(t: Turn) -> str:
+    if t.desk.life is LaneLife.MAINTENANCE:
+        return "the lane is in maintenance: that has to be ended first"
+    return f"the lane is {t.desk.life.value}: a supervisor has to reset it first"
+
+
+# --- suspension ------------------------------------------------------------------------------------------------------
+
+
+def _suspend(t: Turn, actor: Actor, reason: str) -> Outcome:
+    """Nobody new; whoever is inside is finished. Opening the lane goes on, closing it drains it."""
+    if actor.role not in _OPERATORS:
+        return _refuse("a technician may not suspend the lane")
+    if t.desk.life is LaneLife.SUSPENDED:
+        return DONE
+    if t.desk.life not in _WORKING:
+        return _refuse(f"the lane is {t.desk.life.value}: only an open lane is suspended")
+    _heed(t)
+    change(t, LaneLife.SUSPENDED, reason[:_TEXT] or f"ordered by {actor.role.value}")
+    return DONE
+
+
+# --- maintenance -----------------------------------------------------------------------------------------------------
+
+
+def _maintain(t: Turn, actor: Actor, reason: str) -> Outcome:
+    if actor.role not in _MENDERS:
+        return _refuse("only a technician or a supervisor takes the lane into maintenance")
+    if t.desk.life is LaneLife.MAINTENANCE:
+        return DONE
+    if t.desk.life is not LaneLife.CLOSED:
+        return _refuse(f"the lane is {t.desk.life.value}: it has to be closed, and empty, first")
+    if not drained(t):
+        return _refuse("a vehicle is in the lane: it has to leave first")
+    _heed(t)
+    interlock.stop_everything(t, "maintenance")
+    change(t, LaneLife.MAINTENANCE, reason[:_TEXT] or f"ordered by {actor.role.value}")
+    return DONE
+
+
+def _end_maintenance(t: Turn, actor: Actor) -> Outcome:
+    if actor.role not in _MENDERS:
+        return _refuse("only a technician or a supervisor ends maintenance")
+    if t.desk.life is not LaneLife.MAINTENANCE:
+        return _refuse(f"the lane is {t.desk.life.value}")
+    interlock.stop_everything(t, "maintenance has ended")
+    change(t, LaneLife.CLOSED, f"maintenance ended by {actor.role.value}")
+    return DONE
+
+
+# --- the type of the lane --------------------------------------------------------------------------------------------
+
+
+def _serve_by_order(t: Turn, actor: Actor, name: str) -> Outcome:
+    if actor.role not in _RULERS:
+        return _refuse("only a supervisor or central changes the lane's type")
+    if name not in {one.value for one in may_serve(t)}:
+        return _refuse(f"this lane may serve {', '.join(one.value for one in may_serve(t))}")
+    wanted = LaneType(name)
+    if wanted is t.lane_type:
+        return DONE
+    if t.desk.life is not LaneLife.CLOSED:
+        return _refuse(f"the lane is {t.desk.life.value}: close it, and change its type when it is empty")
+    why = why_not_another_type(t)
+    if why:
+        return _refuse(why)
+    serve(t, wanted, f"ordered by {actor.role.value}")
+    return DONE
+
+
+def may_serve(t: Turn) -> tuple[LaneType, ...]:
+    """The types that the lane file allows, its own first."""
+    return tuple(dict.fromkeys((t.setup.lane_type, *t.setup.other_types)))
+
+
+def why_not_another_type(t: Turn) -> str:
+    """Why the type may not be changed now, apart from the lane's life; empty when it may."""
+    if not drained(t):
+        return "a vehicle is in the lane: its type changes only when that is gone"
+    if not t.due(clear_s(t)):
+        return f"the lane was closed just now, and a vehicle may still be on its way in: again in {CLEAR_S:g} s"
+    return ""
+
+
+def clear_s(t: Turn) -> float:
+    """From when on nobody can be on the way in any more who still saw the lane open."""
+    return t.desk.life_s + CLEAR_S
+
+
+def serve(t: Turn, lane_type: LaneType, why: str) -> None:
+    """Serve another type from now on. The caller has seen that the lane is closed and empty."""
+    previous = t.lane_type
+    if lane_type is previous:
+        return
+    t.regime = replace(t.regime, serves=None if lane_type is t.setup.lane_type else lane_type)
+    t.tell(LaneTypeChanged(lane_type, previous, why, t.utc_s))
+
+
+# --- emergency -------------------------------------------------------------------------------------------------------
+
+
+def emergency(t: Turn, reason: str) -> Outcome:
+    """Anybody may call it, by order or by the button: it only takes away. The gate stays as the interlock keeps it."""
+    interlock.stop_everything(t, "emergency")
+    if t.desk.life is not LaneLife.EMERGENCY:
+        _heed(t)
+        change(t, LaneLife.EMERGENCY, reason[:_TEXT] or "declared")
+    return DONE
+
+
+def reset(t: Turn, actor: Actor) -> Outcome:
+    """Back to closed, by a supervisor, once the button is out."""
+    if actor.role is not Role.SUPERVISOR:
+        return _refuse("only a supervisor resets the lane")
+    if t.plan.emergency != NOWHERE and t.contact(t.plan.emergency).on is not False:
+        return _refuse("the emergency button is pressed, or cannot be read")
+    _heed(t)
+    interlock.stop_everything(t, "the lane was reset")
+    if t.desk.life is not LaneLife.CLOSED:
+        change(t, LaneLife.CLOSED, "reset by a supervisor")
+    t.trust("inputs_lost")
+    return DONE
