@@ -971,6 +971,18 @@ class LookoutAnswered:
 
 
 @dataclass(frozen=True, slots=True)
+class LookoutRefusal:
+    """A disposition that was refused because of a lookout. Until the passage is settled only who gave it knows."""
+
+    key: str
+    """Of the order."""
+    disposition: Disposition
+    actor: Actor
+    justification: str
+    at_utc_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class LookoutSettled:
     """What became of a passage that was asked about: the officer's decision, made with these hits on the table.
 
@@ -982,6 +994,7 @@ class LookoutSettled:
     disposition: Disposition | None
     actor: Actor | None
     at_utc_s: float
+    refused: tuple[LookoutRefusal, ...] = ()
 
 
 # --- class `lane`, again ---------------------------------------------------------------------------------------------
@@ -1043,18 +1056,6 @@ class OrderRejected:
     """A message that asked for something was malformed, foreign, late, repeated or not allowed."""
 
     topic: str
-@dataclass(frozen=True, slots=True)
-class LookoutRefusal:
-    """A disposition that was refused because of a lookout. Until the passage is settled only who gave it knows."""
-
-    key: str
-    """Of the order."""
-    disposition: Disposition
-    actor: Actor
-    justification: str
-    at_utc_s: float
-
-
     reason: str
     claimed_name: str
     claimed_role: Role | None
@@ -1067,7 +1068,6 @@ class LookoutRefusal:
 @dataclass(frozen=True, slots=True)
 class ChainHead:
     """How far the ledger's hash chain has come, and its value there (hex): nothing up to here can be cut off unseen."""
-    refused: tuple[LookoutRefusal, ...] = ()
 
     epoch: int
     seq: int

@@ -439,9 +439,9 @@ class Dossier:
     hits: tuple[Hit, ...] = ()
     settled: bool = False
     """What became of its lookouts has been told."""
-    elsewhere: tuple[Elsewhere, ...] = ()
     refused: tuple[LookoutRefusal, ...] = ()
     """Dispositions that were refused because of a lookout: told when it is settled."""
+    elsewhere: tuple[Elsewhere, ...] = ()
 
 
 @quick
