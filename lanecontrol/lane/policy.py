@@ -67,9 +67,9 @@ class Known:
     """Manual overrides that stood while the vehicle was in the lane."""
     dossier: Dossier | None = None
     """What the port was asked, and what it answered; None where nothing was asked."""
-    degraded: bool = False
     at_booth: bool = True
     """It has come to the booth: before that nobody is asked about it."""
+    degraded: bool = False
     """The lane works without the port's central system: what is unknown is referred."""
     lane_type: LaneType | None = None
     """What the lane serves, where it is not its file's type."""
