@@ -79,6 +79,9 @@ def slide(window: tuple[Sums, ...], total: Sums, sums: Sums, intervals: int) -> 
     """The window with one more interval, and its sum; the oldest intervals fall out. `total` is empty at first."""
     if len(total) != len(sums):
         window, total = (), (0,) * len(sums)
+    if len(window) == intervals and len(sums) == 3:  # the usual case: SUM and the two pillars
+        (new, new_1, new_2), (old, old_1, old_2) = sums, window[0]
+        return (*window[1:], sums), (total[0] + new - old, total[1] + new_1 - old_1, total[2] + new_2 - old_2)
     window = (*window, sums)
     total = tuple(map(add, total, sums))
     while len(window) > intervals:

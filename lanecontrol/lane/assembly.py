@@ -25,12 +25,14 @@ from lanecontrol.announcements import (
 from lanecontrol.events import TagRead
 from lanecontrol.identifier import Identifier
 from lanecontrol.lane.plan import NOWHERE
-from lanecontrol.lane.record import replace
+from lanecontrol.lane.record import maker, replace
 from lanecontrol.lane.same_plate import plate_key, same_plate
 from lanecontrol.lane.setup import LaneSetup
-from lanecontrol.lane.state import Assembly, Passage, Reading, Seen, Vote, What
+from lanecontrol.lane.state import Assembly, Habits, Passage, Reading, Seen, Vote, What
 from lanecontrol.lane.turn import EARLY_S, Turn
 from lanecontrol.lane.votes import QUEUE_WEIGHT, claim, heard, learnt, strength, value, voted
+
+_assembly, _reading = maker(Assembly), maker(Reading)
 
 ONE_VOTE_S = 0.9
 """One vote per tag and place in this time; readers repeat a tag about once a second (tracking rules)."""
@@ -67,33 +69,34 @@ def tag_read(t: Turn, read: TagRead) -> bool:
         reading = Reading(seen, 0, 0, t.now_s, t.utc_s, t.now_s)
     else:
         reading = before
-    seen = reading.seen
-    if read.tid is not None and seen.tid is None:
-        seen = replace(seen, tid=_short(read.tid))
+    seen, tids_differ = reading.seen, reading.tids_differ
+    if read.tid is not None:
+        if seen.tid is None:
+            seen = replace(seen, tid=_short(read.tid))
+        tids_differ = tids_differ or seen.tid not in (None, read.tid)
     sighted, announce = sighted_now(t, reading.sighted, zone)
     if announce:
         t.tell(TagSighted(seen.number, seen.kind, t.given.source, zone, read.antenna, t.utc_s, rssi))
     counts = place != NOWHERE and (reading.counted == 0 or t.now_s - reading.counted_s >= ONE_VOTE_S - EARLY_S)
-    votes = voted(t, reading, place, strength(rssi)) if counts else reading.votes
-    after = Reading(
+    level = strength(rssi) if counts else 0.0
+    after = _reading(
         seen,
         reading.reads + 1,
         reading.counted + counts,
         t.now_s,
         t.utc_s,
         t.now_s if counts else reading.counted_s,
-        votes,
+        voted(t, reading, place, level) if counts else reading.votes,
         sighted,
         reading.confidence,
         reading.owner,
         reading.shared,
         reading.late_reads + (1 if reading.owner else 0),
-        reading.tids_differ or (read.tid is not None and seen.tid not in (None, read.tid)),
+        tids_differ,
     )
-    keep(t, at, after)
-    if counts and rssi is not None:
-        t.assembly = replace(t.assembly, habits=heard(t.assembly.habits, strength(rssi)))
-    return before is None or after.tids_differ is not reading.tids_differ or (counts and after.counted == 2)
+    habits = t.assembly.habits
+    keep(t, at, after, heard(habits, level) if counts and rssi is not None else habits)
+    return before is None or tids_differ is not reading.tids_differ or (counts and after.counted == 2)
 
 
 def _held_back(t: Turn, read: TagRead, zone: str, rssi: float | None) -> None:
@@ -154,10 +157,11 @@ def _antenna(t: Turn, number: int) -> tuple[int, str]:
 
 def find(t: Turn, what: What, number: Identifier, *, late: bool = False) -> int:
     """Where the reading of this number, on no track, stands in the list; -1 when it is new."""
+    plate = what is What.PLATE
     for at, reading in enumerate(t.assembly.readings):
         seen = reading.seen
         if (
-            (seen.number == number or (what is What.PLATE and same_plate(t.setup, seen.number, number)))
+            (seen.number == number or (plate and same_plate(t.setup, seen.number, number)))
             and seen.what is what
             and seen.late is late
             and not seen.track
@@ -175,15 +179,17 @@ def sighted_now(
             if t.now_s - last_s < t.setup.limits.sighting_every_s - EARLY_S:
                 return sighted, False
             break
-    others = tuple(row for row in sighted if row[0] != zone)
+    others = [row for row in sighted if row[0] != zone]
     return (*others, (zone, t.now_s))[-8:], True
 
 
-def keep(t: Turn, at: int, after: Reading) -> None:
-    """Put a reading into its place in the list; -1 for a new one."""
+def keep(t: Turn, at: int, after: Reading, habits: Habits | None = None) -> None:
+    """Put a reading into its place in the list; -1 for a new one. `habits`: those of the lane from now on."""
     readings = t.assembly.readings
     if at >= 0:
-        readings = (*readings[:at], after, *readings[at + 1 :])
+        kept = list(readings)
+        kept[at] = after
+        readings = tuple(kept)
     else:
         if len(readings) >= max(1, t.setup.limits.max_tags):
             readings = _make_room(t, readings)
@@ -191,7 +197,7 @@ def keep(t: Turn, at: int, after: Reading) -> None:
     sweep_s = t.assembly.sweep_s
     if sweep_s is None:
         sweep_s = after.last_s + t.setup.limits.orphan_after_s
-    t.assembly = Assembly(readings, sweep_s, t.assembly.habits)
+    t.assembly = _assembly(readings, sweep_s, t.assembly.habits if habits is None else habits)
 
 
 def _make_room(t: Turn, readings: tuple[Reading, ...]) -> tuple[Reading, ...]:
@@ -233,7 +239,7 @@ def bound(t: Turn, passage: Passage) -> tuple[tuple[BoundTag, ...], tuple[BoundP
     tags: list[BoundTag] = []
     plates: list[BoundPlate] = []
     for reading in t.assembly.readings:
-        if reading.owner == passage.id:
+        if reading.owner == passage.id or not reading.votes:
             continue
         claimed = claim(t, reading, passage.id)
         if claimed is None:

@@ -117,7 +117,7 @@ def input_changed(t: Turn, event: InputChanged) -> None:
     if index < len(t.plan.loop_station):
         _loop_changed(t, index, old, event.on)
     else:
-        _put(t, index, Contact(event.on, t.now_s, old.since_s))
+        t.put_contact(index, Contact(event.on, t.now_s, old.since_s))
         _contact_changed(t, index, old, event.on)
 
 
@@ -134,17 +134,12 @@ def _contact_changed(t: Turn, index: int, old: Contact, on: bool) -> None:
         gate_watch.moved(t)
 
 
-def _put(t: Turn, index: int, contact: Contact) -> None:
-    contacts = t.equipment.contacts
-    t.equipment = replace(t.equipment, contacts=(*contacts[:index], contact, *contacts[index + 1 :]))
-
-
 def _loop_changed(t: Turn, index: int, old: Contact, on: bool) -> None:
-    contact = replace(old, on=on, since_s=t.now_s, before_s=old.since_s)
-    _put(t, index, loop_health.changed(t, index, contact))
+    window_s, edges = loop_health.counted(t, index, old, on=on)
+    contact = replace(old, on=on, since_s=t.now_s, before_s=old.since_s, window_s=window_s, edges=edges)
     if on:
         _take_pictures(t, t.setup.loops[index])
-    loops.told(t, index, old)
+    loops.told(t, index, old, contact)
 
 
 def _take_pictures(t: Turn, loop: Loop) -> None:
@@ -307,16 +302,20 @@ def _lost(t: Turn, source: str) -> None:
 def watch_booth_loop(t: Turn) -> None:
     """Without the booth loop nobody but the officer knows which vehicle is there."""
     booth = t.plan.booth
-    blind = any(
-        loop.zone == t.setup.booth_zone and not t.usable(loop.device) for loop in t.setup.loops
-    ) and booth < len(t.plan.stations)
-    if not blind and t.equipment.overrides and booth < len(t.plan.stations):
-        blind = booth not in t.plan.loop_station
-    known = any(doubt.code == "booth_loop_lost" for doubt in t.desk.doubts)
+    blind = booth < len(t.plan.stations) and (
+        _any_blind(t) or (bool(t.equipment.overrides) and booth not in t.plan.loop_station)
+    )
+    known = bool(t.desk.doubts) and any(doubt.code == "booth_loop_lost" for doubt in t.desk.doubts)
     if blind and not known:
         t.doubt("booth_loop_lost")
     elif known and not blind:
         t.trust("booth_loop_lost")
+
+
+def _any_blind(t: Turn) -> bool:
+    """A loop of the booth that cannot be read."""
+    zone = t.setup.booth_zone
+    return any([loop.zone == zone and not t.usable(loop.device) for loop in t.setup.loops])
 
 
 def _note(t: Turn, note: DeviceNote) -> None:

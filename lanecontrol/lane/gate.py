@@ -137,16 +137,21 @@ def kept(t: Turn) -> bool:
 
 def clear_under_arm_since(t: Turn) -> float | None:
     """Since when nothing can be under the arm; None while something may be, or nobody knows."""
-    if any(not t.usable(device) for device in t.plan.trusted):
-        return None
-    if any(t.contact(beam).on is not False for beam in t.plan.beams):
-        return None
-    live = t.live()
-    if any(may_be_under_arm(t, passage) for passage in live) or set_aside.gate_loop_out(t):
-        return None
-    booth = t.plan.booth
+    live, booth = t.live(), t.plan.booth
+    for passage in live:
+        if may_be_under_arm(t, passage):
+            return None
     beyond = range(booth + 1, len(t.plan.stations))
-    if any(t.level(station) is not False for station in beyond):
+    for station in beyond:
+        if t.level(station) is not False:
+            return None
+    for device in t.plan.trusted:
+        if not t.usable(device):
+            return None
+    for beam in t.plan.beams:
+        if t.contact(beam).on is not False:
+            return None
+    if t.equipment.overrides and set_aside.gate_loop_out(t):
         return None
     arrived_s = [p.booth_s for p in live if p.head == booth and p.booth_s is not None]
     # It seems to have gone back from the booth; if that was an error, it is under the arm for a moment.

@@ -31,21 +31,22 @@ CODES = ("chatter", "locked_on", "no_hits", "no_change")
 LOOK_AT_LEAST_S = 1.0
 
 
-def changed(t: Turn, index: int, contact: Contact) -> Contact:
-    """Count a change of loop `index`: `contact` is what it is now. Answers it with its counts."""
+def counted(t: Turn, index: int, old: Contact, *, on: bool) -> tuple[float, int]:
+    """Count a change of loop `index` that was `old` before. Answers since when it counts, and how many there were."""
     limits = t.setup.limits
-    window_s, counts = contact.window_s, contact.edges + bool(contact.on)
+    window_s, counts = old.window_s, old.edges + on
     if t.now_s - window_s > limits.chatter_window_s:
-        window_s, counts = t.now_s, int(bool(contact.on))
+        window_s, counts = t.now_s, int(on)
     if counts >= limits.chatter_counts:
         _blame(t, index, "chatter", f"{counts} counts in {limits.chatter_window_s:g} s")
-    if (t.setup.loops[index].name, "chatter") in t.equipment.faults:
-        _look_by(t, window_s + limits.chatter_window_s)
-    for code in CODES[1:]:
-        _clear(t, index, code)
-    if contact.on:
+    if t.equipment.faults:
+        if (t.setup.loops[index].name, "chatter") in t.equipment.faults:
+            _look_by(t, window_s + limits.chatter_window_s)
+        for code in CODES[1:]:
+            _clear(t, index, code)
+    if on:
         _look_by(t, t.now_s + limits.locked_on_s)
-    return replace(contact, window_s=window_s, edges=counts)
+    return window_s, counts
 
 
 def look(t: Turn) -> None:

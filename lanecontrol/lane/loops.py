@@ -25,18 +25,17 @@ CHATTER_S, CHATTER_ON_S = 0.4, 0.6
 CHATTER_SURPRISE_S = 2.0
 
 
-def told(t: Turn, index: int, old: Contact) -> None:
-    """The contact of loop `index` has changed; `old` is what it was before."""
-    contact = t.contact(index)
+def told(t: Turn, index: int, old: Contact, contact: Contact) -> None:
+    """The contact of loop `index` has changed, from `old` to `contact`."""
     if old.on is None or old.held is None:
-        _believe(t, index, contact.on)
+        _believe(t, index, contact)
         return
     lasted_s = t.now_s - old.since_s
+    lean_s = old.lean_s + lasted_s if old.on is not old.held else max(0.0, old.lean_s - lasted_s)
+    contact = replace(contact, lean_s=lean_s, settle_s=None)
     if lasted_s < SHORT_S:
         contact = _short(t, index, contact, was_on=old.on)
-    lean_s = old.lean_s + lasted_s if old.on is not old.held else max(0.0, old.lean_s - lasted_s)
-    _put(t, index, replace(contact, lean_s=lean_s, settle_s=None))
-    _look(t, index)
+    _look(t, index, contact)
     _note_due(t)
 
 
@@ -45,21 +44,21 @@ def settle(t: Turn) -> None:
     if not t.due(t.equipment.loops_s):
         return
     for index in range(len(t.plan.loop_station)):
-        if t.due(t.contact(index).settle_s):
-            _look(t, index)
+        contact = t.contact(index)
+        if t.due(contact.settle_s):
+            _look(t, index, contact)
     _note_due(t)
 
 
-def _look(t: Turn, index: int) -> None:
-    """Believe the contact if it has contradicted what is believed for long enough; else note when that will be."""
-    contact = t.contact(index)
-    if contact.on is contact.held:
-        return
-    due_s = contact.since_s + _patience_s(t, index, contact) - contact.lean_s
-    if t.due(due_s):
-        _believe(t, index, contact.on)
-    else:
-        _put(t, index, replace(contact, settle_s=due_s))
+def _look(t: Turn, index: int, contact: Contact) -> None:
+    """Believe `contact` if it has contradicted what is believed for long enough; else note when that will be."""
+    if contact.on is not contact.held:
+        due_s = contact.since_s + _patience_s(t, index, contact) - contact.lean_s
+        if t.due(due_s):
+            _believe(t, index, contact)
+            return
+        contact = replace(contact, settle_s=due_s)
+    t.put_contact(index, contact)
 
 
 def _patience_s(t: Turn, index: int, contact: Contact) -> float:
@@ -77,12 +76,21 @@ def _chatter_s(t: Turn, station: int, *, on: bool, surprise: bool) -> float:
     return CHATTER_ON_S if on and station <= t.plan.booth else CHATTER_S
 
 
-def _believe(t: Turn, index: int, on: bool | None) -> None:
+def _believe(t: Turn, index: int, contact: Contact) -> None:
     station = t.plan.loop_station[index]
     before = t.held(station)
-    contact = t.contact(index)
-    contact = replace(contact, held=on, held_s=t.now_s, held_before_s=contact.held_s, passed=0, lean_s=0.0)
-    _put(t, index, replace(contact, settle_s=None))
+    t.put_contact(
+        index,
+        replace(
+            contact,
+            held=contact.on,
+            held_s=t.now_s,
+            held_before_s=contact.held_s,
+            passed=0,
+            lean_s=0.0,
+            settle_s=None,
+        ),
+    )
     after = t.held(station)
     if before is not after and station >= 0:
         tracking.station_changed(t, station, before, after)
@@ -91,9 +99,12 @@ def _believe(t: Turn, index: int, on: bool | None) -> None:
 
 def _look_at_the_others(t: Turn) -> None:
     """One loop explains another: what would have been a surprise may be none any more."""
+    if all(contact.settle_s is None for contact in t.equipment.contacts):
+        return
     for index in range(len(t.plan.loop_station)):
-        if t.contact(index).settle_s is not None:
-            _look(t, index)
+        contact = t.contact(index)
+        if contact.settle_s is not None and contact.on is not contact.held:
+            _look(t, index, contact)
 
 
 def _short(t: Turn, index: int, contact: Contact, *, was_on: bool) -> Contact:
@@ -101,16 +112,16 @@ def _short(t: Turn, index: int, contact: Contact, *, was_on: bool) -> Contact:
     since_s = t.now_s - contact.short_s
     shorts = contact.shorts if since_s < CALM_S else 0
     contact = replace(contact, shorts=shorts + (was_on or since_s < BURST_S), short_s=t.now_s)
+    t.put_contact(index, contact)  # what is asked of this station from now on knows that it chatters
     if contact.chatters(t.now_s):
         t.doubt(f"chatter:{t.setup.loops[index].name}", for_s=2 * CALM_S)
     return contact
 
 
-def _put(t: Turn, index: int, contact: Contact) -> None:
-    contacts = t.equipment.contacts
-    t.equipment = replace(t.equipment, contacts=(*contacts[:index], contact, *contacts[index + 1 :]))
-
-
 def _note_due(t: Turn) -> None:
-    moments_s = [c.settle_s for c in t.equipment.contacts if c.settle_s is not None]
-    t.equipment = replace(t.equipment, loops_s=min(moments_s, default=None))
+    first_s = None
+    for contact in t.equipment.contacts:
+        if contact.settle_s is not None and (first_s is None or contact.settle_s < first_s):
+            first_s = contact.settle_s
+    if first_s != t.equipment.loops_s:
+        t.equipment = replace(t.equipment, loops_s=first_s)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 
 from lanecontrol.announcements import (
     BoundOccupancy,
@@ -91,7 +92,13 @@ def rules_hash(setup: LaneSetup, lane_type: LaneType | None = None) -> str:
         sorted((rule.prefix, rule.kind.value) for rule in setup.tag_rules),
     )
     served = () if lane_type in (None, setup.lane_type) else (lane_type.value,)
-    text = repr((RULES_VERSION, _TABLES, site, *served))
+    return _digest(", ".join(repr(part) for part in (site, *served)))
+
+
+@lru_cache(maxsize=64)
+def _digest(site: str) -> str:
+    """Kept, since every passage is stamped with it and the site's part hardly ever changes."""
+    text = f"({RULES_VERSION!r}, {_TABLES!r}, {site})"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -21,7 +21,7 @@ from lanecontrol.lane import alarms, sharing, source_check, tracking
 from lanecontrol.lane.passages import attach, blame_portal
 from lanecontrol.lane.portal import put, sound, which
 from lanecontrol.lane.radiation_state import MAX_WINDOW, Counting, Occupancy, PastOccupancy, PortalState
-from lanecontrol.lane.record import replace
+from lanecontrol.lane.record import maker, replace
 from lanecontrol.lane.setup import LaneSetup, Portal, Zone
 from lanecontrol.lane.turn import Turn
 from lanecontrol.radiation_statistics import (
@@ -34,6 +34,8 @@ from lanecontrol.radiation_statistics import (
     strongest,
     sums_of,
 )
+
+_counting, _portal = maker(Counting), maker(PortalState)
 
 HISTORY_S = 1.0
 """The portal first sends five intervals that it had kept from before the vehicle came."""
@@ -83,7 +85,7 @@ def gamma_counts(t: Turn, event: GammaCounts) -> None:
             least = share if least is None or share < least else least
     counted = sum(event.counts)
     first_alarm = event.alarm and not counting.gamma_alarm
-    counting = Counting(
+    counting = _counting(
         t.now_s,
         counting.intervals + 1,
         window,
@@ -102,7 +104,7 @@ def gamma_counts(t: Turn, event: GammaCounts) -> None:
     put(
         t,
         index,
-        PortalState(
+        _portal(
             portal.n_sigma,
             portal.intervals,
             portal.hold_in_s,
@@ -353,7 +355,8 @@ def due_s(t: Turn) -> float | None:
     for index, portal in enumerate(t.radiation):
         if portal.counting is not None:
             moment_s = portal.counting.last_s + _silence_s(t.setup, index)
-            due = moment_s if due is None or moment_s < due else due
+            if due is None or moment_s < due:
+                due = moment_s
         moment = source_check.due_s(portal)
         if moment is not None and (due is None or moment < due):
             due = moment

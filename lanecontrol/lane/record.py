@@ -3,14 +3,15 @@
 The `__init__` that the standard library writes for a frozen class sets every field through `object.__setattr__`, which
 costs about ten times a plain assignment; with a state of some twenty parts that is most of a step. `quick` writes one
 that assigns plainly, to an open twin of the class with the same slots, and closes the instance again before anybody
-sees it. `replace` copies the same way. Used by the lane core alone; nothing here may make a frozen instance change.
+sees it. `replace` copies the same way, and `maker` gives a function that makes instances quicker still: for those few
+that nearly every input makes. Used by the lane core alone; nothing here may make a frozen instance change.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import MISSING, Field, fields
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
     from dataclasses import replace
@@ -21,9 +22,11 @@ else:
         return value._with(changes)
 
 
-__all__ = ["quick", "replace"]
+__all__ = ["maker", "quick", "replace"]
 
 T = TypeVar("T", bound=type[Any])
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def quick(kind: T) -> T:
@@ -45,17 +48,37 @@ def quick(kind: T) -> T:
         **{f"_d_{part.name}": part.default for part in parts},
     }
     kind.__init__ = _made("__init__", _init_lines(parts), space)
+    kind._make = staticmethod(_made("_make", _make_lines(parts), space))
     kind._with = _made("_with", _with_lines(names), space)
     return kind
 
 
+def maker(kind: Callable[P, R]) -> Callable[P, R]:
+    """A function with the arguments of this `quick` class, at half the cost of calling the class."""
+    made: Callable[P, R] = kind._make  # type: ignore[attr-defined]
+    return made
+
+
+def _arguments(parts: tuple[Field[Any], ...]) -> str:
+    return ", ".join(part.name if part.default is MISSING else f"{part.name}=_d_{part.name}" for part in parts)
+
+
 def _init_lines(parts: tuple[Field[Any], ...]) -> list[str]:
-    arguments = [part.name if part.default is MISSING else f"{part.name}=_d_{part.name}" for part in parts]
     return [
-        f"def __init__(self, {', '.join(arguments)}):",
+        f"def __init__(self, {_arguments(parts)}):",
         " _set(self, '__class__', _twin)",
         *(f" self.{part.name} = {part.name}" for part in parts),
         " self.__class__ = _kind",
+    ]
+
+
+def _make_lines(parts: tuple[Field[Any], ...]) -> list[str]:
+    return [
+        f"def _make({_arguments(parts)}):",
+        " _other = _twin()",
+        *(f" _other.{part.name} = {part.name}" for part in parts),
+        " _other.__class__ = _kind",
+        " return _other",
     ]
 
 

@@ -119,8 +119,10 @@ def _missing(check: SourceCheck) -> str:
 
 def due_s(portal: PortalState) -> float | None:
     """When `settle` has something to do at this portal next."""
-    until_s = portal.check.until_s if portal.check is not None else None
-    return min((moment for moment in (until_s, portal.check_due_s) if moment is not None), default=None)
+    due_s = portal.check_due_s
+    if portal.check is None:
+        return due_s
+    return portal.check.until_s if due_s is None else min(portal.check.until_s, due_s)
 
 
 def settle(t: Turn, index: int) -> None:

@@ -68,12 +68,13 @@ from lanecontrol.lane.effects import Drive, Effect, Publish
 from lanecontrol.lane.passages import ask_again, assess, reassess
 from lanecontrol.lane.patience import wake
 from lanecontrol.lane.plan import make_plan
-from lanecontrol.lane.record import replace
+from lanecontrol.lane.record import maker, replace
 from lanecontrol.lane.setup import LaneSetup
 from lanecontrol.lane.state import Desk, LaneState
 from lanecontrol.lane.turn import Turn
 
 Effects = tuple[Effect, ...]
+_lane_state = maker(LaneState)
 
 
 def initial(setup: LaneSetup) -> LaneState:
@@ -332,7 +333,7 @@ def _follow_up(t: Turn, before: LaneState) -> None:
 
 
 def _finished(t: Turn, state: LaneState) -> LaneState:
-    return LaneState(
+    return _lane_state(
         t.plan,
         state.boot,
         state.offset_s,
@@ -357,10 +358,21 @@ def _ordered(t: Turn) -> Effects:
     effects = t.effects
     if not effects:
         return ()
-    withdrawals = [e for e in effects if isinstance(e, Drive) and not e.grants]
-    told = [e for e in effects if isinstance(e, Publish)]
-    answers = [e for e in effects if not isinstance(e, Drive | Publish)]
-    grants = [e for e in effects if isinstance(e, Drive) and e.grants and _stands(t, e.command_id)]
+    if len(effects) == 1 and type(effects[0]) is Publish:
+        return (effects[0],)
+    withdrawals: list[Effect] = []
+    told: list[Effect] = []
+    answers: list[Effect] = []
+    grants: list[Effect] = []
+    for effect in effects:
+        if type(effect) is Publish:
+            told.append(effect)
+        elif type(effect) is not Drive:
+            answers.append(effect)
+        elif not effect.grants:
+            withdrawals.append(effect)
+        elif _stands(t, effect.command_id):
+            grants.append(effect)
     return (*withdrawals, *told, *answers, *grants)
 
 

@@ -91,7 +91,10 @@ def reconcile(t: Turn) -> None:
 
 
 def _covered(t: Turn, station: int) -> bool:
-    return any(p.tail <= station <= p.head and p.adrift_s is None for p in t.live())
+    for passage in t.tracking.passages:
+        if passage.tail <= station <= passage.head and passage.adrift_s is None and passage.gone_s is None:
+            return True
+    return False
 
 
 def surprised_by(t: Turn, station: int) -> bool:

@@ -6,13 +6,11 @@ but the new state and the effects. It must never be kept, shared or reached from
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from lanecontrol.announcements import Announcement, LaneType, Quality, QualityChanged
 from lanecontrol.commands import ClearWatchdog, Command, Outcome
 from lanecontrol.events import DeviceState, Input
 from lanecontrol.lane.effects import Answer, Drive, Effect, Publish
-from lanecontrol.lane.record import replace
+from lanecontrol.lane.record import maker, replace
 from lanecontrol.lane.setup import LaneSetup
 from lanecontrol.lane.state import (
     MAX_PENDING,
@@ -23,7 +21,10 @@ from lanecontrol.lane.state import (
     LaneState,
     Passage,
     Pending,
+    Tracking,
 )
+
+_tracking = maker(Tracking)
 
 EARLY_S = 0.001
 """A timer may come this much early: clocks and sums of seconds are not exact."""
@@ -128,10 +129,14 @@ class Turn:
     def put(self, passage: Passage) -> Passage:
         """Put a changed passage in the place of the one of the same id."""
         name = passage.id
-        self.tracking = replace(
-            self.tracking, passages=tuple([passage if p.id == name else p for p in self.tracking.passages])
-        )
+        self.tracking = _tracking(tuple([passage if p.id == name else p for p in self.tracking.passages]))
         return passage
+
+    def put_contact(self, index: int, contact: Contact) -> None:
+        """Put a changed contact in the place of the one before."""
+        contacts = list(self.equipment.contacts)
+        contacts[index] = contact
+        self.equipment = replace(self.equipment, contacts=tuple(contacts))
 
     def live(self) -> list[Passage]:
         """Passages whose vehicle is still in the lane, the foremost first."""
@@ -150,11 +155,9 @@ class Turn:
     def contact(self, index: int) -> Contact:
         return self.equipment.contacts[index] if 0 <= index < len(self.equipment.contacts) else Contact()
 
-    def loops(self, station: int) -> Iterator[Contact]:
+    def loops(self, station: int) -> list[Contact]:
         """The contacts of the loops of a station."""
-        for index, where in enumerate(self.plan.loop_station):
-            if where == station:
-                yield self.contact(index)
+        return [self.contact(index) for index, where in enumerate(self.plan.loop_station) if where == station]
 
     def level(self, station: int) -> bool | None:
         """Whether a station is taken; None while a loop that could tell has not been read."""
@@ -171,7 +174,10 @@ class Turn:
 
     def changed_s(self, station: int) -> float:
         """When a loop of this station last changed."""
-        return max((contact.since_s for contact in self.loops(station)), default=0.0)
+        latest_s = 0.0
+        for contact in self.loops(station):
+            latest_s = max(latest_s, contact.since_s)
+        return latest_s
 
     def held(self, station: int) -> bool | None:
         """Whether tracking takes a station for taken: as `level`, but of changes that are believed (`lane.loops`)."""
@@ -188,11 +194,14 @@ class Turn:
 
     def held_since_s(self, station: int) -> float:
         """When a loop of this station was last believed to have changed."""
-        return max((contact.held_s for contact in self.loops(station)), default=0.0)
+        latest_s = 0.0
+        for contact in self.loops(station):
+            latest_s = max(latest_s, contact.held_s)
+        return latest_s
 
     def chatters(self, station: int) -> bool:
         """Whether a loop of this station chatters: what it says may be made up."""
-        return any(contact.chatters(self.now_s) for contact in self.loops(station))
+        return any([contact.chatters(self.now_s) for contact in self.loops(station)])
 
     def device(self, name: str) -> DeviceNote | None:
         for note in self.equipment.devices:

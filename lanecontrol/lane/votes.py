@@ -13,9 +13,11 @@ from __future__ import annotations
 from math import inf
 
 from lanecontrol.lane.plan import BEFORE
-from lanecontrol.lane.record import replace
+from lanecontrol.lane.record import maker, replace
 from lanecontrol.lane.state import Habits, Passage, Reading, Vote, What
 from lanecontrol.lane.turn import Turn
+
+_habits, _vote = maker(Habits), maker(Vote)
 
 LINGER_S = 1.0
 """A card may still answer this long after its vehicle has left the booth loop: the field ends behind it."""
@@ -51,7 +53,8 @@ def strength(rssi_dbm: float | None) -> float:
     """Signal strength as a weight: -75 dBm and less is 0.2, -45 dBm and more is 1; unknown is in between."""
     if rssi_dbm is None:
         return 0.6
-    return min(1.0, max(0.2, 0.2 + 0.8 * (rssi_dbm + 75.0) / 30.0))
+    level = 0.2 + 0.8 * (rssi_dbm + 75.0) / 30.0
+    return 0.2 if level < 0.2 else 1.0 if level > 1.0 else level
 
 
 def voted(t: Turn, reading: Reading, place: int, level: float) -> tuple[Vote, ...]:
@@ -60,25 +63,29 @@ def voted(t: Turn, reading: Reading, place: int, level: float) -> tuple[Vote, ..
     rest = list(reading.votes)
     tag = reading.seen.what is What.TAG
     first_queued = True
-    booth = t.plan.booth
+    booth, now_s = t.plan.booth, t.now_s
     for passage in t.tracking.passages:
         queued = passage.head == BEFORE
         weight = _weight(t, passage, place, level, first_queued, tag)
         first_queued = first_queued and not queued
         if weight is None:
             continue
-        vote = next((v for v in rest if v.passage == passage.id), None)
-        if vote is None:
-            vote = Vote(passage.id, 0.0, 0)
-        else:
-            rest.remove(vote)
+        vote = _taken_from(rest, passage.id)
         if queued and tag:
-            found.append(Vote(vote.passage, vote.score + weight, vote.reads, vote.at_booth, vote.first_s, vote.last_s))
+            found.append(_vote(vote.passage, vote.score + weight, vote.reads, vote.at_booth, vote.first_s, vote.last_s))
             continue
         here = passage.tail <= booth <= passage.head
-        first_s = vote.first_s if vote.reads else t.now_s
-        found.append(Vote(vote.passage, vote.score + weight, vote.reads + 1, vote.at_booth + here, first_s, t.now_s))
+        first_s = vote.first_s if vote.reads else now_s
+        found.append(_vote(vote.passage, vote.score + weight, vote.reads + 1, vote.at_booth + here, first_s, now_s))
     return (*rest, *found)[-16:]
+
+
+def _taken_from(votes: list[Vote], name: str) -> Vote:
+    """The vote for this passage, which it takes out; one that says nothing where there is none."""
+    for at, vote in enumerate(votes):
+        if vote.passage == name:
+            return votes.pop(at)
+    return _vote(name, 0.0, 0)
 
 
 def _weight(t: Turn, passage: Passage, place: int, level: float, first_queued: bool, tag: bool) -> float | None:
@@ -104,7 +111,8 @@ def _read_worth(t: Turn) -> float:
 
 def _fits(t: Turn, level: float) -> float:
     """How much better this strength fits to the vehicle at the antenna than to the one behind it, half of it."""
-    return max(-STRENGTH_MOST, min(STRENGTH_MOST, STRENGTH_WORTH * (level - t.assembly.habits.level)))
+    fits = STRENGTH_WORTH * (level - t.assembly.habits.level)
+    return -STRENGTH_MOST if fits < -STRENGTH_MOST else STRENGTH_MOST if fits > STRENGTH_MOST else fits
 
 
 def _weight_in_queue(t: Turn, passage: Passage, place: int, level: float, first: bool, tag: bool) -> float | None:
@@ -137,8 +145,12 @@ def value(t: Turn, reading: Reading, vote: Vote, passage: Passage | None) -> flo
     habits = t.assembly.habits
     cadence_s = habits.cadence_s
     on_way_s, at_booth_s = _stay_s(t, passage)
-    missed = max(0.0, at_booth_s / cadence_s - SLACK - vote.at_booth)
-    missed += habits.on_way * max(0.0, on_way_s / cadence_s - SLACK - (vote.reads - vote.at_booth))
+    missed = at_booth_s / cadence_s - SLACK - vote.at_booth
+    if missed < 0.0:
+        missed = 0.0
+    missed_before = on_way_s / cadence_s - SLACK - (vote.reads - vote.at_booth)
+    if missed_before > 0.0:
+        missed += habits.on_way * missed_before
     if not vote.reads:
         return vote.score - MISS_COST * missed
     whole = vote.score - MISS_COST * missed
@@ -164,13 +176,15 @@ def claim(t: Turn, reading: Reading, name: str) -> tuple[float, bool] | None:
     """Whether passage `name` may claim this reading: its value and whether that is ambiguous; None when it may not."""
     if reading.seen.what is What.PLATE:
         return _claim_plate(t, reading, name)
+    if not reading.votes:
+        return None
     mine, others, reads = 0.0, -inf, 0
     for vote in reading.votes:
         worth = value(t, reading, vote, t.passage(vote.passage))
         if vote.passage == name:
             mine, reads = worth, vote.reads
-        else:
-            others = max(others, worth)
+        elif worth > others:
+            others = worth
     limits = t.setup.limits
     margin = limits.decision_margin * READ_WORTH
     passage = t.passage(name)
@@ -203,7 +217,7 @@ def _claim_plate(t: Turn, reading: Reading, name: str) -> tuple[float, bool] | N
 def heard(habits: Habits, level: float) -> Habits:
     """After one more counted read of this strength: a third of all reads are weaker than `level`."""
     step = LEVEL_STEP * (2.0 if level > habits.level else -1.0) / 3.0
-    return replace(habits, level=habits.level + step)
+    return _habits(habits.cadence_s, habits.on_way, habits.strays, habits.level + step)
 
 
 def learnt(t: Turn, passage: Passage) -> Habits:
