@@ -99,6 +99,8 @@ class AlarmKind(StrEnum):
     GATE_FAULT = "gate_fault"
     GATE_FORCED = "gate_forced"
     """Security: the gate opened without a command, by force or because its arm broke off."""
+    PORTAL_TAMPER = "portal_tamper"
+    """Security: a radiation portal says that somebody has opened it."""
 
 
 class SchedulePhase(StrEnum):

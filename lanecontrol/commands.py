@@ -96,6 +96,8 @@ class SetOccupants:
 
     passage: str
     count: int
+    minors: int = 0
+    """How many of them are too young to need a card where only adults do."""
 
 
 @dataclass(frozen=True, slots=True)

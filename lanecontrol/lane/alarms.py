@@ -65,6 +65,14 @@ def disposed(t: Turn, passage: str) -> None:
     settle(t)
 
 
+def fled(t: Turn, passage: str) -> None:
+    """An officer has put on record that this vehicle left without a release: that answers for its alarm."""
+    for alarm in t.desk.alarms:
+        if passage in alarm.passages and alarm.kind is AlarmKind.UNRELEASED_DEPARTURE:
+            _put(t, replace(alarm, acknowledged=True))
+    settle(t)
+
+
 def occupancy_over(t: Turn, occupancy: str) -> None:
     for alarm in t.desk.alarms:
         if alarm.occupancy == occupancy:

@@ -33,15 +33,15 @@ ALARMS: dict[tuple[str, str], AlarmKind] = {
 """Faults that a person has to know of at once."""
 
 
-def fault(t: Turn, equipment: str, code: str, detail: str, *, active: bool) -> None:
-    """A fault of `equipment` began or ended; told once, and an alarm with it where `ALARMS` says so."""
+def fault(t: Turn, equipment: str, code: str, detail: str, *, active: bool, kind: AlarmKind | None = None) -> None:
+    """A fault of `equipment` began or ended; told once, and an alarm with it where `ALARMS` or `kind` says so."""
     row = (equipment, code)
     if active == (row in t.equipment.faults):
         return
     others = tuple(f for f in t.equipment.faults if f != row)
     t.equipment = replace(t.equipment, faults=(*others, row)[-MAX_FAULTS:] if active else others)
     t.tell(EquipmentFault(equipment, code, detail, active, t.utc_s))
-    kind = ALARMS.get(row)
+    kind = ALARMS.get(row, kind)
     cause = f"{equipment}/{code}"
     if kind is not None and active:
         alarms.raise_alarm(t, kind, equipment, (), cause=cause)

@@ -59,7 +59,7 @@ from lanecontrol.lane import (
     source_check,
     timing,
 )
-from lanecontrol.lane.passages import GOING, assess, close, gone, judged, may_leave, reassess
+from lanecontrol.lane.passages import GOING, absconded, assess, close, gone, judged, may_leave, reassess
 from lanecontrol.lane.record import replace
 from lanecontrol.lane.state import MAX_KEYS, Passage
 from lanecontrol.lane.tracking import next_vehicle, reconcile
@@ -151,6 +151,8 @@ def _carry_out(t: Turn, key: str, actor: Actor, request: Request) -> Outcome:
 
 
 def _dispose(t: Turn, actor: Actor, request: Dispose) -> Outcome:
+    if request.disposition is Disposition.ABSCONDED and _has_fled(t, request.passage):
+        return _absconded(t, actor, request)
     why = _why_not_disposed(t, actor, request)
     passage = t.passage(request.passage)
     if why or passage is None:
@@ -164,13 +166,7 @@ def _dispose(t: Turn, actor: Actor, request: Dispose) -> Outcome:
     why = why or _why_not_against_lookout(t, actor, request)
     if why:
         return _refuse(why)
-    by = DisposedBy(
-        disposition,
-        actor,
-        t.utc_s,
-        tuple(reason[:_TEXT] for reason in request.reasons[:16]),
-        request.justification[:_TEXT],
-    )
+    by = _decision(t, actor, request)
     passage = t.put(replace(passage, disposition=by, assess_s=None))
     timing.decided(t, passage, disposition)
     t.tell(DispositionRecorded(passage.id, by, tuple(finding.code for finding in found)))
@@ -180,6 +176,35 @@ def _dispose(t: Turn, actor: Actor, request: Dispose) -> Outcome:
         interlock.grant(t, passage, disposition.value)
     elif disposition is Disposition.VOID and passage.adrift_s is not None:
         close(t, passage, PassageEnd.WITHDRAWN, "voided")
+    return DONE
+
+
+def _decision(t: Turn, actor: Actor, request: Dispose) -> DisposedBy:
+    reasons = tuple(reason[:_TEXT] for reason in request.reasons[:16])
+    return DisposedBy(request.disposition, actor, t.utc_s, reasons, request.justification[:_TEXT])
+
+
+def _has_fled(t: Turn, name: str) -> bool:
+    """Whether the vehicle of this passage left without a release, and nobody has said yet that it fled."""
+    passage = t.passage(name)
+    return name in t.desk.fled or (passage is not None and passage.unreleased and not absconded(passage))
+
+
+def _absconded(t: Turn, actor: Actor, request: Dispose) -> Outcome:
+    """It is gone, and its passage perhaps closed: said of it all the same, and that answers for its alarm."""
+    if actor.role not in _DECIDERS:
+        return _refuse("only an officer or a supervisor decides about a vehicle")
+    if not t.desk.writable:
+        return _refuse("the event store cannot be written to")
+    by = _decision(t, actor, request)
+    passage = t.passage(request.passage)
+    if passage is not None:
+        t.put(replace(passage, disposition=by, assess_s=None))
+    t.desk = replace(t.desk, fled=tuple(name for name in t.desk.fled if name != request.passage))
+    t.tell(DispositionRecorded(request.passage, by, ()))
+    if passage is not None:
+        lookouts.disposed(t, passage.id, by)
+    alarms.fled(t, request.passage)
     return DONE
 
 
@@ -249,7 +274,9 @@ def _set_occupants(t: Turn, actor: Actor, request: SetOccupants) -> Outcome:
         return _refuse("no open passage has this number")
     if not 0 <= request.count <= MOST_OCCUPANTS:
         return _refuse(f"a count from 0 to {MOST_OCCUPANTS}")
-    passage = t.put(replace(passage, occupants=request.count))
+    if not 0 <= request.minors <= request.count:
+        return _refuse("no more minors than people")
+    passage = t.put(replace(passage, occupants=request.count, minors=request.minors))
     reassess(t, passage)
     return DONE
 

@@ -17,6 +17,7 @@ from lanecontrol.announcements import (
     PassageOpened,
     Quality,
     Referral,
+    ScanEnd,
 )
 from lanecontrol.commands import Disposition
 from lanecontrol.identifier import Identifier
@@ -24,7 +25,7 @@ from lanecontrol.lane import alarms, assembly, departures, elsewhere, interlock,
 from lanecontrol.lane.dossiers import dossier
 from lanecontrol.lane.plan import BEFORE
 from lanecontrol.lane.record import replace
-from lanecontrol.lane.state import Passage
+from lanecontrol.lane.state import MAX_FLED, Passage
 from lanecontrol.lane.turn import Turn
 
 SETTLE_S = 4.5
@@ -120,6 +121,8 @@ def known(
             plates=plates,
             occupancies=passage.occupancies,
             occupants=passage.occupants,
+            minors=passage.minors,
+            scanned=passage.scan is ScanEnd.COMPLETED,
             portal_notes=passage.portal_notes,
             tids_differ=assembly.tids_differ(t, tags),
             quality=passage.quality,
@@ -189,7 +192,7 @@ def _gist(
     parts += sorted([f"{plate.text.clear}{'?' if plate.ambiguous else ''}" for plate in plates])
     parts += [f"{o.occupancy},{o.gamma_alarm:d}{o.neutron_alarm:d}{o.ambiguous:d}" for o in passage.occupancies]
     parts += [finding.code for finding in found]
-    return Identifier(f"{passage.occupants} {pictured:d} {' '.join(parts)}"[:500])
+    return Identifier(f"{passage.occupants} {passage.minors} {pictured:d} {' '.join(parts)}"[:500])
 
 
 def ask_again(t: Turn, name: str) -> None:
@@ -301,6 +304,8 @@ def close(t: Turn, passage: Passage, end: PassageEnd, reason: str) -> None:
     found, recommended = known(t, passage, tags, plates)
     t.tracking = replace(t.tracking, passages=tuple(p for p in t.tracking.passages if p.id != passage.id))
     t.counters = replace(t.counters, closed=t.counters.closed + 1)
+    if end is PassageEnd.UNRELEASED and not absconded(passage):
+        t.desk = replace(t.desk, fled=(*t.desk.fled, passage.id)[-MAX_FLED:])
     t.tell(
         PassageClosed(
             passage=passage.id,
@@ -327,6 +332,11 @@ def close(t: Turn, passage: Passage, end: PassageEnd, reason: str) -> None:
     )
     questions.forget(t, passage)
     alarms.settle(t)
+
+
+def absconded(passage: Passage) -> bool:
+    """Whether an officer has said so already."""
+    return passage.disposition is not None and passage.disposition.disposition is Disposition.ABSCONDED
 
 
 def _worse(one: Quality, other: Quality) -> Quality:

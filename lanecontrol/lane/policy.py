@@ -31,7 +31,7 @@ from lanecontrol.lane.state import Dossier, Elsewhere
 
 __all__ = ["WEIGHT", "Known", "findings", "referral", "rules_hash"]
 
-RULES_VERSION = "3"
+RULES_VERSION = "4"
 
 PORTAL_NOTES = {
     "rpm.fault": "background fault, tamper or an incomplete measurement",
@@ -68,6 +68,10 @@ class Known:
     """Manual overrides that stood while the vehicle was in the lane."""
     dossier: Dossier | None = None
     """What the port was asked, and what it answered; None where nothing was asked."""
+    minors: int = 0
+    """Occupants who need no card where only adults do."""
+    scanned: bool = False
+    """A scan of it was completed."""
     at_booth: bool = True
     """It has come to the booth: before that nobody is asked about it."""
     degraded: bool = False
@@ -129,6 +133,8 @@ def findings(setup: LaneSetup, known: Known) -> tuple[Finding, ...]:
     """Everything worth noticing, the gravest first."""
     rules = rules_for(setup, known.lane_type)
     found = [*_radiation(setup, known), *_cards(setup, rules, known), *_plates(setup, rules, known), *_matching(known)]
+    if rules.empty and known.at_booth and not known.scanned:
+        found.append(finding("cargo.empty_unconfirmed", "rules", "not seen to be empty: no scan was completed"))
     if known.dossier is not None:
         if setup.questions is not None and known.at_booth:
             found += enrolment.findings(setup, rules, known.dossier, known.tags, known.plates, degraded=known.degraded)
@@ -165,9 +171,10 @@ def _radiation(setup: LaneSetup, known: Known) -> list[Finding]:
 def _cards(setup: LaneSetup, rules: LaneRules, known: Known) -> list[Finding]:
     found: list[Finding] = []
     persons = len({tag.epc for tag in known.tags if tag.kind is TagKind.PERSON})
-    needed = _cards_needed(setup, rules, known.occupants)
+    needed = _cards_needed(setup, rules, known)
     if persons < needed:
-        detail = f"{persons} cards, {needed} occupants" if known.occupants is not None else "no person's card was read"
+        whom = "adults" if rules.cards is Who.ADULTS else "occupants"
+        detail = f"{persons} cards, {needed} {whom}" if known.occupants is not None else "no person's card was read"
         found.append(finding("card.missing_for_occupants", "cards", detail))
     if known.occupants is not None and persons > known.occupants + SPARE_CARDS:
         found.append(finding("card.too_many", "cards", f"{persons} cards, {known.occupants} occupants"))
@@ -182,8 +189,9 @@ def _cards(setup: LaneSetup, rules: LaneRules, known: Known) -> list[Finding]:
     return found
 
 
-def _cards_needed(setup: LaneSetup, rules: LaneRules, occupants: int | None) -> int:
+def _cards_needed(setup: LaneSetup, rules: LaneRules, known: Known) -> int:
     """Persons' cards this lane asks for; somebody drives, also before anybody has been counted."""
+    occupants = known.occupants
     match rules.cards:
         case Who.NOBODY:
             return 0
@@ -191,6 +199,8 @@ def _cards_needed(setup: LaneSetup, rules: LaneRules, occupants: int | None) -> 
             return 1
         case Who.ADULTS if not setup.adult_cards_required:
             return 0
+        case Who.ADULTS if occupants is not None:
+            return max(0, occupants - known.minors)
         case _:
             return 1 if occupants is None else occupants
 

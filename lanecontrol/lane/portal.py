@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from lanecontrol.events import GammaBackground, NeutronBackground, PortalSetup, PortalSpeed, PortalTamper
+from lanecontrol.announcements import AlarmKind
+from lanecontrol.events import GammaBackground, Level, NeutronBackground, PortalSetup, PortalSpeed, PortalTamper
+from lanecontrol.lane.faults import fault
 from lanecontrol.lane.radiation_state import MAX_PANELS, MAX_WINDOW, PortalState
 from lanecontrol.lane.record import replace
 from lanecontrol.lane.turn import Turn
@@ -35,6 +37,8 @@ def gamma_background(t: Turn, event: GammaBackground) -> None:
     portal = t.radiation[index]
     background = replace(portal.background, gamma_cps=event.cps, gamma_level=event.level, gamma_s=t.now_s)
     put(t, index, replace(portal, background=background))
+    if event.level is not Level.NORMAL or t.equipment.faults:
+        _tell_level(t, "gamma", event.level)
 
 
 def neutron_background(t: Turn, event: NeutronBackground) -> None:
@@ -48,6 +52,15 @@ def neutron_background(t: Turn, event: NeutronBackground) -> None:
     cps = old.neutron_cps if blunt and len(old.neutron_cps) == len(event.cps) else event.cps
     background = replace(old, neutron_cps=cps, neutron_level=event.level, neutron_s=t.now_s)
     put(t, index, replace(portal, background=background))
+    if event.level is not Level.NORMAL or t.equipment.faults:
+        _tell_level(t, "neutron", event.level)
+
+
+def _tell_level(t: Turn, side: str, level: Level) -> None:
+    """A background outside the portal's own limits is a fault of the portal, also while nobody is in it."""
+    for wrong in (Level.HIGH, Level.LOW):
+        code, detail = f"{side}_background_{wrong.value}", f"the {side} background is {level.value}"
+        fault(t, t.given.source, code, detail, active=level is wrong)
 
 
 def sound(counts: tuple[int, ...] | tuple[float, ...]) -> bool:
@@ -77,6 +90,8 @@ def tamper(t: Turn, event: PortalTamper) -> None:
     if portal.occupancy is not None and event.active:
         portal = replace(portal, occupancy=replace(portal.occupancy, tamper=True))
     put(t, index, portal)
+    detail = "the portal says that it is opened" if event.active else "it is closed again"
+    fault(t, t.given.source, "tamper", detail, active=event.active, kind=AlarmKind.PORTAL_TAMPER)
 
 
 def portal_setup(t: Turn, event: PortalSetup) -> None:

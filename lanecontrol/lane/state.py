@@ -40,6 +40,7 @@ MAX_DEVICES = 64
 MAX_FAULTS = 64
 MAX_PENDING = 32
 MAX_OVERRIDES = 32
+MAX_FLED = 16
 
 # --- tracking --------------------------------------------------------------------------------------------------------
 
@@ -78,6 +79,8 @@ class Passage:
     """What is to be said of its measurements by the portal: codes of findings."""
     disposition: DisposedBy | None = None
     occupants: int | None = None
+    minors: int = 0
+    """How many of them need no card where only adults do."""
     unreleased: bool = False
     quality: Quality = Quality.GOOD
     scan: ScanEnd | None = None
@@ -378,6 +381,8 @@ class Desk:
     """Since when the lane's life is what it is."""
     accepted: str | None = None
     """Hash of the equipment's configuration as last accepted; None before the first time."""
+    fled: tuple[str, ...] = ()
+    """Passages that were closed because their vehicle left without a release: an officer may yet say that it fled."""
 
 
 @quick

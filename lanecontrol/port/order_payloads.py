@@ -153,9 +153,11 @@ class OccupantsCommand(CommandPayload):
     """The passage counted."""
     count: Annotated[int, Field(ge=0, le=200)]
     """People in the vehicle; a bus holds under two hundred."""
+    minors: Annotated[int, Field(ge=0, le=200)] = 0
+    """How many of them are too young to need a card where only adults do."""
 
     def request(self) -> Request:
-        return SetOccupants(self.passage, self.count)
+        return SetOccupants(self.passage, self.count, self.minors)
 
 
 class AcknowledgeCommand(CommandPayload):

@@ -8,6 +8,7 @@ import pytest
 from lane_bench import OFFICER, SUPERVISOR, LaneBench, refused, setup
 
 from lanecontrol.announcements import (
+    AlarmRaised,
     CommandCompleted,
     DispositionRecorded,
     EquipmentFault,
@@ -88,7 +89,16 @@ def test_a_release_is_recorded_answered_and_only_then_granted(lane: LaneBench) -
     assert still_granted(lane.state, grant.command_id)
 
 
-@pytest.mark.parametrize("disposition", [Disposition.REFER_SECONDARY, Disposition.REFER_SCANNER, Disposition.TURN_BACK])
+@pytest.mark.parametrize(
+    "disposition",
+    [
+        Disposition.RELEASED,
+        Disposition.REFER_SECONDARY,
+        Disposition.REFER_SCANNER,
+        Disposition.REFER_AGRICULTURE,
+        Disposition.TURN_BACK,
+    ],
+)
 def test_a_referral_lets_the_car_go_to_where_it_is_referred(lane: LaneBench, disposition: Disposition) -> None:
     lane.arrives(1)
     assert lane.dispose(disposition=disposition) == DONE
@@ -107,6 +117,45 @@ def test_some_dispositions_open_nothing(lane: LaneBench, disposition: Dispositio
     assert not granted(lane)
     assert not lane.drives(grants=True)
     assert len(lane.told(DispositionRecorded)) == 1
+
+
+def runs(lane: LaneBench) -> str:
+    """A vehicle leaves without a disposition. Its passage."""
+    passage = lane.arrives(1)
+    lane.wait(1.0)
+    lane.loop("exit", True)
+    lane.wait(0.6)
+    lane.loop("booth", False)
+    return passage
+
+
+@pytest.mark.parametrize("after_s", [0.1, 120.0])
+def test_that_a_vehicle_fled_is_put_on_record_while_its_passage_is_open_and_after_it_has_closed(
+    lane: LaneBench, after_s: float
+) -> None:
+    passage = runs(lane)
+    lane.loop("exit", False)
+    lane.wait(after_s)
+    assert refused(lane.dispose(passage, Disposition.RELEASED))
+    assert "officer" in refused(lane.dispose(passage, Disposition.ABSCONDED, Actor("t", Role.TECHNICIAN)))
+    assert lane.dispose(passage, Disposition.ABSCONDED) == DONE
+    (recorded,) = lane.told(DispositionRecorded)
+    assert (recorded.passage, recorded.by.disposition) == (passage, Disposition.ABSCONDED)
+    lane.wait(20.0)
+    (closed,) = lane.closed
+    assert closed.end is PassageEnd.UNRELEASED
+    assert (closed.disposition is not None) is (after_s < 1.0)
+    assert not lane.state.desk.alarms
+    assert refused(lane.dispose(passage, Disposition.ABSCONDED))
+    assert not lane.drives(grants=True)
+
+
+def test_that_a_vehicle_fled_is_put_on_record_also_after_its_alarm_was_silenced(lane: LaneBench) -> None:
+    passage = runs(lane)
+    lane.loop("exit", False)
+    lane.wait(20.0)
+    assert lane.order(Acknowledge(lane.told(AlarmRaised)[-1].alarm)) == DONE
+    assert lane.dispose(passage, Disposition.ABSCONDED) == DONE
 
 
 def test_a_detained_car_may_be_decided_about_again_by_a_supervisor_only(lane: LaneBench) -> None:
@@ -390,6 +439,13 @@ def test_nothing_is_granted_once_the_lane_is_stopping(lane: LaneBench) -> None:
     passage = lane.arrives(1)
     lane.give("lane", Stopping("SIGTERM"))
     assert "stopping" in refused(lane.dispose(passage))
+
+
+def test_no_more_minors_than_people_are_counted(lane: LaneBench) -> None:
+    passage = lane.arrives(1)
+    assert "minors" in refused(lane.order(SetOccupants(passage, 2, 3)))
+    assert "minors" in refused(lane.order(SetOccupants(passage, 2, -1)))
+    assert lane.order(SetOccupants(passage, 2, 2)) == DONE
 
 
 def test_occupants_are_counted_by_officers_and_change_the_assessment(lane: LaneBench) -> None:

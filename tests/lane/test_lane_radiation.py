@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from lanecontrol.announcements import (
     AlarmEnded,
     AlarmKind,
     AlarmRaised,
+    EquipmentFault,
     OccupancyRecorded,
     Referral,
 )
@@ -146,6 +148,35 @@ def test_background_faults_and_tamper_are_findings(lane: LaneBench) -> None:
     lane.arrives(1)
     assert occupancy(lane).background_fault and occupancy(lane).tamper
     assert "rpm.fault" in {finding.code for finding in lane.assessment.findings}
+
+
+@pytest.mark.parametrize(
+    ("event", "code"),
+    [
+        (GammaBackground((9000, 9000, 9000, 9000), Level.HIGH), "gamma_background_high"),
+        (GammaBackground((1, 1, 1, 1), Level.LOW), "gamma_background_low"),
+        (NeutronBackground((90.0, 0.0, 90.0, 0.0), Level.HIGH, exact=True), "neutron_background_high"),
+    ],
+)
+def test_a_background_outside_its_limits_is_a_fault_though_nobody_is_there(
+    lane: LaneBench, event: GammaBackground | NeutronBackground, code: str
+) -> None:
+    for background in (event, event, replace(event, level=Level.NORMAL)):
+        lane.give("rpm1", background)
+    told = [(fault.equipment, fault.code, fault.active) for fault in lane.told(EquipmentFault)]
+    assert told == [("rpm1", code, True), ("rpm1", code, False)]
+
+
+def test_a_portal_that_is_opened_is_an_alarm_whose_row_stays_until_it_is_closed(lane: LaneBench) -> None:
+    lane.give("rpm1", PortalTamper(True))
+    lane.give("rpm1", PortalTamper(True))
+    (raised,) = lane.told(AlarmRaised)
+    assert raised.kind is AlarmKind.PORTAL_TAMPER
+    lane.order(Acknowledge(raised.alarm))
+    lane.wait(100.0)
+    assert lane.told(AlarmEnded) == []
+    lane.give("rpm1", PortalTamper(False))
+    assert [ended.alarm for ended in lane.told(AlarmEnded)] == [raised.alarm]
 
 
 def test_a_background_that_lands_between_a_speed_line_and_the_first_count_is_used(lane: LaneBench) -> None:

@@ -49,7 +49,7 @@ ROWS = [
     (LaneType.READY, LaneRules(Who.ADULTS)),
     (LaneType.STANDARD, LaneRules()),
     (LaneType.COMMERCIAL, LaneRules(hazmat=True, trailers=True)),
-    (LaneType.EMPTY, LaneRules(hazmat=True, trailers=True)),
+    (LaneType.EMPTY, LaneRules(hazmat=True, empty=True, trailers=True)),
     (LaneType.BUS, LaneRules()),
 ]
 
@@ -125,7 +125,22 @@ def codes(lane: LaneSetup, what: Known) -> list[str]:
 @pytest.mark.parametrize("lane_type", list(LaneType))
 def test_whoever_is_enrolled_with_everything_in_order_has_no_findings(lane_type: LaneType) -> None:
     programme = lane_type.value if lane_type in (LaneType.SENTRI, LaneType.NEXUS, LaneType.FAST) else ""
-    assert codes(lane_of(lane_type), known(programme)) == []
+    assert codes(lane_of(lane_type), known(programme, scanned=True)) == []
+
+
+def test_that_a_truck_is_empty_is_confirmed_by_the_officer_or_a_scan_in_lanes_for_empty_ones_alone() -> None:
+    assert codes(lane_of(LaneType.EMPTY), known("")) == ["cargo.empty_unconfirmed"]
+    assert referral(findings(lane_of(LaneType.EMPTY), known(""))) is Referral.OFFICER_CONFIRMS
+    assert codes(lane_of(LaneType.COMMERCIAL), known("")) == []
+
+
+@pytest.mark.parametrize(
+    ("lane_type", "minors", "missing"),
+    [(LaneType.READY, 1, True), (LaneType.READY, 2, False), (LaneType.SENTRI, 2, True)],
+)
+def test_minors_need_no_card_where_only_adults_do(lane_type: LaneType, minors: int, missing: bool) -> None:
+    found = codes(lane_of(lane_type), known(lane_type.value, occupants=3, minors=minors))
+    assert ("card.missing_for_occupants" in found) is missing
 
 
 @pytest.mark.parametrize(

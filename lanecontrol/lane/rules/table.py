@@ -50,6 +50,8 @@ class LaneRules:
     """A seal has to be on file."""
     hazmat: bool = False
     """Whether the load is dangerous is of interest."""
+    empty: bool = False
+    """The vehicle has to be seen to be empty, by the officer or by a scan."""
     trailers: bool = False
     """Front and rear plate may differ: tractor and trailer."""
 
@@ -81,7 +83,7 @@ INBOUND: dict[LaneType, LaneRules] = {
     LaneType.READY: LaneRules(Who.ADULTS),
     LaneType.STANDARD: LaneRules(),
     LaneType.COMMERCIAL: LaneRules(hazmat=True, trailers=True),
-    LaneType.EMPTY: LaneRules(hazmat=True, trailers=True),
+    LaneType.EMPTY: LaneRules(hazmat=True, empty=True, trailers=True),
     LaneType.BUS: LaneRules(),
 }
 

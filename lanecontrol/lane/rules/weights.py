@@ -35,6 +35,7 @@ WEIGHT: dict[str, tuple[Severity, Referral]] = {
     "seal.missing": (Severity.MEDIUM, Referral.RECOMMENDED),
     "cargo.hazmat": (Severity.MEDIUM, Referral.OFFICER_CONFIRMS),
     "cargo.unknown": (Severity.LOW, Referral.OFFICER_CONFIRMS),
+    "cargo.empty_unconfirmed": (Severity.LOW, Referral.OFFICER_CONFIRMS),
     "passage.ambiguous": (Severity.LOW, Referral.OFFICER_CONFIRMS),
     "correlation.degraded": (Severity.LOW, Referral.OFFICER_CONFIRMS),
     "equipment.override": (Severity.MEDIUM, Referral.OFFICER_CONFIRMS),
