@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lanecontrol.config.document import plain
+from lanecontrol.config.overlay import read_layers
+
 
 @dataclass(frozen=True, slots=True)
 class Replaced:
@@ -35,6 +38,17 @@ def module_settings(devices: Mapping[str, str], scale: float) -> dict[str, dict[
     the limits that mean real milliseconds grow with it. A poll of 100 ms is what the world's own steps are worth.
     """
     return {device: settings for device, kind in devices.items() if (settings := _settings(kind, scale))}
+
+
+def _files_of(base: Path) -> dict[str, dict[str, str]]:
+    """The files that the lane file's devices name, relative to it, as paths that are good anywhere."""
+    devices = plain(read_layers(base, []), lambda secret: "").get("devices")
+    stanzas = devices if isinstance(devices, list) else []
+    return {
+        stanza["id"]: {"profile": str((base.parent / stanza["profile"]).resolve())}
+        for stanza in stanzas
+        if isinstance(stanza, dict) and str(stanza.get("profile", "")).endswith((".yaml", ".yml")) and "id" in stanza
+    }
 
 
 def _settings(kind: str, scale: float) -> dict[str, Any]:
@@ -71,6 +85,7 @@ _LIMITS: dict[str, dict[str, tuple[float, float]]] = {
 
 def lane_file(base: Path, own: Replaced) -> str:
     """The text of a lane file that extends `base`. Every value is JSON, which is YAML too."""
+    files = _files_of(base)
     lines = [
         "# Written by `lanecontrol sim`: the lane's devices are fakes, everything published is marked as simulated.",
         f"extends: {json.dumps(str(base.resolve()))}",
@@ -78,7 +93,7 @@ def lane_file(base: Path, own: Replaced) -> str:
         f"lane: {json.dumps({'id': own.lane})}",
         "devices:",
         *(
-            f"  - {json.dumps({'id': device, 'url': url, **own.settings.get(device, {})})}"
+            f"  - {json.dumps({'id': device, 'url': url, **files.get(device, {}), **own.settings.get(device, {})})}"
             for device, url in own.urls.items()
         ),
         f"brokers: {json.dumps([{'url': own.broker}])}",

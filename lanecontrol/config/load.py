@@ -405,6 +405,7 @@ def lane_setup(
         rules_hash=rules_hash,
         equipment_hash=equipment_hash,
         limits=lane.Limits(**_values(file.limits)),
+        readback_limit_s=lane.READBACK_LIMIT_S * file.clock.scale,
         direction=file.lane.direction,
         questions=_questions(file),
         adjacent=tuple(file.lane.adjacent),

@@ -16,9 +16,6 @@ from lanecontrol.lane.faults import fault, stands
 from lanecontrol.lane.record import replace
 from lanecontrol.lane.turn import Turn
 
-MISMATCH_S = 0.5
-"""What a head reads back may differ from what was commanded for so long: module, lamp and poll take their time."""
-
 FAULTS = ("lamps_conflict", "lamp_on", "dark", "lamp_unread")
 LAMP_OUT = "lamp_out"
 """An arrow or a yellow X that does not burn. Its red X does, so nothing shows that it was mended: it stands until
@@ -111,7 +108,7 @@ def _hold(t: Turn, head: int, device: str, lamps: list[Lamp], granting: tuple[st
     elif stands(t, name, code):
         _watch_until(t, head, None)
     elif since_s is None:
-        _watch_until(t, head, t.now_s + MISMATCH_S)
+        _watch_until(t, head, t.now_s + t.setup.readback_limit_s)
     elif t.due(since_s):
         _watch_until(t, head, None)
         _tell(t, head, name, code, words)

@@ -244,6 +244,10 @@ class Stage:
     types: tuple[LaneType, ...]
 
 
+READBACK_LIMIT_S = 0.5
+"""As the rules of the lane's signals have it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Times and bounds of the lane core; each default says where it comes from."""
@@ -325,5 +329,8 @@ class LaneSetup:
     """Stages of coming back after a shutdown, in order."""
     picture_devices: tuple[str, ...] = ()
     """Every device that takes a picture when asked."""
+    readback_limit_s: float = READBACK_LIMIT_S
+    """What a head's lamps read back may differ from what was commanded for so long: module, lamp and poll take their
+    time. No setting makes it longer; on a simulated lane's faster clock it stays the same real time."""
     o_is_zero: bool = False
     """On plates here the letter O and the digit 0 look alike: texts that differ in that only are the same."""
