@@ -41,6 +41,7 @@ def told(n: Numbers, moment: Moment) -> LaneNumbers:
         unobserved_s=round(window.unobserved_s, 3),
         clock_stepped_s=round(window.stepped_s, 3),
         synchronised=window.synchronised,
+        life=n.life,
         lives=_lasted(window.lives),
         open_s=round(open_s, 3),
         quality=_worst(window),
