@@ -1182,6 +1182,8 @@ class LaneNumbers:
     """How much the clock was set in this window, up and down added up. Not 0: its ends are not where they should be."""
     synchronised: bool
     """The clock was disciplined whenever something happened."""
+    life: LaneLife | None
+    """When the window ended. None in a recount that began in the middle."""
     lives: tuple[Lasted, ...]
     """How long the lane's life was what, of the time observed."""
     open_s: float

@@ -425,6 +425,7 @@ def _numbers(at: float) -> Iterator[Announcement]:
         unobserved_s=17.5,
         clock_stepped_s=2.5,
         synchronised=True,
+        life=LaneLife.CLOSED,
         lives=(Lasted("open", 620.0), Lasted("closing", 20.0), Lasted("closed", 240.0)),
         open_s=620.0,
         quality=Quality.DEGRADED,
