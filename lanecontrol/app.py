@@ -55,6 +55,7 @@ from lanecontrol.port.former import KEPT as NAMES
 from lanecontrol.port.former import FormerNames, Names, Presence
 from lanecontrol.port.mqtt_client import MqttConnector
 from lanecontrol.port.neighbours import Neighbours
+from lanecontrol.port.notices import Notices
 from lanecontrol.port.orders import AHEAD_LIMIT_S, Orders
 from lanecontrol.port.payloads import EVENT_TYPES
 from lanecontrol.port.questions import Asker, nothing_here
@@ -448,7 +449,9 @@ class Lane:
 
     def _companions(self) -> list[Companion]:
         former = FormerNames(self._names.before, lambda gone: self._keep_names(self._names.without(gone)))
-        found: tuple[Companion | None, ...] = (self.asker, self._neighbours, former if self._names.before else None)
+        notices = Notices(self.address, clock=self._around.clock, emit=self._emit, rejected=self._tell_port)
+        kept = former if self._names.before else None
+        found: tuple[Companion | None, ...] = (self.asker, self._neighbours, notices, kept)
         return [one for one in found if one is not None]
 
     def _ask(self, asked: Ask | ShowCards) -> None:
@@ -616,7 +619,10 @@ class Lane:
         port = "port connected" if now.port.connected else f"port away: {now.port.reason}"
         devices = ", ".join(away) if away else "all devices online"
         life, degraded = now.state.desk.life.value, now.state.inquiry.degraded
-        mode = f", degraded mode: {degraded}" if degraded else ""
+        regime = now.state.regime
+        mode = f" as {regime.serves.value}" if regime.serves is not None else ""
+        mode += f", traffic diverted: {regime.divert.reason}" if regime.divert is not None else ""
+        mode += f", degraded mode: {degraded}" if degraded else ""
         return f"{life}{mode}; {devices}; {port}; {now.undelivered} events undelivered"
 
     def snapshot(self) -> Snapshot:

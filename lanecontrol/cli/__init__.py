@@ -28,6 +28,7 @@ COMMANDS = {
     "plates": "read plates on picture files",
     "watch": "the events of lanes as they are published",
     "command": "ask something of a lane: disposition, open, close, ...",
+    "divert": "tell all lanes of a port that traffic is sent elsewhere",
     "record": "take the flight recorder's ring out of a lane's store",
     "replay": "feed a recording back and compare the decisions",
     "snapshot": "is a local snapshot of enrolments and lookouts good, whose, how old",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,6 +18,8 @@ from urllib.parse import urlencode
 from pydantic import BaseModel, ValidationError
 
 from lanecontrol import driver as drivers
+from lanecontrol.commands import TakePicture
+from lanecontrol.config import schedule_model
 from lanecontrol.config.document import Items, Leaf, Table, Tree, find, leaves, plain, read
 from lanecontrol.config.equipment_hash import equipment
 from lanecontrol.config.equipment_model import ScannerSection
@@ -377,7 +379,7 @@ def _hash_key(file: LaneFile) -> bytes:
 
 
 def lane_setup(
-    file: LaneFile, devices: Iterable[DeviceConfig], *, rules_hash: str = "", equipment_hash: str = ""
+    file: LaneFile, devices: Sequence[DeviceConfig], *, rules_hash: str = "", equipment_hash: str = ""
 ) -> lane.LaneSetup:
     """The lane as plain data for the lane core."""
     return lane.LaneSetup(
@@ -409,6 +411,10 @@ def lane_setup(
         direction=file.lane.direction,
         questions=_questions(file),
         adjacent=tuple(file.lane.adjacent),
+        other_types=tuple(file.lane.other_types),
+        schedule=schedule_model.schedule(file.schedule, file.time_zone),
+        resumption=schedule_model.stages(file.resumption),
+        picture_devices=tuple(one.id for one in devices if TakePicture in drivers.load(one.kind).performs),
         o_is_zero=file.plates.o_is_zero,
     )
 

@@ -22,6 +22,7 @@ from lanecontrol.config.equipment_model import (
     SignalSection,
 )
 from lanecontrol.config.questions_model import PlatesSection, QuestionsSection
+from lanecontrol.config.schedule_model import ScheduleSection, StageSection
 from lanecontrol.config.section import Metres, Name, Seconds, Section, TopicPart
 from lanecontrol.lane import setup
 from lanecontrol.port.topics import CLASSES
@@ -50,6 +51,8 @@ class LaneSection(Section):
     """Open without an order, for simulations and unattended trials only; never released without an officer."""
     adult_cards_required: bool = True
     """Every occupant needs a card of this lane's programme."""
+    other_types: list[LaneType] = Field(default=[], max_length=8)
+    """Which else it may serve, by order or by its schedule, once it is closed and empty."""
     adjacent: list[TopicPart] = Field(default=[], max_length=8)
     """Numbers of the lanes beside this one, whose antennas may read its cards."""
 
@@ -264,6 +267,8 @@ class LaneFile(Section):
 
     port: TopicPart
     """Code of the port of entry; usually in the port file."""
+    time_zone: str = ""
+    """The port's, as `America/Tijuana`: its schedule goes by it. Usually in the port file."""
     simulated: bool = False
     """The devices are fakes: everything published is marked for good, under its own topics."""
     lane: LaneSection
@@ -286,6 +291,10 @@ class LaneFile(Section):
     plates: PlatesSection = PlatesSection()
     questions: QuestionsSection | None = None
     """Without it the port is asked nothing."""
+    schedule: ScheduleSection | None = None
+    """Without it the lane is opened and closed by order only."""
+    resumption: list[StageSection] = []
+    """Stages of coming back after a shutdown, trusted programmes first; usually in the port file."""
     limits: LimitsSection = LimitsSection()
     """Times and bounds of the lane core. Change them only with a reason."""
     brokers: list[BrokerSection] = Field(min_length=1)

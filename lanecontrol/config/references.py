@@ -12,6 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 from lanecontrol.commands import TakePicture, WriteOutputs
+from lanecontrol.config import schedule_model, time_zone
 from lanecontrol.config.model import LaneFile, ZoneSection
 from lanecontrol.config.wording import close_to
 from lanecontrol.driver import DeviceConfig, Driver
@@ -55,10 +56,26 @@ def check_file(lane: LaneFile) -> Iterator[Finding]:
     yield from _pictures(lane)
     yield from _scanner(lane)
     yield from _lookouts(lane)
+    yield from _hours(lane)
     if lane.clock.scale > 1 and lane.simulated is False:
         yield Finding(
             ("clock", "scale"), "a real lane's clock cannot be scaled", "set `simulated: true` or leave it out"
         )
+
+
+def _hours(lane: LaneFile) -> Iterator[Finding]:
+    """When the lane opens and closes by itself."""
+    yield from _twice("resumption", "stage", [stage.stage for stage in lane.resumption])
+    if lane.time_zone and not time_zone.known(lane.time_zone):
+        yield Finding(("time_zone",), f"no time zone '{lane.time_zone}' is known here", "one like America/Tijuana")
+    if lane.schedule is None:
+        return
+    types = (lane.lane.type, *(lane.lane.other_types or ()))
+    for told in schedule_model.check(lane.schedule, lane.time_zone, types):
+        yield Finding(*told)
+    if lane.lane.opens_at_start:
+        what = "the lane cannot go by its schedule and open at every start"
+        yield Finding(("lane", "opens_at_start"), what, "leave one of them out")
 
 
 def _scanner(lane: LaneFile) -> Iterator[Finding]:

@@ -107,6 +107,7 @@ def _of_booth(booth: Booth) -> Iterator[Right]:
         yield Right(booth.name, Access.READ, topic)
     yield Right(booth.name, Access.READ, f"{neighbours(lane)}/#")
     yield Right(booth.name, Access.WRITE, f"{neighbours(lane)}/{lane.lane}/#")
+    yield Right(booth.name, Access.READ, lane.notice("+"))
 
 
 def _of_somebody(one: Somebody, lane: LaneAddress) -> Iterator[Right]:
@@ -126,6 +127,7 @@ def _of_somebody(one: Somebody, lane: LaneAddress) -> Iterator[Right]:
         case Role.DESK:
             yield Right(one.name, Access.READ, lane.reply("+"))
             yield Right(one.name, Access.WRITE, lane.command("+"))
+            yield Right(one.name, Access.WRITE, lane.notice("+"))
         case Role.VIEWER:
             pass
 

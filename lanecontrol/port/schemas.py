@@ -24,6 +24,7 @@ from lanecontrol import announcements, commands, events, questions
 from lanecontrol.forms import adapter
 from lanecontrol.port import evidence_chunks, payloads
 from lanecontrol.port.evidence_chunks import EvidenceChunk
+from lanecontrol.port.notices import DivertNotice
 from lanecontrol.port.order_payloads import COMMANDS, ReplyPayload
 from lanecontrol.port.payloads import CONTENT_TYPE, EVENT_TYPES, JSON, DeviceDocument, StatusDocument, TimeQuality
 from lanecontrol.port.question_payloads import AnswerPayload, QuestionPayload
@@ -63,8 +64,8 @@ def schemas() -> dict[str, Schema]:
 
 
 def document_schemas() -> dict[str, Schema]:
-    """The schemas of the other payloads: `status`, `device`, `command.<verb>`, `reply`, `evidence`, `question`
-    and `answer`."""
+    """The schemas of the other payloads: `status`, `device`, `command.<verb>`, `reply`, `evidence`, `question`,
+    `answer` and `notice`."""
     kinds: list[tuple[str, JsonSchemaMode, TypeAdapter[Any]]] = [
         ("status", "serialization", adapter(StatusDocument)),
         ("device", "serialization", adapter(DeviceDocument)),
@@ -73,6 +74,7 @@ def document_schemas() -> dict[str, Schema]:
         ("evidence", "serialization", adapter(EvidenceChunk)),
         ("question", "serialization", adapter(QuestionPayload)),
         ("answer", "validation", adapter(AnswerPayload)),
+        ("notice", "validation", adapter(DivertNotice)),
     ]
     made, shared = TypeAdapter.json_schemas(kinds, schema_generator=_Generator)
     definitions = _described(shared.get("$defs", {}))

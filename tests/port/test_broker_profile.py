@@ -49,6 +49,8 @@ KINDS = (
 ELSEWHERE = (
     "poe/laredo/neighbour/07/cards",
     "poe/laredo/neighbour/08/cards",
+    "poe/laredo/notice/divert",
+    "sim/poe/laredo/notice/divert",
     "sim/poe/laredo/neighbour/07/cards",
     "poe/nogales/lane/07/event/alarm",
     "poe/laredo/lane/09/cmd/open",
@@ -72,7 +74,7 @@ def may_publish(name: str, topic: str) -> bool:
         case "central" | "archive":
             return topic in {f"{one}/receipt/{name}" for one in LANES}
         case "desk-3":
-            return lane in ("07", "08") and first == "cmd"
+            return (lane in ("07", "08") and first == "cmd") or topic.endswith("poe/laredo/notice/divert")
         case _:
             return False
 
@@ -83,6 +85,8 @@ def may_hear(name: str, topic: str) -> bool:
     if name in BOOTHS:
         own = LANES[list(BOOTHS).index(name)]
         if topic.startswith(f"{own.rpartition('/lane/')[0]}/neighbour/"):
+            return True
+        if topic == f"{own.rpartition('/lane/')[0]}/notice/divert":
             return True
         return topic.startswith(f"{own}/") and first in ("cmd", "receipt", "device", "status")
     heard = {"status", "device", "event"}
@@ -105,7 +109,7 @@ def test_no_booth_may_write_into_another_ones_tree_nor_anybody_else_into_its_own
             own = BOOTHS[right.name]
             assert right.topic.startswith((f"{own.root}/", f"{own.root.partition('/lane/')[0]}/neighbour/{own.lane}/"))
         elif right.access is Access.WRITE:
-            assert "/cmd/" in right.topic or right.topic.endswith(f"/receipt/{right.name}")
+            assert "/cmd/" in right.topic or right.topic.endswith((f"/receipt/{right.name}", "/notice/+"))
 
 
 def test_each_name_stands_in_the_list_once_and_nothing_is_for_everybody() -> None:

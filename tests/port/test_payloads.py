@@ -184,7 +184,7 @@ def test_the_retained_documents_are_valid() -> None:
 
 
 def test_there_is_a_schema_of_every_command_and_of_all_that_is_no_event() -> None:
-    others = {"status", "device", "reply", "evidence", "question", "answer"}
+    others = {"status", "device", "reply", "evidence", "question", "answer", "notice"}
     assert {f"command.{verb}" for verb in COMMANDS} | others == set(document_schemas())
 
 
