@@ -14,6 +14,7 @@ from itertools import pairwise
 from typing import Any
 
 from sim.score_file import Alarms, Departures, Events, Latency, Passages, Percentiles, Plates, Readings, Score
+from sim.score_queues import score_queues
 from sim.score_scans import score_scans
 from sim.world.truth import Fate, OccupancyTruth, Truth, VehicleTruth
 
@@ -237,6 +238,7 @@ class _Lane:
         _add(total.alarms, self._score_alarms())
         _add(total.departures, self._score_departures())
         _add(total.scans, score_scans(self._truth, self._events, self._zero_s))
+        _add(total.queues, score_queues(self._truth, self._events, self._zero_s))
 
     def _settle(self, passage: _Passage, vehicles: list[VehicleTruth]) -> None:
         passage.vehicles = vehicles

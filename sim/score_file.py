@@ -74,6 +74,19 @@ class Scans:
 
 
 @dataclass(slots=True)
+class Queues:
+    windows: int = 0
+    estimates: int = 0
+    covered: int = 0
+    at_least: int = 0
+    at_least_held: int = 0
+    waiting_sum: float = 0.0
+    error_sum: float = 0.0
+    bias_sum: float = 0.0
+    width_sum: float = 0.0
+
+
+@dataclass(slots=True)
 class Events:
     recorded: int = 0
     acknowledged: int = 0
@@ -113,6 +126,7 @@ class Score:
     departures: Departures = field(default_factory=Departures)
     plates: Plates = field(default_factory=Plates)
     scans: Scans = field(default_factory=Scans)
+    queues: Queues = field(default_factory=Queues)
 
     def to_plain(self) -> dict[str, Any]:
         """The score file's JSON, as plain values."""

@@ -135,6 +135,11 @@ class Traffic:
         self._committed: set[int] = set()
 
     @property
+    def upstream(self) -> int:
+        """Who has arrived and finds no room in the world yet."""
+        return len(self._upstream)
+
+    @property
     def empty(self) -> bool:
         """Nobody in the lane and nobody waiting to come in."""
         return not self.vehicles and not self._upstream

@@ -5,6 +5,8 @@ Nothing in `lanecontrol` or `drivers` can see this. Times are world seconds, fro
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_right
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -95,6 +97,13 @@ class Truth:
     """How many people a beam met."""
     beam_without_request: int = 0
     """How often a beam came on without request and arming."""
+    queue: tuple[tuple[float, int], ...] = ()
+    """When the number of vehicles waiting for the booth changed, and to what (see `World.waiting`); 0 before."""
+
+    def waiting_at(self, at_s: float) -> int:
+        """How many vehicles waited for the booth at this moment."""
+        place = bisect_right(self.queue, (at_s, math.inf))
+        return self.queue[place - 1][1] if place else 0
 
 
 @dataclass(frozen=True, slots=True)

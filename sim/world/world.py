@@ -29,6 +29,8 @@ from sim.world.views import ViewSensor
 STEP_S = 0.1
 """Longer advances are cut into steps of at most this."""
 EPSILON_S = 1e-9
+WAITS_BELOW_MPS = 1.4
+"""A vehicle before the booth that is once slower than walking waits, until it comes to the booth."""
 STRIKES_BELOW = 0.5
 """An arm that is down this far (1 is open) meets what stands under it."""
 
@@ -89,6 +91,8 @@ class World:
         self._contacts: dict[tuple[str, str], bool] = {}
         self._began = False
         self._gone: list[VehicleTruth] = []
+        self._waits: set[int] = set()
+        self._queue: list[tuple[float, int]] = []
 
     def advance(self, dt_s: float) -> tuple[Sensed, ...]:
         """Let `dt_s` pass; what the sensors gave meanwhile, in order."""
@@ -190,6 +194,7 @@ class World:
             self._scanner.beams if self._scanner else (),
             self._scanner.people_in_beam if self._scanner else 0,
             self._scanner.beam_without_request if self._scanner else 0,
+            tuple(self._queue),
         )
 
     # --- one step ---
@@ -205,6 +210,7 @@ class World:
             for antenna in self._antennas:
                 antenna.forget(departure.vehicle)
         self._strikes()
+        self._count_waiting()
         self._edges(sensed)
         vehicles = self._traffic.vehicles
         for portal in self._portals:
@@ -234,6 +240,27 @@ class World:
             if self._contacts.get((device, point)) is not on:
                 self._contacts[device, point] = on
                 sensed.append(Sensed(device, Contact(point, on)))
+
+    @property
+    def waiting(self) -> int:
+        """Vehicles that wait to come to the booth: slowed down before it, or not even in sight of the lane's start."""
+        return self._queue[-1][1] if self._queue else 0
+
+    def _count_waiting(self) -> None:
+        waits, booth_m = self._waits, self.scene.booth.start_m
+        count = self._traffic.upstream
+        for vehicle in self._traffic.vehicles:
+            if vehicle.front_m < booth_m and vehicle.booth_entered_s is None:
+                number = vehicle.plan.number
+                if number in waits:
+                    count += 1
+                elif vehicle.speed_mps < WAITS_BELOW_MPS:
+                    waits.add(number)
+                    count += 1
+        if count != self.waiting:
+            self._queue.append((self.now_s, count))
+            if not count:
+                waits.clear()
 
     def _strikes(self) -> None:
         gate = self.scene.gate
