@@ -33,6 +33,7 @@ COMMANDS = {
     "replay": "feed a recording back and compare the decisions",
     "snapshot": "is a local snapshot of enrolments and lookouts good, whose, how old",
     "ledger": "verify, export or show the state of a lane's ledger",
+    "numbers": "recount the figures of a lane's traffic from its events",
     "schema": "JSON schemas: lane file, events; AsyncAPI",
     "broker-profile": "a mosquitto for the lanes of a port: configuration and access list",
     "doctor": "what is wrong with this box; a redacted support bundle",

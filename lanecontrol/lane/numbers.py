@@ -199,8 +199,7 @@ def _next_window(n: Numbers, ended: LaneNumbers, start_utc_s: float, window_s: f
         inside_before=ended.inside_after,
         most_waiting=len(n.entry.waiting),
     )
-    entry = replace(n.entry, spans=((0.0, 0), n.entry.spans[0]))
-    return replace(n, window=window, entry=entry, approach=replace(n.approach, taken_s=0.0, known_s=0.0))
+    return replace(n, window=window, approach=replace(n.approach, taken_s=0.0, known_s=0.0))
 
 
 def _with_time(n: Numbers, lasted_s: float, *, observed: bool) -> Numbers:

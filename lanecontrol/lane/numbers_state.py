@@ -79,7 +79,7 @@ class Entry:
     arrived: int = 0
     """Passages opened since then."""
     spans: tuple[tuple[float, int], ...] = ((0.0, 0), (0.0, 0))
-    """Time between one clear moment and the next, and who arrived in it: in this window, and in the one before."""
+    """Time between one clear moment and the next, and who arrived in it: of late, and in the while before that."""
 
 
 @quick

@@ -22,9 +22,11 @@ METHOD = "clear-entry/1"
 CLEAR_S = 4.0
 """Whoever stood before an empty entry has come into it by then: reaction, and a few metres from standing."""
 ROLLING_S = 8.0
-"""Who was first seen less than this ago may still be rolling, and not wait at all."""
+"""Who was first seen less than this ago may still be rolling, and not wait at all: an estimate counts half of it."""
 KNOWN_S = 120.0
 """Time between clear moments that a rate of arrivals needs."""
+MEMORY_S = 900.0
+"""Arrivals per hour are those of the last one to two such times, as far as clear moments enclose them."""
 AHEAD_S = 300.0
 """A rate is not carried on for longer than this, nor for longer than it was measured."""
 DEVIATIONS = 1.645
@@ -66,6 +68,8 @@ def settled(entry: Entry, life: LaneLife | None, quality: Quality, now_s: float)
     if entry.clear_s is not None:
         lasted_s, arrived = spans[0]
         spans = ((lasted_s + now_s - entry.clear_s, arrived + entry.arrived), spans[1])
+        if spans[0][0] >= MEMORY_S:
+            spans = ((0.0, 0), spans[0])
     return replace(entry, clear_s=now_s, arrived=0, spans=spans)
 
 
@@ -95,12 +99,12 @@ def estimate(entry: Entry, life: LaneLife | None, quality: Quality, now_s: float
     if per_h is None or since_s is None or since_s > min(AHEAD_S, lasted_s):
         rounded_s = None if since_s is None else round(since_s, 1)
         claim = QueueClaim.AT_LEAST
-        return QueueEstimate(METHOD, claim, in_sight, surely, None, in_sight, per_h, rounded_s)
+        return QueueEstimate(METHOD, claim, surely, surely, None, in_sight, per_h, rounded_s)
     unseen, most = _out_of_sight(arrived / lasted_s, lasted_s, since_s, entry.arrived)
     return QueueEstimate(
         METHOD,
         QueueClaim.ESTIMATE,
-        round(in_sight + unseen, 1),
+        round((in_sight + surely) / 2 + unseen, 1),
         surely,
         in_sight + most,
         in_sight,
