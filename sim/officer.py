@@ -72,6 +72,8 @@ class AutomaticOfficer:
         self._wanted: set[str] = set()
         """Passages of vehicles that somebody looks for: the officer's own view tells, and nobody else knows."""
         self._signal = ""
+        self._departures: list[str] = []
+        """Alarms about vehicles that left without a disposition."""
         self._released: tuple[str, Seen | None] = ("", None)
 
     def hear(self, kind: str, data: Mapping[str, Any]) -> None:
@@ -92,12 +94,16 @@ class AutomaticOfficer:
             self._wanted.add(data["passage"])
         elif kind == "signal_shown":
             self._signal = data["aspect"]
+        elif kind == "alarm_raised" and data["kind"] == "unreleased_departure":
+            self._departures.append(data["alarm"])
 
     async def work(self) -> None:
         """Once the lane is heard of: open it, then serve vehicle by vehicle, for ever."""
         await self._lane_there.wait()
         await self._open()
         while True:
+            while self._departures:  # nobody is called in before that
+                await self._ask(self.lane, "acknowledge", {"alarm": self._departures.pop()})
             try:
                 async with asyncio.timeout(RETRY_S):
                     passage = await self._news.get()

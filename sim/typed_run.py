@@ -19,6 +19,7 @@ from lanecontrol.announcements import Announcement
 from lanecontrol.clock import Instant
 from lanecontrol.commands import (
     DONE,
+    Acknowledge,
     Actor,
     Command,
     Dispose,
@@ -185,6 +186,9 @@ class _Officer:
             self._assessed.pop(data["passage"], None)
         elif name == "signal_shown":
             self._signal = data["aspect"]
+        elif name == "alarm_raised" and data["kind"] == "unreleased_departure":
+            alarm = Acknowledge(data["alarm"])
+            self._later(self._run.world.now_s + RETRY_S, lambda: self._ask(alarm, lambda done: None))
 
     def work(self, now_s: float) -> None:
         """Do what is due, and begin with the next vehicle when free."""
