@@ -155,7 +155,7 @@ BEAM_STATES = frozenset({ScannerState.TRIGGERED, ScannerState.SCANNING})
 TECHNICAL = frozenset({C.LINK, C.STALE, C.OUTPUT, C.READBACK, C.WATCHDOG, C.INPUTS_LOST, C.LATE})
 """Causes that are ours rather than the scanner's: a scan that ends so, with no contact gone bad, is a false abort."""
 
-_WANTED = {
+WANTED = {
     C.KEY: ("key_enabled", True),
     C.ESTOP: ("estop_ok", True),
     C.FAULT: ("fault", False),
@@ -165,11 +165,12 @@ _WANTED = {
     C.BARRIER: ("barrier_closed", True),
     C.ZONE: ("zone_clear", True),
 }
+"""The contact behind each of these conditions, and what it has to be."""
 
 
 def gone_bad(v: View) -> bool:
     """Whether a contact is known to be other than a scan needs it."""
-    return any(getattr(v.contacts, name) is (not wanted) for name, wanted in _WANTED.values())
+    return any(getattr(v.contacts, name) is (not wanted) for name, wanted in WANTED.values())
 
 
 def first_unmet(v: View, codes: Iterable[ScanCause]) -> tuple[ScanCause, str] | None:
