@@ -120,6 +120,11 @@ def drained(t: Turn) -> bool:
     return not t.tracking.passages
 
 
+def empty(t: Turn) -> bool:
+    """Drained, and no loop says that somebody is just coming."""
+    return drained(t) and not any(t.level(station) for station in range(len(t.plan.stations)))
+
+
 def change(t: Turn, life: LaneLife, why: str) -> None:
     previous = t.desk.life
     t.desk = replace(t.desk, life=life, life_s=t.now_s)
@@ -168,8 +173,8 @@ def _maintain(t: Turn, actor: Actor, reason: str) -> Outcome:
         return DONE
     if t.desk.life is not LaneLife.CLOSED:
         return _refuse(f"the lane is {t.desk.life.value}: it has to be closed, and empty, first")
-    if not drained(t):
-        return _refuse("a vehicle is in the lane: it has to leave first")
+    if not empty(t):
+        return _refuse("a vehicle is in the lane, or a loop is on: it has to leave first, or the loop to be left out")
     _heed(t)
     interlock.stop_everything(t, "maintenance")
     change(t, LaneLife.MAINTENANCE, reason[:_TEXT] or f"ordered by {actor.role.value}")
@@ -213,8 +218,8 @@ def may_serve(t: Turn) -> tuple[LaneType, ...]:
 
 def why_not_another_type(t: Turn) -> str:
     """Why the type may not be changed now, apart from the lane's life; empty when it may."""
-    if not drained(t):
-        return "a vehicle is in the lane: its type changes only when that is gone"
+    if not empty(t):
+        return "a vehicle is in the lane, or a loop is on: its type changes only when that is gone"
     if not t.due(clear_s(t)):
         return f"the lane was closed just now, and a vehicle may still be on its way in: again in {CLEAR_S:g} s"
     return ""

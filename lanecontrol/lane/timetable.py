@@ -112,7 +112,7 @@ def _held_back(t: Turn, wanted: LaneType) -> str:
     if t.desk.life is not LaneLife.CLOSED:
         return "a vehicle is in the lane"
     if wanted is not t.lane_type and (why := life.why_not_another_type(t)):
-        if life.drained(t):
+        if life.empty(t):
             t.regime = awake(replace(t.regime, look_s=life.clear_s(t)))
         return why
     if t.desk.stopping:
