@@ -41,6 +41,8 @@ from lanecontrol.commands import (
     WriteOutputs,
 )
 from lanecontrol.events import (
+    Answered,
+    CardElsewhere,
     CentralChanged,
     CommandEnded,
     DeviceChanged,
@@ -79,9 +81,10 @@ from lanecontrol.forms import from_json, to_json
 from lanecontrol.identifier import Identifier
 from lanecontrol.lane.effects import Answer, Drive, Effect, Publish
 from lanecontrol.lane.passages import GOING
-from lanecontrol.lane.setup import BoothButton, Camera, LaneSetup
+from lanecontrol.lane.setup import BoothButton, Camera, LaneSetup, Questions
 from lanecontrol.lane.state import LaneState
 from lanecontrol.lane.step import deadline, initial, step, still_granted
+from lanecontrol.questions import AskKind, Cargo, Enrolments, Hit, Lookouts, NumberFact, Respondent, Standing
 
 POINTS = ("loop_approach", "loop_booth", "loop_exit", "gate_opened", "gate_closed", "booth_button", "nonsense")
 counts = st.lists(st.integers(-1, 10**12), max_size=6).map(tuple) | st.just((80, 80, 80, 80))
@@ -133,8 +136,29 @@ sights = (
     | st.builds(PictureTaken, pictures, tracks, st.text())
     | st.builds(PlateTrackEnded, tracks)
 )
+cards = st.integers(0, 9).map(lambda number: Identifier(card(number)))
+facts = st.builds(
+    NumberFact,
+    cards | plates,
+    st.sampled_from(Standing),
+    st.sampled_from([(), ("SENTRI",), ("NEXUS", "FAST")]),
+    st.lists(plates, max_size=2).map(tuple),
+)
+answers = (
+    st.builds(Enrolments, st.lists(facts, max_size=4).map(tuple), st.sampled_from([Cargo(), Cargo(False, hazmat=True)]))
+    | st.lists(st.builds(Hit, cards | plates), max_size=3).map(tuple).map(Lookouts)
+    | st.none()
+)
+scores = st.sampled_from([0.2, 3.0, 500.0, -1.0, float("nan")])
+# Mostly to the question that was asked last, sometimes once more, too late, or to nothing that was asked.
+questions = st.sampled_from(["open", "open", "open"]) | st.integers(0, 30).map(lambda number: f"07-q{number:06d}")
 traffic = (
-    st.tuples(st.just("port"), st.builds(OrderGiven, sound_orders))
+    st.tuples(st.just("port"), st.builds(Answered, questions, st.sampled_from(Respondent), answers))
+    | st.tuples(
+        st.just("neighbours"),
+        st.builds(CardElsewhere, cards, st.sampled_from(["06", "12", ""]), scores, st.sampled_from([0.5, 61.0])),
+    )
+    | st.tuples(st.just("port"), st.builds(OrderGiven, sound_orders))
     | st.tuples(st.just("io1"), st.builds(InputChanged, st.sampled_from(POINTS), st.booleans()))
     | st.tuples(st.just("io1"), st.builds(InputChanged, st.sampled_from(POINTS[:3]), st.booleans()))
     | st.tuples(
@@ -207,11 +231,68 @@ trouble = (
     )
 )
 pauses = st.sampled_from([0.0, 0.0, 0.1, 0.5, 1.0, 1.6, 3.0, 9.0, 31.0, 70.0])
-# Long enough for a vehicle to come, be decided about and go: left to themselves, lists are six events long.
-scenes = st.lists(st.tuples(pauses, traffic), min_size=25, max_size=70)
-wild_scenes = st.lists(st.tuples(pauses, st.one_of(traffic, traffic, trouble)), min_size=25, max_size=70)
+Scene = list[tuple[float, tuple[str, Event]]]
+
+
+def _comes(
+    cards_in: list[Identifier], plate: Identifier, answered: list[Enrolments | Lookouts | None], neighbour: str
+) -> Scene:
+    """A vehicle comes to the booth, and what is in it is read: single random events hardly ever come to that.
+
+    The port answers, and a neighbour has a card of it too.
+    """
+    reads: Scene = [(0.0, ("rfid1", TagRead(1, number, -52.0))) for number in cards_in]
+    return [
+        (1.0, ("io1", InputChanged("loop_approach", True))),
+        (0.2, ("cam1", PlateRead(plate, 0.9, track="1"))),
+        (1.0, ("io1", InputChanged("loop_booth", True))),
+        (0.5, ("io1", InputChanged("loop_approach", False))),
+        *reads,
+        (1.0, ("lane", Tick())),
+        *reads,
+        (1.1, ("lane", Tick())),
+        *((0.1, ("port", Answered("open", Respondent.CENTRAL, answer))) for answer in answered),
+        (0.1, ("neighbours", CardElsewhere(cards_in[0], neighbour, 3.0, 0.5))),
+    ]
+
+
+def _goes(order: Order) -> Scene:
+    """An officer decides, and the vehicle goes."""
+    return [
+        (0.0, ("port", OrderGiven(order))),
+        (0.2, ("io1", InputChanged("gate_closed", False))),
+        (1.0, ("io1", InputChanged("gate_opened", True))),
+        (1.0, ("io1", InputChanged("loop_exit", True))),
+        (0.5, ("io1", InputChanged("loop_booth", False))),
+        (1.5, ("io1", InputChanged("loop_exit", False))),
+        (0.2, ("io1", InputChanged("gate_opened", False))),
+        (1.0, ("io1", InputChanged("gate_closed", True))),
+    ]
+
+
+deeds = st.builds(
+    _comes,
+    st.lists(cards, min_size=1, max_size=3),
+    plates,
+    st.lists(answers, max_size=3),
+    st.sampled_from(["06", "12"]),
+) | st.builds(_goes, sound_orders)
+
+
+def _scenes(*single: st.SearchStrategy[Any]) -> st.SearchStrategy[Scene]:
+    """Long enough for vehicles to come and go: left to themselves, lists are six long."""
+    alone: st.SearchStrategy[Scene] = st.tuples(pauses, st.one_of(*single)).map(lambda one: [one])
+    parts = st.lists(st.one_of(alone, alone, alone, deeds), min_size=12, max_size=45)
+    return parts.map(lambda found: [one for part in found for one in part])
+
+
+scenes = _scenes(traffic)
+wild_scenes = _scenes(traffic, traffic, trouble)
 WITH_BUTTON = dataclasses.replace(
-    setup(button=BoothButton("io1", "booth_button", "officer-12")), cameras=(Camera("cam1", "portal"),)
+    setup(button=BoothButton("io1", "booth_button", "officer-12")),
+    cameras=(Camera("cam1", "portal"),),
+    questions=Questions(),
+    adjacent=("06",),
 )
 
 
@@ -317,6 +398,13 @@ class Watched:
         assert self.sighted <= in_hand | self.ended, "a number has vanished"
         for passage in state.tracking.passages:
             assert passage.tail <= passage.head
+        assert len(state.inquiry.asked) <= 32
+        assert {dossier.passage for dossier in state.inquiry.dossiers} <= set(names)
+        assert {asked.question.passage for asked in state.inquiry.asked} <= set(names)
+        for dossier in state.inquiry.dossiers:
+            asked_about = set(dossier.numbers)
+            assert all(fact.number in asked_about for fact in dossier.facts)
+            assert all(hit.number in asked_about for hit in dossier.hits)
 
     def pass_time(self, duration_s: float) -> None:
         until_s = self.now_s + duration_s
@@ -331,7 +419,7 @@ class Watched:
         self.now_s = until_s
 
 
-def play(scene: list[tuple[float, tuple[str, Event]]], lane_setup: LaneSetup = WITH_BUTTON) -> Watched:
+def play(scene: Scene, lane_setup: LaneSetup = WITH_BUTTON) -> Watched:
     lane = Watched(lane_setup)
     lane.give("lane", Started(True, "boot-1"))
     for device in ("io1", "rpm1", "rfid1"):
@@ -345,7 +433,12 @@ def play(scene: list[tuple[float, tuple[str, Event]]], lane_setup: LaneSetup = W
 
 
 def _pointed(lane: Watched, event: Event) -> Event:
-    """Orders about whoever stands at the booth: most random ones would be about nobody."""
+    """Orders about whoever stands at the booth, answers to what was asked: random ones would be about nobody."""
+    if isinstance(event, Answered) and event.question == "open" and lane.state.inquiry.asked:
+        kinds = {Enrolments: AskKind.ENROLMENT, Lookouts: AskKind.LOOKOUT}
+        fits = [a for a in lane.state.inquiry.asked if a.question.kind is kinds.get(type(event.answer))]
+        asked = (fits or lane.state.inquiry.asked)[-1]
+        return dataclasses.replace(event, question=asked.question.id, by=asked.of)
     if not isinstance(event, OrderGiven) or not isinstance(event.order.request, Dispose):
         return event
     order, request = event.order, event.order.request
@@ -357,17 +450,17 @@ def _pointed(lane: Watched, event: Event) -> Event:
     return OrderGiven(Order(order.key, order.actor, request, order.deadline_utc_s))
 
 
-QUICK = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-LONG = settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+QUICK = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+LONG = settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
 
 
-def check_traffic(scene: list[tuple[float, tuple[str, Event]]]) -> None:
+def check_traffic(scene: Scene) -> None:
     lane = play(scene)
     lane.pass_time(400.0)
     assert from_json(LaneState, to_json(lane.state)) == lane.state
 
 
-def check_replay(scene: list[tuple[float, tuple[str, Event]]]) -> None:
+def check_replay(scene: Scene) -> None:
     lane = play(scene)
     state = initial(lane.setup)
     for given_again, effects in zip(lane.given, lane.effects, strict=True):
@@ -379,26 +472,26 @@ def check_replay(scene: list[tuple[float, tuple[str, Event]]]) -> None:
 
 @QUICK
 @given(scenes)
-def test_the_invariants_hold_in_any_traffic(scene: list[tuple[float, tuple[str, Event]]]) -> None:
+def test_the_invariants_hold_in_any_traffic(scene: Scene) -> None:
     check_traffic(scene)
 
 
 @QUICK
 @given(wild_scenes)
-def test_the_invariants_hold_in_any_trouble(scene: list[tuple[float, tuple[str, Event]]]) -> None:
+def test_the_invariants_hold_in_any_trouble(scene: Scene) -> None:
     check_traffic(scene)
 
 
-@settings(QUICK, max_examples=40)
+@settings(QUICK, max_examples=25)
 @given(wild_scenes)
-def test_a_replay_gives_the_same_effects_also_through_checkpoints(scene: list[tuple[float, tuple[str, Event]]]) -> None:
+def test_a_replay_gives_the_same_effects_also_through_checkpoints(scene: Scene) -> None:
     check_replay(scene)
 
 
 @pytest.mark.slow
 @LONG
 @given(wild_scenes)
-def test_the_invariants_hold_in_hundreds_of_scenes(scene: list[tuple[float, tuple[str, Event]]]) -> None:
+def test_the_invariants_hold_in_hundreds_of_scenes(scene: Scene) -> None:
     check_traffic(scene)
 
 
@@ -406,9 +499,9 @@ def test_the_random_scenes_are_not_all_dull() -> None:
     """Scenes as drawn above grant, close, bind and alarm often enough to mean something."""
     seen: Counter[str] = Counter()
 
-    @settings(max_examples=150, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=60, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
     @given(scenes)
-    def collect(scene: list[tuple[float, tuple[str, Event]]]) -> None:
+    def collect(scene: Scene) -> None:
         lane = play(scene)
         lane.pass_time(100.0)
         for effect in (effect for effects in lane.effects for effect in effects):
@@ -416,5 +509,14 @@ def test_the_random_scenes_are_not_all_dull() -> None:
             seen[name + (" grant" if isinstance(effect, Drive) and effect.grants else "")] += 1
 
     collect()
-    for name in ("Drive grant", "PassageClosed", "AlarmRaised", "ReadingOrphaned", "PassageAssessed"):
+    for name in (
+        "Drive grant",
+        "PassageClosed",
+        "AlarmRaised",
+        "ReadingOrphaned",
+        "PassageAssessed",
+        "Ask",
+        "LookoutAnswered",
+        "CardSuspected",
+    ):
         assert seen[name] > 5, (name, seen)
