@@ -184,7 +184,7 @@ def _open_ended(t: Turn, asked: Asked) -> None:
     if asked.of is Respondent.CENTRAL:
         t.inquiry = replace(t.inquiry, unanswered=t.inquiry.unanswered + 1)
         if t.inquiry.unanswered >= t.setup.limits.degraded_questions:
-            _degrade(t, f"central answered none of the last {t.inquiry.unanswered} questions")
+            _lose(t, f"central answered none of the last {t.inquiry.unanswered} questions")
         if not asked.told and not any(a.question.id == question.id for a in rest):
             _send(t, question, Respondent.SNAPSHOT, SNAPSHOT_WITHIN_S)
             return
@@ -206,7 +206,7 @@ def on_time(t: Turn) -> Iterable[str]:
     if t.inquiry.lost_s is not None and t.due(t.inquiry.lost_s + t.setup.limits.degraded_after_s):
         t.inquiry = replace(t.inquiry, lost_s=None)
         if t.desk.central is False:
-            _degrade(t, "the port's broker cannot be reached")
+            _lose(t, "the port's broker cannot be reached")
     if t.due(t.inquiry.drill_s):
         _end_drill(t, "the drill is over")
     late = [asked for asked in t.inquiry.asked if t.due(asked.due_s)]
@@ -246,10 +246,11 @@ def _central_answers(t: Turn) -> None:
         _recover(t, "central answers again")
 
 
-def _degrade(t: Turn, why: str) -> None:
-    if not t.inquiry.degraded:
-        t.inquiry = replace(t.inquiry, degraded=why)
-        t.tell(DegradedChanged(True, why, _drilled(t), t.utc_s))
+def _lose(t: Turn, why: str) -> None:
+    """Central really is away. A drill that is under way is over with that: from now on it is none."""
+    if not t.inquiry.degraded or _drilled(t):
+        t.inquiry = replace(t.inquiry, degraded=why, drill_s=None)
+        t.tell(DegradedChanged(True, why, False, t.utc_s))
 
 
 def _recover(t: Turn, why: str) -> None:
@@ -264,19 +265,27 @@ def _drilled(t: Turn) -> bool:
 
 def drill(t: Turn, actor: Actor, request: DrillDegraded) -> Outcome:
     """Begin or end a drill."""
-    if actor.role is not Role.SUPERVISOR:
-        return Outcome(Result.REFUSED, "only a supervisor drills degraded mode")
+    if actor.role not in (Role.SUPERVISOR, Role.CENTRAL):
+        return Outcome(Result.REFUSED, "only a supervisor or central drills degraded mode")
     if not 0.0 <= request.for_s <= LONGEST_DRILL_S:
         return Outcome(Result.REFUSED, f"a drill lasts {LONGEST_DRILL_S / 3600:g} hours at most")
     if request.for_s == 0.0:
         if not _drilled(t):
             return Outcome(Result.REFUSED, "no drill is under way")
         _end_drill(t, f"ended by {actor.role.value}")
+    elif t.inquiry.degraded and not _drilled(t):
+        return Outcome(Result.REFUSED, f"the lane is in degraded mode, and this is no drill: {t.inquiry.degraded}")
     else:
-        t.inquiry = replace(t.inquiry, drill_s=t.now_s + request.for_s)
-        _degrade(t, f"drill: {request.reason[:200]}" if request.reason else "drill")
+        _drill(t, f"drill: {request.reason[:200]}" if request.reason else "drill", request.for_s)
     mend(t)
     return DONE
+
+
+def _drill(t: Turn, why: str, for_s: float) -> None:
+    begins = not _drilled(t)
+    t.inquiry = replace(t.inquiry, degraded=why, drill_s=t.now_s + for_s)
+    if begins:
+        t.tell(DegradedChanged(True, why, True, t.utc_s))
 
 
 def _end_drill(t: Turn, why: str) -> None:

@@ -9,7 +9,7 @@ from lane_bench import OFFICER, SUPERVISOR, refused
 from questions_bench import PLATE, AskingBench, asking, number
 
 from lanecontrol.announcements import CardSuspected, DegradedChanged, LaneType, Referral
-from lanecontrol.commands import DONE, DrillDegraded
+from lanecontrol.commands import DONE, DrillDegraded, OpenLane, ServeType
 from lanecontrol.events import Answered, CardElsewhere, DeviceChanged, DeviceState, Started
 from lanecontrol.forms import from_json, to_json
 from lanecontrol.identifier import Identifier
@@ -267,7 +267,7 @@ def test_central_that_answers_nothing_is_lost_too_and_its_next_answer_brings_it_
 
 def test_a_drill_is_for_supervisors_and_ends_by_itself(lane: AskingBench) -> None:
     lane.reach(there=True)
-    assert "supervisor" in refused(lane.order(DrillDegraded(60.0), OFFICER))
+    assert "supervisor or central" in refused(lane.order(DrillDegraded(60.0), OFFICER))
     assert "hours" in refused(lane.order(DrillDegraded(1e6), SUPERVISOR))
     assert lane.order(DrillDegraded(60.0, "monthly"), SUPERVISOR) == DONE
     lane.wait(59.0)
@@ -297,8 +297,58 @@ def test_central_that_is_really_lost_during_a_drill_keeps_the_mode(lane: AskingB
     lane.reach(there=True)
     lane.order(DrillDegraded(60.0), SUPERVISOR)
     lane.reach(there=False)
+    lane.wait(2.9)
+    assert modes(lane) == [(True, True)]
+    lane.wait(0.2)
+    assert modes(lane) == [(True, True), (True, False)]  # it is told that this is no drill any more
     lane.wait(70.0)
+    assert modes(lane) == [(True, True), (True, False)]
+    lane.reach(there=True)
+    assert modes(lane)[2:] == [(False, False)]
+
+
+def test_central_that_goes_just_before_a_drill_ends_keeps_the_mode(lane: AskingBench) -> None:
+    lane.reach(there=True)
+    lane.order(DrillDegraded(60.0), SUPERVISOR)
+    lane.wait(59.0)
+    lane.reach(there=False)
+    lane.wait(2.0)
     assert lane.state.inquiry.degraded == "central is away"
+
+
+def test_a_lane_in_degraded_mode_is_not_drilled(lane: AskingBench) -> None:
+    lane.reach(there=False)
+    lane.wait(4.0)
+    assert "no drill" in refused(lane.order(DrillDegraded(60.0), SUPERVISOR))
+    lane.reach(there=True)
+    assert modes(lane) == [(True, False), (False, False)]
+
+
+def test_a_lane_asks_as_what_it_serves() -> None:
+    lane = AskingBench(replace(asking(), other_types=(LaneType.FAST,), opens_at_start=False)).started()
+    lane.order(ServeType("FAST"), SUPERVISOR)
+    lane.order(OpenLane())
+    lane.comes(1)
+    assert {ask.question.lane_type for ask in lane.asked} == {"FAST"}
+    assert "transponder.missing" in {found.code for found in lane.assessment.findings}
+
+
+def test_a_lane_that_asks_nothing_degrades_too() -> None:
+    lane = AskingBench(replace(AskingBench().setup, questions=None)).started()
+    lane.reach(there=False)
+    lane.wait(3.1)
+    assert modes(lane) == [(True, False)]
+
+
+def test_a_drill_goes_on_over_a_restart_and_ends_in_time(lane: AskingBench) -> None:
+    lane.reach(there=True)
+    lane.order(DrillDegraded(60.0), SUPERVISOR)
+    lane.wait(10.0)
+    lane.state = from_json(LaneState, to_json(lane.state))
+    lane.started(cold=False)
+    assert lane.state.inquiry.degraded == "drill"
+    lane.wait(60.0)
+    assert modes(lane) == [(True, True), (False, False)]
 
 
 # --- the lane's own state --------------------------------------------------------------------------------------------
