@@ -66,6 +66,7 @@ class AskingBench(LaneBench):
                 self.asked.append(effect)
                 self._due.append((self.now_s + self.delay_of(effect.question), effect))
         self.answer()
+        self.last = effects  # not those of the answers
         return effects
 
     def delay_of(self, question: Question) -> float:
