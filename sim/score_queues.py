@@ -8,6 +8,9 @@ from typing import Any, Protocol
 from sim.score_file import Queues
 from sim.world.truth import Truth
 
+BEFORE_S = 0.001
+"""A window ends before what happens at that very moment."""
+
 
 class Told(Protocol):
     """An event as the subscriber got it."""
@@ -25,7 +28,7 @@ def score_queues(truth: Truth, events: Sequence[Told], utc_at_zero_s: float) -> 
     for data in (one.event["data"] for one in events if one.name == "lane_numbers"):
         found.windows += 1
         if data["queue"] is not None:
-            _judge(found, data["queue"], truth.waiting_at(data["at_utc_s"] - utc_at_zero_s))
+            _judge(found, data["queue"], truth.waiting_at(data["at_utc_s"] - utc_at_zero_s - BEFORE_S))
     return found
 
 

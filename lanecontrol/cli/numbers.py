@@ -7,8 +7,9 @@ when a published window says something else than its events do.
 from __future__ import annotations
 
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from lanecontrol.cli import FAILED, GOOD, USAGE, arguments, output
 
@@ -33,8 +34,7 @@ def main(argv: list[str]) -> int:
     from lanecontrol.lane.recount import recount
 
     reading = _Reading()
-    lines = sys.stdin.buffer if options.file == "-" else Path(options.file).open("rb")
-    with lines:
+    with _opened(options.file) as lines:
         windows = list(recount(reading.events(lines), options.window))
     if len(reading.lanes) > 1:
         output.note(f"lanecontrol numbers: events of {len(reading.lanes)} lanes; give those of one")
@@ -45,6 +45,11 @@ def main(argv: list[str]) -> int:
         )
     _show(windows, as_json=options.json)
     return FAILED if any(one.differences for one in windows) else GOOD
+
+
+def _opened(file: str) -> AbstractContextManager[BinaryIO]:
+    """The file to read, or standard input, which is left open."""
+    return nullcontext(sys.stdin.buffer) if file == "-" else Path(file).open("rb")
 
 
 class _Reading:

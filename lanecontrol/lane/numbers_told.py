@@ -10,7 +10,7 @@ from lanecontrol.figures import Absent, Lasted, QueueEstimate, Served, Stage, St
 from lanecontrol.lane import queue, spread
 from lanecontrol.lane.numbers_state import Moment, Numbers, Window
 
-WORKED_S = 60.0
+WORKED_S = 30.0
 """A rate per hour wants at least so much time in which vehicles could be let through."""
 HEADWAYS = 5
 """A capacity wants at least so many vehicles that followed one another without a gap."""

@@ -31,6 +31,8 @@ AHEAD_S = 300.0
 """A rate is not carried on for longer than this, nor for longer than it was measured."""
 DEVIATIONS = 1.645
 """Of a normal distribution, one-sided 95 %."""
+EXACT_S = 0.001
+"""Events are stamped to the microsecond: a recount must come to the same side of every limit."""
 MAX_KEPT = 64
 
 
@@ -62,13 +64,13 @@ def _without(entry: Entry, passage: str, now_s: float) -> Entry:
 
 def settled(entry: Entry, life: LaneLife | None, quality: Quality, now_s: float) -> Entry:
     """The same with a clear moment now, if there is one."""
-    if entry.empty_s is None or now_s - entry.empty_s < CLEAR_S or not _known(life, quality):
+    if entry.empty_s is None or now_s - entry.empty_s < CLEAR_S - EXACT_S or not _known(life, quality):
         return entry
     spans = entry.spans
     if entry.clear_s is not None:
         lasted_s, arrived = spans[0]
         spans = ((lasted_s + now_s - entry.clear_s, arrived + entry.arrived), spans[1])
-        if spans[0][0] >= MEMORY_S:
+        if spans[0][0] >= MEMORY_S - EXACT_S:
             spans = ((0.0, 0), spans[0])
     return replace(entry, clear_s=now_s, arrived=0, spans=spans)
 
@@ -94,9 +96,9 @@ def estimate(entry: Entry, life: LaneLife | None, quality: Quality, now_s: float
     in_sight, surely = _in_sight(entry, now_s)
     lasted_s = entry.spans[0][0] + entry.spans[1][0]
     arrived = entry.spans[0][1] + entry.spans[1][1]
-    per_h = round(3600 * arrived / lasted_s, 1) if lasted_s >= KNOWN_S else None
+    per_h = round(3600 * arrived / lasted_s, 1) if lasted_s >= KNOWN_S - EXACT_S else None
     since_s = now_s - entry.clear_s if entry.clear_s is not None else None
-    if per_h is None or since_s is None or since_s > min(AHEAD_S, lasted_s):
+    if per_h is None or since_s is None or since_s > min(AHEAD_S, lasted_s) + EXACT_S:
         rounded_s = None if since_s is None else round(since_s, 1)
         claim = QueueClaim.AT_LEAST
         return QueueEstimate(METHOD, claim, surely, surely, None, in_sight, per_h, rounded_s)
@@ -116,7 +118,7 @@ def estimate(entry: Entry, life: LaneLife | None, quality: Quality, now_s: float
 def _in_sight(entry: Entry, now_s: float) -> tuple[int, int]:
     """How many wait in sight, and how many of them surely: whoever has nobody ahead drives up and does not wait."""
     free = 0 if entry.at_booth else 1
-    standing = sum(1 for _, since_s in entry.waiting if now_s - since_s >= ROLLING_S)
+    standing = sum(1 for _, since_s in entry.waiting if now_s - since_s >= ROLLING_S - EXACT_S)
     return max(0, len(entry.waiting) - free), max(0, standing - free)
 
 
