@@ -25,8 +25,10 @@ from lanecontrol.announcements import (
     Announcement,
     BacklogDrained,
     BacklogDraining,
+    DeviceStateChanged,
     EventUndeliverable,
     EvidenceUndeliverable,
+    OverrideTold,
     StoreSalvaged,
 )
 from lanecontrol.backing import Backing, LaneBacking
@@ -381,7 +383,7 @@ class Lane:
             pictures=chunks.send if loaded.pictures.publish and self._putting is None else None,
             companions=self._companions(),
         )
-        self._journal = LedgerJournal(self._ledger, self.address, self._session.device_changed, around.recorded)
+        self._journal = LedgerJournal(self._ledger, self.address, self._stands, around.recorded)
         self._housekeeper = Housekeeper(
             self._ledger, loaded.store.keep, around.clock, self._record_one, self._log.bind(part="store")
         )
@@ -505,6 +507,14 @@ class Lane:
 
     # --- between the parts -------------------------------------------------------------------------------------------
 
+    def _stands(self, told: DeviceStateChanged | OverrideTold) -> None:
+        """What the port finds retained."""
+        match told:
+            case DeviceStateChanged():
+                self._session.device_changed(told)
+            case OverrideTold():
+                self._session.overridden(told)
+
     def _emit(self, source: str, event: Event) -> None:
         self.runner.take(source, event)
 
@@ -623,7 +633,9 @@ class Lane:
         mode = f" as {regime.serves.value}" if regime.serves is not None else ""
         mode += f", traffic diverted: {regime.divert.reason}" if regime.divert is not None else ""
         mode += f", degraded mode: {degraded}" if degraded else ""
-        return f"{life}{mode}; {devices}; {port}; {now.undelivered} events undelivered"
+        rows = [row for row in now.state.equipment.overrides if row.ended_s is None]
+        by_hand = f", OVERRIDDEN: {', '.join(f'{row.part.value} {row.name}'.strip() for row in rows)}" if rows else ""
+        return f"{life}{mode}{by_hand}; {devices}; {port}; {now.undelivered} events undelivered"
 
     def snapshot(self) -> Snapshot:
         """The lane now. Call it only after `ready`."""

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from lanecontrol.announcements import TOPIC_CLASS, Announcement, DeviceStateChanged, EventsGivenUp
+from lanecontrol.announcements import TOPIC_CLASS, Announcement, DeviceStateChanged, EventsGivenUp, OverrideTold
 from lanecontrol.clock import Instant
 from lanecontrol.errors import StorageUnavailable
 from lanecontrol.ledger.ledger import Ledger
@@ -33,18 +33,18 @@ class _Unrecorded:
 
 
 class LedgerJournal:
-    """The journal of one lane. `device_changed` is told of device states, `told_of` of each number given."""
+    """The journal of one lane. `stands` is told of what stands retained, `told_of` of each number given."""
 
     def __init__(
         self,
         ledger: Ledger,
         address: LaneAddress,
-        device_changed: Callable[[DeviceStateChanged], None],
+        stands: Callable[[DeviceStateChanged | OverrideTold], None],
         told_of: Callable[[int], object],
     ) -> None:
         self._ledger = ledger
         self._address = address
-        self._device_changed = device_changed
+        self._stands = stands
         self._told_of = told_of
         self._under_way: deque[tuple[float, asyncio.Future[None]]] = deque()
         self.recorded = 0
@@ -67,8 +67,8 @@ class LedgerJournal:
         for seq in range(first, self._ledger.next_seq):
             self._told_of(seq)
         for told in announcements:
-            if isinstance(told, DeviceStateChanged):
-                self._device_changed(told)
+            if isinstance(told, DeviceStateChanged | OverrideTold):
+                self._stands(told)
         self._under_way.append((asyncio.get_running_loop().time(), written))
         self._forget_ended()
         return written if len(wanted) >= len(announcements) else _not_all()

@@ -131,6 +131,8 @@ class View:
     vehicles_planned: int
     overhead: tuple[str, ...] | None = None
     """Lamps that really burn in the overhead signal; None where there is none."""
+    overrides: tuple[str, ...] = ()
+    """What is set aside by hand now, and why."""
     scanner: ScannerRow | None = None
     ended: bool = False
     """The lane was stopped: what it knew last is not shown as if it were still so."""
@@ -250,7 +252,11 @@ def _one_line(text: Text) -> Text:
 def _state(view: View) -> Text:
     if view.ended:
         return Text("lane      stopped; it asked for red last, the I/O module holds the safe state", "dim")
-    text = Text(f"lane      {view.life}, signal ")
+    text = Text(f"lane      {view.life}, ")
+    if view.overrides:
+        text.append(f"OVERRIDDEN {'; '.join(view.overrides)}", "bold white on red")
+        text.append(", ")
+    text.append("signal ")
     text.append("● PROCEED" if view.signal == "proceed" else f"● {view.signal.upper()}", _signal_style(view))
     if view.overhead is not None:
         text.append(", overhead ")

@@ -119,6 +119,11 @@ class Picture:
             vehicles_done=sum(vehicle.left_s is not None for vehicle in run.truth.vehicles),
             vehicles_planned=self._planned or 0,
             overhead=run.stage.world.lamps.overhead,
+            overrides=tuple(
+                f"{o.part.value.replace('_', ' ')} {o.name}".strip() + f": {o.reason}"
+                for o in state.equipment.overrides
+                if o.ended_s is None
+            ),
             scanner=self._scanner_row(),
             ended=ended,
         )

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from lanecontrol import forms
 from lanecontrol.announcements import TOPIC_CLASS, Announcement, DeviceStateChanged
 from lanecontrol.clock import Instant
+from lanecontrol.commands import OverridePart
 from lanecontrol.port.topics import LaneAddress
 
 CONTENT_TYPE = "application/cloudevents+json"
@@ -161,6 +162,19 @@ class LaneStatus(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Overridden:
+    """Part of the equipment that is set aside by hand now."""
+
+    override: str
+    part: OverridePart
+    name: str
+    """Which one, where there are several: a loop's name."""
+    reason: str
+    until_utc_s: float
+    """It ends by itself then, if nobody ends it before."""
+
+
+@dataclass(frozen=True, slots=True)
 class StatusDocument:
     """What stands retained on `status`: the birth, the goodbye, and, as the will, the loss of the lane."""
 
@@ -185,6 +199,8 @@ class StatusDocument:
     store_fault: str = ""
     """Why the lane's disk takes no events now; empty while it does. Until then nothing new is told elsewhere, since
     what is not on disk is not sent."""
+    overrides: tuple[Overridden, ...] = ()
+    """Every override that stands, for whoever comes to look only now."""
 
 
 @dataclass(frozen=True, slots=True)

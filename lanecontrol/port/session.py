@@ -14,13 +14,13 @@ from dataclasses import dataclass, replace
 from typing import Any, Never, Protocol
 
 from lanecontrol import forms
-from lanecontrol.announcements import DeviceStateChanged
+from lanecontrol.announcements import DeviceStateChanged, OverridePhase, OverrideTold
 from lanecontrol.clock import Clock, Instant
 from lanecontrol.errors import CredentialsRefused, DeviceError, LinkLost, ProtocolViolation
 from lanecontrol.events import CentralChanged, Event
 from lanecontrol.port.mqtt_packets import reason_text
 from lanecontrol.port.orders import Orders
-from lanecontrol.port.payloads import JSON, LaneStatus, StatusDocument, device_bytes
+from lanecontrol.port.payloads import JSON, LaneStatus, Overridden, StatusDocument, device_bytes
 from lanecontrol.port.relay import Relay
 from lanecontrol.port.retained import RetainedState
 from lanecontrol.port.rival import Rivals
@@ -143,6 +143,7 @@ class PortSession:
         self._rivals = Rivals(f"{rng.getrandbits(64):016x}")
         self._since_utc_s = 0.0
         self._store_fault = ""
+        self._overrides: dict[str, Overridden] = {}
         self._status_is_old = asyncio.Event()
 
     def status(self) -> PortStatus:
@@ -153,6 +154,16 @@ class PortSession:
         """A device has a new state: it will stand retained at the broker."""
         body = device_bytes(changed, epoch=self._birth.epoch, simulated=self._address.simulated)
         self.retained.put(self._address.device(changed.device), body)
+
+    def overridden(self, told: OverrideTold) -> None:
+        """What is set aside by hand stands in the status until it ends."""
+        before = self._overrides.pop(told.override, None)
+        if told.phase is not OverridePhase.ENDED:
+            until_utc_s = told.at_utc_s + told.left_s if before is None else before.until_utc_s
+            now = Overridden(told.override, told.part, told.name, told.reason, until_utc_s)
+            self._overrides[told.override] = now
+        if before != self._overrides.get(told.override):
+            self._status_is_old.set()
 
     @property
     def run_name(self) -> str:
@@ -273,6 +284,7 @@ class PortSession:
                 self._rivals.told_turn,
                 self._rivals.serial,
                 self._store_fault,
+                tuple(self._overrides.values()),
             )
         )
 

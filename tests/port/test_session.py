@@ -18,9 +18,9 @@ import pytest
 from port_bench import DISCONNECT, PUBLISH, Peer, Raw, connack
 from test_relay import FakeOutbox
 
-from lanecontrol.announcements import DeviceStateChanged, OrderRejected
+from lanecontrol.announcements import DeviceStateChanged, OrderRejected, OverridePhase, OverrideTold
 from lanecontrol.clock import AnchoredClock, RealWork
-from lanecontrol.commands import DONE, Actor, Outcome, Result, Role
+from lanecontrol.commands import DONE, Actor, Outcome, OverridePart, Result, Role
 from lanecontrol.errors import LinkLost
 from lanecontrol.events import CentralChanged, DeviceState, Event, Identity, OrderGiven
 from lanecontrol.links import Link, LinkOpener, MemoryLink, MemoryNet
@@ -190,10 +190,33 @@ async def test_the_birth_stands_retained_and_says_who_is_there(port: Port) -> No
         "turn": -1,
         "serial": 0,
         "store_fault": "",
+        "overrides": [],
     }
     assert len(status["run"]) == 16
     assert port.reached == [True]
     assert port.session.status().connected is False
+
+
+async def test_what_is_overridden_stands_in_the_status_until_it_ends(port: Port) -> None:
+    def told(phase: OverridePhase, at_utc_s: float, left_s: float) -> OverrideTold:
+        part, by = OverridePart.LOOP_OUT, Actor("somebody", Role.TECHNICIAN)
+        return OverrideTold("07-o000001", part, "exit", phase, "it chatters", by, left_s, "", at_utc_s)
+
+    port.serve()
+    async with port.central() as central, port.running():
+        await central.subscribe([f"{ROOT}/status"])
+        events = central.events()
+        shown = [json.loads((await anext(events)).raw)["overrides"]]
+        for each in (
+            told(OverridePhase.SET, 100.0, 900.0),
+            told(OverridePhase.STANDS, 700.1, 299.9),
+            told(OverridePhase.ENDED, 800.0, 0.0),
+        ):
+            port.session.overridden(each)
+            await asyncio.sleep(1)
+        shown += [json.loads((await anext(events)).raw)["overrides"] for _ in range(2)]
+    row = {"override": "07-o000001", "part": "loop_out", "name": "exit", "reason": "it chatters", "until_utc_s": 1000.0}
+    assert shown == [[], [row], []], "nothing is published anew for a reminder"
 
 
 async def test_a_store_that_takes_no_events_stands_in_the_status_while_it_does_not(port: Port) -> None:

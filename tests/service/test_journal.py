@@ -15,6 +15,7 @@ from lanecontrol.announcements import (
     DeviceStateChanged,
     EventsGivenUp,
     OrderRejected,
+    OverrideTold,
 )
 from lanecontrol.clock import Instant
 from lanecontrol.errors import StorageUnavailable
@@ -56,7 +57,7 @@ class Disk:
 class Bench:
     def __init__(self, ledger: Ledger, disk: Disk) -> None:
         self.ledger, self.disk = ledger, disk
-        self.changed: list[DeviceStateChanged] = []
+        self.changed: list[DeviceStateChanged | OverrideTold] = []
         self.journal = LedgerJournal(ledger, LANE, self.changed.append, lambda seq: None)
         self.now_s = 1000.0
 

@@ -88,6 +88,14 @@ def test_names_of_zones_that_stand_close_do_not_run_into_each_other() -> None:
     assert words == ["portal", "approach", "exit", "booth"]
 
 
+def test_what_is_set_aside_by_hand_comes_before_anything_else_of_the_lane() -> None:
+    view = dataclasses.replace(full_view(), overrides=("gate held: hinge", "loop out exit: it chatters"))
+    (line,) = [line for line in drawn(view, 200, 40) if line.startswith("lane ")]
+    shown = "lane      maintenance, OVERRIDDEN gate held: hinge; loop out exit: it chatters, signal"
+    assert line.startswith(shown)
+    assert "OVERRIDDEN" not in "".join(drawn(full_view(), 200, 40))
+
+
 def test_every_vehicle_in_the_lane_is_on_the_road() -> None:
     view = dataclasses.replace(full_view(), vehicles=(Moving(Span("suv", 5.0, 9.8), 4.0),))
     lines = drawn(view, 80, 24)
