@@ -149,6 +149,18 @@ class Rig(ServedLane):
         async with asyncio.timeout(COMES_UP_S):
             await self.systemd.hears_again("READY=1", self._starts)
         await self.well()
+        await self.until(lambda: all(self.in_hand(name) or door.shut_now for name, door in self._modules()))
+
+    def _modules(self) -> list[tuple[str, Door]]:
+        return [(name, door) for name, door in self.doors.items() if name.startswith("io")]
+
+    def in_hand(self, device: str) -> bool:
+        """This run of the daemon has told that the device is online."""
+        started = [at for at, (name, _) in enumerate(self.events) if name == "lane_started"]
+        if len(started) < self._starts:
+            return False
+        told = [data for name, data in self.events[started[-1] :] if name == "device_state_changed"]
+        return [data["state"] for data in told if data["device"] == device][-1:] == ["online"]
 
     async def well(self) -> None:
         """Until the daemon has the module in hand again: the trip is cleared, and a lamp shows."""
