@@ -11,11 +11,20 @@ import json
 import random
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from lanecontrol.announcements import Announcement
+from lanecontrol import forms
+from lanecontrol.announcements import (
+    AlarmKind,
+    AlarmRaised,
+    Announcement,
+    PassageAssessed,
+    PassageClosed,
+    SignalAspect,
+    SignalShown,
+)
 from lanecontrol.clock import Instant
 from lanecontrol.commands import (
     DONE,
@@ -47,7 +56,7 @@ from lanecontrol.events import (
 )
 from lanecontrol.lane.effects import Answer, Drive, Effect, Publish
 from lanecontrol.lane.step import deadline, initial, step
-from lanecontrol.port.payloads import event_bytes
+from lanecontrol.port.payloads import EVENT_TYPES
 from lanecontrol.port.topics import LaneAddress, class_of
 from sim.lanefile import Replaced, lane_file
 from sim.officer import RETRY_S, Manner, decide
@@ -60,6 +69,8 @@ from sim.stage import TICK_S
 from sim.world.scenario import Scenario
 from sim.world.typed import reports
 from sim.world.world import World
+
+EPOCH = 1
 
 
 def run_typed(simulation: Simulation, scenario: Scenario, seed: int) -> Score:
@@ -91,6 +102,7 @@ class TypedRun:
         self.world = World(simulation.scene, scenario, seed)
         self.received: list[Received] = []
         self.inputs = 0
+        self._topics: dict[str, str] = {}
         self._devices = [(device.id, device.kind) for device in loaded.devices]
         self._state = initial(self.setup)
         self._officer = _Officer(self, scenario, seed) if scenario.officer.present else None
@@ -128,12 +140,12 @@ class TypedRun:
         self.inputs += 1
         self._state, effects = step(self.setup, self._state, Input(at, source, event))
         for effect in effects:
-            self._do(effect, at)
+            self._do(effect)
 
-    def _do(self, effect: Effect, at: Instant) -> None:
+    def _do(self, effect: Effect) -> None:
         match effect:
             case Publish(announcement):
-                self._publish(announcement, at)
+                self._publish(announcement)
             case Drive(command_id, device, command):
                 self._perform(device, command)
                 self.give(device, CommandEnded(command_id, DONE))
@@ -146,14 +158,50 @@ class TypedRun:
             for point, on in command.points:
                 self.world.act(device, OutputSet(point, on))
 
-    def _publish(self, announcement: Announcement, at: Instant) -> None:
-        seq = len(self.received) + 1
-        raw = event_bytes(announcement, epoch=1, seq=seq, instant=at, source_lane=self.address)
-        event = json.loads(raw)
-        self.received.append(Received(self.address.event(class_of(announcement)), event))
+    def _publish(self, announcement: Announcement) -> None:
+        event = _Told(announcement, len(self.received) + 1)
+        self.received.append(Received(self._topic(class_of(announcement)), event))
         if self._officer is not None:
-            name = event["type"].split(".")[1]
-            self._officer.hear(name, event["data"])
+            self._officer.hear(announcement, event)
+
+    def _topic(self, topic_class: str) -> str:
+        topic = self._topics.get(topic_class)
+        if topic is None:
+            topic = self._topics[topic_class] = self.address.event(topic_class)
+        return topic
+
+
+class _Told(Mapping[str, Any]):
+    """An event as the port reads it. Most of them nobody looks into, so what is in one is written out on demand."""
+
+    __slots__ = ("_announcement", "_data", "_seq")
+
+    def __init__(self, announcement: Announcement, seq: int) -> None:
+        self._announcement = announcement
+        self._seq = seq
+        self._data: dict[str, Any] | None = None
+
+    def __getitem__(self, key: str) -> Any:
+        match key:
+            case "data":
+                if self._data is None:
+                    self._data = json.loads(forms.to_json(self._announcement))
+                return self._data
+            case "type":
+                return EVENT_TYPES[type(self._announcement)]
+            case "id":
+                return f"{EPOCH}-{self._seq}"
+            case "seq":
+                return self._seq
+            case "epoch":
+                return EPOCH
+        raise KeyError(key)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(("id", "type", "epoch", "seq", "data"))
+
+    def __len__(self) -> int:
+        return 5
 
 
 class _Officer:
@@ -174,21 +222,22 @@ class _Officer:
         self._count = 0
         self._busy = False
         self._idle_since_s = 0.0
-        self._signal = ""
+        self._signal = SignalAspect.DARK
         self._released: tuple[str, int | None] = ("", None)
 
-    def hear(self, name: str, data: Mapping[str, Any]) -> None:
-        if name == "passage_assessed":
-            if data["passage"] not in self._assessed:
-                self._waiting.append(data["passage"])
-            self._assessed[data["passage"]] = data
-        elif name == "passage_closed":
-            self._assessed.pop(data["passage"], None)
-        elif name == "signal_shown":
-            self._signal = data["aspect"]
-        elif name == "alarm_raised" and data["kind"] == "unreleased_departure":
-            alarm = Acknowledge(data["alarm"])
-            self._later(self._run.world.now_s + RETRY_S, lambda: self._ask(alarm, lambda done: None))
+    def hear(self, announcement: Announcement, event: Mapping[str, Any]) -> None:
+        match announcement:
+            case PassageAssessed(passage=passage):
+                if passage not in self._assessed:
+                    self._waiting.append(passage)
+                self._assessed[passage] = event
+            case PassageClosed(passage=passage):
+                self._assessed.pop(passage, None)
+            case SignalShown(aspect=aspect):
+                self._signal = aspect
+            case AlarmRaised(alarm=alarm, kind=AlarmKind.UNRELEASED_DEPARTURE):
+                seen = Acknowledge(alarm)
+                self._later(self._run.world.now_s + RETRY_S, lambda: self._ask(seen, lambda done: None))
 
     def work(self, now_s: float) -> None:
         """Do what is due, and begin with the next vehicle when free."""
@@ -209,7 +258,12 @@ class _Officer:
     def _look_again(self) -> None:
         """A vehicle that was let go and still stands there before a red signal: permission was withdrawn meanwhile."""
         passage, vehicle = self._released
-        if vehicle is not None and self._signal == "stop" and self._sees() == vehicle and passage in self._assessed:
+        if (
+            vehicle is not None
+            and self._signal is SignalAspect.STOP
+            and self._sees() == vehicle
+            and passage in self._assessed
+        ):
             self._busy = True
             self._decide(passage)
 
@@ -235,7 +289,7 @@ class _Officer:
         if assessed is None:
             self._busy = False
             return
-        fields = decide(assessed)
+        fields = decide(assessed["data"])
         if self._rng.random() < self._manner.wrong_share:
             released = fields["disposition"] == "RELEASED"
             fields = {"disposition": "REFER_SECONDARY" if released else "RELEASED"}

@@ -28,6 +28,7 @@ class AntennaSensor:
 
     def __init__(self, site: AntennaSite, reads: Reads, streams: Streams) -> None:
         self.site = site
+        self._start_m, self._end_m = site.start_m, site.end_m
         self._reads = reads
         name = f"antenna/{site.device}/{site.number}"
         self._times = streams.of(f"{name}/times")
@@ -44,7 +45,7 @@ class AntennaSensor:
     def step(self, vehicles: Sequence[Vehicle], now_s: float) -> Iterator[TagAnswer]:
         """One inventory round: who answers of those whose turn it is."""
         self.round_due_s = now_s + ROUND_S - 1e-9
-        start_m, end_m = self.site.start_m, self.site.end_m
+        start_m, end_m, due_s = self._start_m, self._end_m, self._due_s
         for vehicle in vehicles:
             front_m = vehicle.front_m
             if front_m < start_m:
@@ -52,9 +53,8 @@ class AntennaSensor:
             if vehicle.rear_m > end_m:
                 continue
             for tag in vehicle.plan.tags:
-                at_m = front_m - tag.behind_front_m
-                if start_m <= at_m <= end_m and now_s >= self._due_s.get(tag.epc, 0.0):
-                    yield from self._read(tag, at_m, vehicles, now_s)
+                if now_s >= due_s.get(tag.epc, 0.0) and start_m <= front_m - tag.behind_front_m <= end_m:
+                    yield from self._read(tag, front_m - tag.behind_front_m, vehicles, now_s)
         if now_s >= self._neighbour_due_s:
             yield self._from_neighbour(now_s)
 

@@ -76,6 +76,9 @@ class Barrier:
             self._obstructed = {beam.point: self._sees(gate, beam, vehicles) for beam in gate.beams}
         wanted = 1.0 if self._outputs.on(gate.device, gate.open_output) or any(self._obstructed.values()) else 0.0
         before = self.position
+        if before == wanted and not self._mishaps.planned:
+            self._stalled_s = 0.0
+            return
         self.position = self._moved(gate, wanted, dt_s)
         driven_in_vain = self.position == before != wanted
         self._stalled_s = self._stalled_s + dt_s if driven_in_vain else 0.0
@@ -109,7 +112,9 @@ class Barrier:
     def contacts(self, now_s: float) -> Contacts:
         """Device, point, closed or not, of all contacts. Nothing while all stay as they were."""
         pressed, emergency = now_s < self._released_s, self.emergency
-        stands: tuple[object, ...] = (self.position, pressed, emergency, self._faulty, *self._obstructed.values())
+        stands: tuple[object, ...] = (self.position, pressed, emergency, self._faulty)
+        if self._obstructed:
+            stands += tuple(self._obstructed.values())
         if stands == self._told and not self._mishaps.planned and not self.head.reads_back:
             return []
         self._told = stands

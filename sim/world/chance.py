@@ -9,6 +9,7 @@ import math
 import random
 from bisect import bisect_right
 from collections.abc import Sequence
+from functools import lru_cache
 
 PTRS_FROM = 10.0
 """Below this mean, counting exponentials is cheaper than Hoermann's rejection, which is made for means from 10."""
@@ -46,13 +47,12 @@ def _poisson_small(rng: random.Random, mean: float) -> int:
 
 def _poisson_ptrs(rng: random.Random, mean: float) -> int:
     """Transformed rejection with squeeze (W. Hoermann, 1993, algorithm PTRS)."""
-    b = 0.931 + 2.53 * math.sqrt(mean)
-    a = -0.059 + 0.02483 * b
-    squeeze = 0.9277 - 3.6224 / (b - 2.0)
+    a, b, squeeze, log_mean, log_alpha = _ptrs_constants(mean)
+    random = rng.random
     while True:
-        u = rng.random() - 0.5
-        v = rng.random()
-        us = 0.5 - abs(u)
+        u = random() - 0.5
+        v = random()
+        us = 0.5 - (u if u >= 0.0 else -u)
         if us <= 0.0:
             continue
         k = math.floor((2.0 * a / us + b) * u + mean + 0.43)
@@ -60,9 +60,17 @@ def _poisson_ptrs(rng: random.Random, mean: float) -> int:
             return k
         if k < 0 or (us < 0.013 and v > us):
             continue
-        accept = -mean + k * math.log(mean) - math.lgamma(k + 1)
-        if v > 0.0 and math.log(v * (1.1239 + 1.1328 / (b - 3.4)) / (a / (us * us) + b)) <= accept:
+        accept = -mean + k * log_mean - math.lgamma(k + 1)
+        if v > 0.0 and math.log(v * log_alpha / (a / (us * us) + b)) <= accept:
             return k
+
+
+@lru_cache(maxsize=256)
+def _ptrs_constants(mean: float) -> tuple[float, float, float, float, float]:
+    """What depends on the mean alone. Between vehicles it is the background's, over and over."""
+    b = 0.931 + 2.53 * math.sqrt(mean)
+    a = -0.059 + 0.02483 * b
+    return a, b, 0.9277 - 3.6224 / (b - 2.0), math.log(mean), 1.1239 + 1.1328 / (b - 3.4)
 
 
 class PoissonTable:

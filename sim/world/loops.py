@@ -18,6 +18,7 @@ class LoopSensor:
 
     def __init__(self, site: LoopSite, trouble: LoopTrouble, rng: random.Random) -> None:
         self.site = site
+        self._start_m, self._end_m = site.start_m, site.end_m
         self.told: bool | None = None
         """The state that its contact last told."""
         self._trouble = trouble
@@ -27,12 +28,12 @@ class LoopSensor:
         self._chatter_until_s = 0.0
 
     def step(self, vehicles: Sequence[Vehicle], now_s: float) -> bool:
-        start_m, end_m, point = self.site.start_m, self.site.end_m, self.site.point
+        start_m, end_m = self._start_m, self._end_m
         on = False
         for vehicle in vehicles:
             if vehicle.front_m < start_m:
                 break
-            if vehicle.rear_m <= end_m and point not in vehicle.plan.missed_by:
+            if vehicle.rear_m <= end_m and self.site.point not in vehicle.plan.missed_by:
                 on = True
                 break
         return self._spoiled(on, now_s) if self._troubled else on

@@ -128,8 +128,6 @@ class Mishaps:
     def step(self, now_s: float, phase: str = "") -> None:
         """It is `now_s`, and the scanner is in this phase."""
         self.now_s = now_s
-        if not self.planned:
-            return
         if phase != self._phase[0]:
             self._phase = (phase, now_s)
         since_s = now_s - self._phase[1]

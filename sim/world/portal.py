@@ -63,9 +63,24 @@ class PortalSensor:
         self.occupancies: list[OccupancyTruth] = []
         """Every occupancy that has ended."""
 
+    def wakes(self, vehicles: Sequence[Vehicle], now_s: float) -> bool:
+        """Whether `step` has anything to do now: counts are due, or somebody is in the beam of a vacant portal.
+
+        Who comes into the beam of an occupied one is noted with the next counts: nobody passes between two of them.
+        """
+        if now_s >= self._interval_due_s or now_s >= self._second_due_s:
+            return True
+        if self._occupancy is not None:
+            return now_s >= self._occupancy.speed_due_s
+        if now_s >= self._vacant_due_s:
+            return True
+        start_m, end_m = self.site.start_m, self.site.end_m
+        return any(vehicle.rear_m <= end_m and vehicle.front_m >= start_m for vehicle in vehicles)
+
     def step(self, vehicles: Sequence[Vehicle], now_s: float) -> Iterator[PortalReading]:
         site = self.site
-        near = [v for v in vehicles if v.front_m > site.start_m - REACH_M and v.rear_m < site.end_m + REACH_M]
+        from_m, to_m = site.start_m - REACH_M, site.end_m + REACH_M
+        near = [v for v in vehicles if v.front_m > from_m and v.rear_m < to_m]
         beam = [v for v in near if v.covers(site.start_m, site.end_m) and self._name not in v.plan.missed_by]
         if self._occupancy is None and beam:
             self._begin(now_s)
@@ -156,13 +171,17 @@ class PortalSensor:
         left = 1.0
         added = [0.0, 0.0, 0.0, 0.0]
         for vehicle in near:
-            left *= 1.0 - self._damping(vehicle)
+            damping = self._damping(vehicle)
+            if damping:
+                left *= 1.0 - damping
             if vehicle.plan.source is not None:
                 seen = self._seen_share(vehicle)
                 added = [a + seen * cps for a, cps in zip(added, vehicle.plan.source.gamma_cps, strict=True)]
         return tuple(
-            poisson(rng, (left * cps + more) * INTERVAL_S)
-            for cps, more in zip(site.gamma_background_cps, added, strict=True)
+            [
+                poisson(rng, (left * cps + more) * INTERVAL_S)
+                for cps, more in zip(site.gamma_background_cps, added, strict=True)
+            ]
         )
 
     def _neutron(self, near: Sequence[Vehicle]) -> tuple[int, ...]:
@@ -174,12 +193,12 @@ class PortalSensor:
                     rate + seen * cps if rate > 0.0 else 0.0
                     for rate, cps in zip(rates, vehicle.plan.source.neutron_cps, strict=True)
                 ]
-        return tuple(poisson(self._neutron_rng, rate) for rate in rates)
+        return tuple([poisson(self._neutron_rng, rate) for rate in rates])
 
     def _damping(self, vehicle: Vehicle) -> float:
         low_m, high_m = self._middle_m - DAMPED_M, self._middle_m + DAMPED_M
-        over_m = min(vehicle.front_m, high_m) - max(vehicle.rear_m, low_m)
-        if over_m > 0.0:
+        if vehicle.front_m > low_m and vehicle.rear_m < high_m:
+            over_m = min(vehicle.front_m, high_m) - max(vehicle.rear_m, low_m)
             return vehicle.plan.suppression * over_m / (2 * DAMPED_M)
         close = vehicle.front_m > self.site.start_m - NEAR_M and vehicle.rear_m < self.site.end_m + NEAR_M
         return self._waiting if close else 0.0

@@ -22,19 +22,24 @@ class GammaRule:
 
     def __init__(self, background_cps: tuple[float, ...], n_sigma: float, intervals: int) -> None:
         self._window: deque[tuple[int, ...]] = deque(maxlen=intervals)
-        self._n_sigma = n_sigma
+        self._totals = [0] * len(GROUPS)
         # The window lasts intervals x 0.2 s; the background is scaled to it.
         scale = intervals * 0.2
-        self._backgrounds = [scale * sum(background_cps[panel] for panel in group) for group in GROUPS]
+        backgrounds = [scale * sum(background_cps[panel] for panel in group) for group in GROUPS]
+        self._limits = [(b, math.sqrt(b), n_sigma) if b > 0.0 else (0.0, 1.0, math.inf) for b in backgrounds]
 
     def alarm(self, counts: tuple[int, ...]) -> bool:
         """One more interval; True while any group exceeds the threshold. Never before the window is full."""
-        self._window.append(counts)
+        a, b, c, d = counts
+        sums = (a + b + c + d, a + b, c + d)
+        full = len(self._window) == self._window.maxlen
+        gone = self._window[0] if full else (0, 0, 0)
+        self._totals = [total + new - old for total, new, old in zip(self._totals, sums, gone, strict=True)]
+        self._window.append(sums)
         if len(self._window) < (self._window.maxlen or 0):
             return False
-        for group, background in zip(GROUPS, self._backgrounds, strict=True):
-            total = sum(interval[panel] for interval in self._window for panel in group)
-            if background > 0.0 and (total - background) / math.sqrt(background) > self._n_sigma:
+        for total, (background, root, n_sigma) in zip(self._totals, self._limits, strict=True):
+            if (total - background) / root > n_sigma:
                 return True
         return False
 

@@ -93,6 +93,17 @@ class Vehicle:
         self.front_m = front_m
         self.rear_m = front_m - self.plan.length_m
 
+    def waits_behind(self, leader: Vehicle) -> bool:
+        """It stands, has nothing to ask of signal or gate, and the one ahead leaves it no room to move up."""
+        plan = self.plan
+        return (
+            self.stop_at_m - self.front_m > START_FROM_M
+            and leader.rear_m - self.front_m - plan.standstill_gap_m < START_FROM_M
+            and not self.manoeuvring
+            and not self.released
+            and plan.conduct is not Conduct.TAILGATES_THROUGH
+        )
+
     def covers(self, start_m: float, end_m: float) -> bool:
         """Some of its body is over this stretch."""
         return self.front_m >= start_m and self.rear_m <= end_m
@@ -148,12 +159,19 @@ class Traffic:
         """Move everybody by `dt_s` up to `now_s`; the vehicles that left."""
         self._arrive(now_s)
         leader: Vehicle | None = None
+        booth_m = self._scene.booth.start_m
         for vehicle in self.vehicles:
-            if vehicle.plan.conduct is Conduct.ABREAST and leader is not None:
-                self._beside(vehicle, leader)
+            if vehicle.speed_mps == 0.0 and leader is not None and vehicle.stood_since_s and not vehicle.goes_at_s:
+                stays = vehicle.waits_behind(leader)
             else:
-                self._move(vehicle, leader, now_s, dt_s)
-            self._booth(vehicle, now_s)
+                stays = False
+            if not stays:
+                if vehicle.plan.conduct is Conduct.ABREAST and leader is not None:
+                    self._beside(vehicle, leader)
+                else:
+                    self._move(vehicle, leader, now_s, dt_s)
+            if vehicle.front_m >= booth_m or vehicle.booth_entered_s is not None:
+                self._booth(vehicle, now_s)
             leader = vehicle if leader is None or vehicle.rear_m <= leader.rear_m else leader
         return self._leave(now_s)
 
@@ -192,6 +210,8 @@ class Traffic:
         return True
 
     def _leave(self, now_s: float) -> list[Departure]:
+        if not self._odd and (not self.vehicles or self.vehicles[0].front_m <= self._scene.end_m):
+            return []
         gone = [Departure(v, now_s, True) for v in self._odd if self._withdraws(v, now_s)]
         gone += [Departure(v, now_s, False) for v in self.vehicles[:2] if v.rear_m > self._scene.end_m]
         if gone:
@@ -232,13 +252,15 @@ class Traffic:
             return
         if not vehicle.released:
             self._ask_to_pass(vehicle, leader, now_s)
-        plan = vehicle.plan
+        plan, speed_before_mps = vehicle.plan, vehicle.speed_mps
         wall_m = self._wall_m(vehicle, leader)
         gap_m = math.inf if leader is None else leader.rear_m - vehicle.front_m
-        room_m = min(wall_m, gap_m - plan.standstill_gap_m)
-        if vehicle.speed_mps < CREEP_MPS and room_m < CREEP_M:
-            vehicle.speed_mps = 0.0
-        if vehicle.speed_mps < STANDING_MPS and self._stays(vehicle, room_m, now_s):
+        room_m = gap_m - plan.standstill_gap_m
+        if wall_m < room_m:
+            room_m = wall_m
+        if speed_before_mps < CREEP_MPS and room_m < CREEP_M:
+            vehicle.speed_mps = speed_before_mps = 0.0
+        if speed_before_mps < STANDING_MPS and self._stays(vehicle, room_m, now_s):
             vehicle.speed_mps = 0.0
             return
         if vehicle.followed and vehicle.stood_since_s is not None and self._barrier.proceed:
@@ -246,14 +268,21 @@ class Traffic:
         vehicle.stood_since_s = None
         slow = self._slow_m[0] < vehicle.front_m and vehicle.rear_m < self._slow_m[1]
         wish_mps = plan.portal_mps if slow else plan.wish_mps
-        speed_mps = min(
-            vehicle.speed_mps + plan.acceleration_mps2 * dt_s,
-            max(wish_mps, vehicle.speed_mps - BRAKE_MPS2 * dt_s),
-            self._approach_mps(wall_m),
-        )
+        speed_mps = speed_before_mps + plan.acceleration_mps2 * dt_s
+        least_mps = speed_before_mps - BRAKE_MPS2 * dt_s
+        if wish_mps < least_mps:
+            wish_mps = least_mps
+        if wish_mps < speed_mps:
+            speed_mps = wish_mps
+        if wall_m != math.inf:
+            approach_mps = self._approach_mps(wall_m)
+            if approach_mps < speed_mps:
+                speed_mps = approach_mps
         if leader is not None:
-            speed_mps = min(speed_mps, self._safe_mps(plan, gap_m, leader.speed_mps))
-        self._advance(vehicle, leader, max(0.0, speed_mps), dt_s)
+            safe_mps = self._safe_mps(plan, gap_m, leader.speed_mps)
+            if safe_mps < speed_mps:
+                speed_mps = safe_mps
+        self._advance(vehicle, leader, speed_mps if speed_mps > 0.0 else 0.0, dt_s)
 
     @staticmethod
     def _stays(vehicle: Vehicle, room_m: float, now_s: float) -> bool:
@@ -297,11 +326,17 @@ class Traffic:
     def _wall_m(self, vehicle: Vehicle, leader: Vehicle | None) -> float:
         """How far ahead this driver has to stop, as things stand."""
         front_m = vehicle.front_m
-        wall_m = math.inf if vehicle.released else vehicle.stop_at_m - front_m
-        if front_m <= self._portal_wall_m and not self._may_enter_portal(vehicle, leader):
-            wall_m = min(wall_m, self._portal_wall_m - front_m)
-        if front_m <= self._booth_wall_m and self._waits_its_turn(vehicle, leader):
-            wall_m = min(wall_m, self._booth_wall_m - front_m)
+        if not vehicle.released:
+            wall_m = vehicle.stop_at_m - front_m
+        elif front_m > self._gate_wall_m and not vehicle.manoeuvring and not self._lines:
+            return math.inf
+        else:
+            wall_m = math.inf
+        if leader is not None:
+            if front_m <= self._portal_wall_m and not self._may_enter_portal(vehicle, leader):
+                wall_m = min(wall_m, self._portal_wall_m - front_m)
+            if front_m <= self._booth_wall_m and self._waits_its_turn(vehicle, leader):
+                wall_m = min(wall_m, self._booth_wall_m - front_m)
         if vehicle.released and front_m <= self._gate_wall_m and not self._barrier.passable and self._can_stop(vehicle):
             wall_m = min(wall_m, self._gate_wall_m - front_m)
         if vehicle.manoeuvring:
@@ -310,9 +345,9 @@ class Traffic:
             wall_m = min(wall_m, line.wall_m(vehicle))
         return wall_m
 
-    def _waits_its_turn(self, vehicle: Vehicle, leader: Vehicle | None) -> bool:
+    def _waits_its_turn(self, vehicle: Vehicle, leader: Vehicle) -> bool:
         """One vehicle at the booth at a time: the next driver lets it go first."""
-        return leader is not None and vehicle.plan.disciplined and leader.rear_m < self._booth_free_m
+        return vehicle.plan.disciplined and leader.rear_m < self._booth_free_m
 
     def _can_stop(self, vehicle: Vehicle) -> bool:
         if vehicle.plan.conduct is Conduct.RUNS:
@@ -320,8 +355,8 @@ class Traffic:
         room_m = self._gate_wall_m - vehicle.front_m
         return vehicle.speed_mps * vehicle.speed_mps <= 2.0 * HARD_BRAKE_MPS2 * room_m + 0.01
 
-    def _may_enter_portal(self, vehicle: Vehicle, leader: Vehicle | None) -> bool:
-        if leader is None or vehicle.plan.number in self._committed:
+    def _may_enter_portal(self, vehicle: Vehicle, leader: Vehicle) -> bool:
+        if vehicle.plan.number in self._committed:
             return True
         if leader.manoeuvring:
             return False
@@ -336,7 +371,7 @@ class Traffic:
         """Decide whether the stop line holds this vehicle any longer."""
         if vehicle.manoeuvring:
             return
-        if self._goes_with(vehicle, leader):
+        if vehicle.plan.conduct is Conduct.TAILGATES_THROUGH and self._goes_with(vehicle, leader):
             vehicle.released = vehicle.followed = True
             return
         at_line = vehicle.stop_at_m - vehicle.front_m <= START_FROM_M and vehicle.speed_mps < STANDING_MPS
@@ -350,7 +385,6 @@ class Traffic:
     def _goes_with(self, vehicle: Vehicle, leader: Vehicle | None) -> bool:
         return (
             leader is not None
-            and vehicle.plan.conduct is Conduct.TAILGATES_THROUGH
             and leader.released
             and leader.speed_mps > 0.3
             and leader.rear_m - vehicle.front_m < FOLLOW_THROUGH_M

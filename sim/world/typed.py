@@ -49,15 +49,17 @@ HEADINGS = {"in": Heading.FORWARD, "out": Heading.BACKWARD}
 
 def reports(sensed: Sensed) -> tuple[tuple[str, DeviceReport], ...]:
     """What the device's driver would report for this reading, in order; mostly one event."""
-    return tuple((sensed.device, event) for event in _events(sensed.reading))
+    return tuple([(sensed.device, event) for event in _events(sensed.reading)])
 
 
 def _events(reading: Reading) -> tuple[DeviceReport, ...]:
-    match reading:
-        case Contact(point, on):
-            return (InputChanged(point, on),)
+    match reading:  # the most frequent first
         case TagAnswer():
             return (_tag_read(reading),)
+        case GammaInterval():
+            return (GammaCounts(reading.counts, reading.alarm),)
+        case Contact(point, on):
+            return (InputChanged(point, on),)
         case PlateView():
             return (_plate(reading),)
         case PlateGone(car):
@@ -67,8 +69,6 @@ def _events(reading: Reading) -> tuple[DeviceReport, ...]:
         case Vacant(gamma_cps, neutron_cps):
             exact = tuple(round(cps, 8) for cps in neutron_cps)
             return (NeutronBackground(exact, exact=True), GammaBackground(tuple(round(cps) for cps in gamma_cps)))
-        case GammaInterval(counts, alarm):
-            return (GammaCounts(counts, alarm),)
         case NeutronSecond(counts, alarm):
             return (NeutronCounts(counts, alarm),)
         case SpeedMeasured(speed_mps):

@@ -200,28 +200,31 @@ class World:
     # --- one step ---
 
     def _step(self, dt_s: float, sensed: list[Sensed]) -> None:
-        scanner = self._scanner
-        self._mishaps.step(self.now_s, scanner.phase if scanner else "")
-        self._barrier.step(dt_s, self._traffic.vehicles)
+        scanner, now_s = self._scanner, self.now_s
+        if self._mishaps.planned:
+            self._mishaps.step(now_s, scanner.phase if scanner else "")
+        vehicles = self._traffic.vehicles
+        self._barrier.step(dt_s, vehicles)
         if scanner is not None:
-            scanner.step(dt_s, self.now_s, self._traffic.vehicles)
-        for departure in self._traffic.step(self.now_s, dt_s):
+            scanner.step(dt_s, now_s, vehicles)
+        for departure in self._traffic.step(now_s, dt_s):
             self._gone.append(_told(departure.vehicle, departure))
             for antenna in self._antennas:
                 antenna.forget(departure.vehicle)
-        self._strikes()
+        if self._barrier.position <= STRIKES_BELOW:
+            self._strikes()
         self._count_waiting()
         self._edges(sensed)
-        vehicles = self._traffic.vehicles
         for portal in self._portals:
-            sensed += [Sensed(portal.site.device, reading) for reading in portal.step(vehicles, self.now_s)]
+            if portal.wakes(vehicles, now_s):
+                sensed += [Sensed(portal.site.device, reading) for reading in portal.step(vehicles, now_s)]
         for camera in self._cameras:
             sensed += [Sensed(camera.site.device, view) for view in camera.step(vehicles)]
         for camera_view in self._views:
             sensed += [Sensed(camera_view.site.device, view) for view in camera_view.step(vehicles)]
         for antenna in self._antennas:
-            if self.now_s >= antenna.round_due_s:
-                sensed += [Sensed(antenna.site.device, answer) for answer in antenna.step(vehicles, self.now_s)]
+            if now_s >= antenna.round_due_s:
+                sensed += [Sensed(antenna.site.device, answer) for answer in antenna.step(vehicles, now_s)]
 
     def _edges(self, sensed: list[Sensed]) -> None:
         """Contacts that differ from what was last given; all of them at the start."""
@@ -232,6 +235,8 @@ class World:
                 loop.told = on
                 sensed.append(Sensed(loop.site.device, Contact(loop.site.point, on)))
         told = self._barrier.contacts(self.now_s)
+        if not told and self._overhead is None and self._scanner is None:
+            return
         if self._overhead is not None:
             told += self._overhead.head.contacts()
         if self._scanner is not None:
@@ -264,7 +269,7 @@ class World:
 
     def _strikes(self) -> None:
         gate = self.scene.gate
-        if gate is None or self._barrier.position > STRIKES_BELOW:
+        if gate is None:
             return
         for vehicle in self._traffic.vehicles:
             if vehicle.front_m <= gate.at_m:
