@@ -31,7 +31,7 @@ def main(argv: list[str]) -> int:
 
 def _verified(options: argparse.Namespace) -> dict[str, Any]:
     from lanecontrol.port.snapshot import KEY_BYTES, MAGIC, Unusable, opened, too_old
-    from lanecontrol.port.snapshot_file import CONTEXT, read_bounded
+    from lanecontrol.port.snapshot_file import read_bounded, unsealed
     from lanecontrol.sealing import Sealer
 
     keys: tuple[bytes, ...] = ()
@@ -43,7 +43,7 @@ def _verified(options: argparse.Namespace) -> dict[str, Any]:
         keys, port = loaded.store.keys, loaded.setup.port
         if loaded.snapshot is not None:
             signers, max_age_s = (*signers, *loaded.snapshot.signers), loaded.snapshot.max_age_s
-    raw = Sealer(keys).open(read_bounded(options.file), CONTEXT)
+    raw = unsealed(Sealer(keys), read_bounded(options.file))
     if raw is None:
         return {"good": False, "why": "it is sealed; give the lane file with --config, where its secrets are known"}
     named = bool(signers)

@@ -91,6 +91,10 @@ def _lookouts(lane: LaneFile) -> Iterator[Finding]:
     if lane.questions is not None and lane.questions.snapshot is not None and lane.privacy.hash_key is None:
         what = "the snapshot's hashes cannot be compared without the site's key"
         yield Finding(("questions", "snapshot"), what, "give it: privacy: {hash_key: !secret name}")
+    kept = lane.questions is not None and lane.questions.snapshot is not None and not lane.store.keys
+    if kept and lane.simulated is False:
+        what = "the snapshot would be kept in clear on disk"
+        yield Finding(("questions", "snapshot"), what, "give the store a key: keys: [!secret name]")
     asked = lane.questions is not None and lane.questions.lookouts is not False
     if asked and not lane.store.keys and lane.simulated is False:
         what = "lookouts would be kept in clear on disk"

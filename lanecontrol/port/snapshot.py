@@ -167,7 +167,9 @@ def _check_signature(signer: bytes, raw: bytes) -> None:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
     try:
-        Ed25519PublicKey.from_public_bytes(signer).verify(raw[len(MAGIC) + KEY_BYTES : _START], raw[_START:])
+        Ed25519PublicKey.from_public_bytes(signer).verify(
+            raw[len(MAGIC) + KEY_BYTES : _START], memoryview(raw)[_START:]
+        )
     except (InvalidSignature, ValueError):
         raise Unusable("its signature is wrong") from None
 

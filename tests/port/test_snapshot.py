@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import random
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +19,9 @@ from lanecontrol.clock import Instant
 from lanecontrol.events import DeviceFault, Event
 from lanecontrol.identifier import Identifier
 from lanecontrol.port.snapshot import SOME_OTHER_VEHICLE, Snapshot, Unusable, opened, packed, too_old
-from lanecontrol.port.snapshot_file import SnapshotFile
+from lanecontrol.port.snapshot_file import PIECE_BYTES, PIECES, SnapshotFile, sealed, unsealed
 from lanecontrol.questions import AskKind, Enrolments, Hit, Lookouts, NumberFact, Question, Standing
-from lanecontrol.sealing import MAGIC, NO_KEY, Sealer
+from lanecontrol.sealing import NO_KEY, Sealer
 
 SECRET = b"the site's secret"
 SIGNING = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
@@ -180,11 +183,61 @@ async def test_a_good_file_is_used_and_sealed_on_disk(tmp_path: Path) -> None:
     desk = Desk(path, sealer)
     await desk.file.look()
     assert desk.usable
-    assert path.read_bytes().startswith(MAGIC)
+    assert path.read_bytes().startswith(PIECES)
     again = Desk(path, sealer)
     await again.file.look()
     assert again.usable
     assert not Desk(path).usable
+
+
+@pytest.mark.parametrize("size", [0, 1, PIECE_BYTES, PIECE_BYTES + 1, 2 * PIECE_BYTES + 7])
+def test_what_was_sealed_in_pieces_comes_back_and_no_piece_fits_elsewhere(size: int) -> None:
+    sealer, other = Sealer((b"one",)), Sealer((b"another",))
+    plain = bytes(range(251)) * (size // 251) + bytes(size % 251)
+    stored = b"".join(sealed(sealer, plain))
+    assert unsealed(sealer, stored) == plain
+    assert unsealed(sealer, plain) == plain
+    assert unsealed(other, stored) == (None if size else b"")
+    assert unsealed(sealer, stored[:-1]) != plain or not size
+    fewer = stored[: len(PIECES)] + (1).to_bytes(4, "big") + stored[len(PIECES) + 4 :]
+    assert size <= PIECE_BYTES or unsealed(sealer, fewer) != plain[:PIECE_BYTES]
+
+
+@settings(max_examples=50)
+@given(st.binary(max_size=200))
+def test_no_sealed_file_makes_opening_raise(junk: bytes) -> None:
+    unsealed(Sealer((b"one",)), PIECES + junk)
+
+
+async def test_what_is_no_plain_file_is_told_and_never_waited_for(tmp_path: Path) -> None:
+    for name, make in (("pipe", os.mkfifo), ("folder", os.mkdir)):
+        make(tmp_path / name)
+        desk = Desk(tmp_path / name)
+        async with asyncio.timeout(5):
+            await desk.file.look()
+        assert "cannot be read" in desk.told[-1].detail
+        assert not desk.usable
+
+
+async def test_a_newer_file_that_comes_while_one_is_sealed_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, newer = tmp_path / "snapshot.bin", a_file(made_utc_s=NOW_S - 1.0)
+    path.write_bytes(a_file())
+    desk = Desk(path, Sealer((b"0123456789abcdef",)))
+
+    def meanwhile(sealer: Sealer, plain: bytes) -> Iterator[bytes]:
+        (tmp_path / "newer").write_bytes(newer)
+        (tmp_path / "newer").replace(path)
+        return sealed(sealer, plain)
+
+    monkeypatch.setattr("lanecontrol.port.snapshot_file.sealed", meanwhile)
+    await desk.file.look()
+    assert path.read_bytes() == newer
+    monkeypatch.undo()
+    await desk.file.look()
+    assert path.read_bytes().startswith(PIECES)
+    assert unsealed(Sealer((b"0123456789abcdef",)), path.read_bytes()) == newer
 
 
 async def test_a_file_that_is_renewed_is_read_anew(tmp_path: Path) -> None:
