@@ -7,7 +7,7 @@ reads what the last one read is kept short, because it runs twenty times a secon
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from drivers.io_modbus_requests import (
@@ -88,6 +88,8 @@ class Session:
         self._clears = 0
         """How often it was to be cleared since the flag was last seen down."""
         self._heartbeats = heartbeats(points)
+        self._fed = False
+        """The watchdog was fed in this session, and so is running."""
         self._unhealthy_s: float | None = None
         self._check_due_s = self._answered_s
         self._heartbeat_due_s = self._answered_s if self._heartbeats is not None else float("inf")
@@ -127,6 +129,8 @@ class Session:
         except TimeoutError:
             return Outcome(Result.REFUSED, "the module is busy with other requests")
         try:
+            if not self._fed and self._heartbeats is not None and self._fit:
+                await self._feed(self._heartbeats)  # nothing is driven by a watchdog that was never started
             for request in requests:
                 await self._write(deed, request)
         except _Starved:
@@ -245,8 +249,12 @@ class Session:
         if self._heartbeats is not None and now_s >= self._heartbeat_due_s and self._fit:
             self._heartbeat_due_s = now_s + self._timing.heartbeat_s
             async with self._turn:
-                await self._exchange(next(self._heartbeats))
+                await self._feed(self._heartbeats)
         return edge
+
+    async def _feed(self, heartbeats: Iterator[Asked]) -> None:
+        if isinstance(await self._exchange(next(heartbeats)), Written):
+            self._fed = True
 
     @property
     def _fit(self) -> bool:

@@ -366,6 +366,20 @@ async def test_the_heartbeat_alternates_and_stops_while_the_lane_is_not_healthy(
         assert module.writes
 
 
+async def test_what_may_grant_is_not_written_before_the_modules_watchdog_was_started() -> None:
+    module, notebook = Module(), Notebook()
+    notebook.healthy = False
+    async with serving(module, notebook, profile="wago750") as (driver, _, _):
+        await asyncio.sleep(1)
+        written = []
+        for healthy in (False, True, True):
+            notebook.healthy = healthy
+            module.writes.clear()
+            await driver.perform(WriteOutputs((("signal_red", True),)))
+            written.append([(function, address) for function, address, _ in module.writes])
+        assert written == [[(5, 1)], [(6, 0x1003), (5, 1)], [(5, 1)]], "without health only what withdraws comes"
+
+
 async def test_where_any_request_feeds_the_watchdog_nothing_is_asked_until_it_must_have_tripped() -> None:
     module, notebook = Module(), Notebook()
     async with serving(module, notebook, **E1214) as (driver, bench, _):

@@ -306,6 +306,7 @@ async def disturbed(lane: Rig, plan: Plan, ways: Mapping[str, Reach] = STATES) -
 
 async def _disturb(lane: Rig, disturbance: Disturbance, state: str) -> Seen:
     observer = lane.observer
+    await lane.until_fed()
     await observer.looks_again()
     loop, before, first = asyncio.get_running_loop(), observer.now, len(observer.looks)
     began_s = loop.time()

@@ -166,6 +166,12 @@ class Rig(ServedLane):
         """Until the daemon has the module in hand again: the trip is cleared, and a lamp shows."""
         await self.observer.until(lambda look: not look.tripped and (look.green or look.red))
 
+    async def until_fed(self) -> None:
+        """Until the module's watchdog runs: before the first feed nothing that it could drop was ever granted."""
+        async with asyncio.timeout(COMES_UP_S):
+            while not self.watched_module.watchdog.running:  # noqa: ASYNC110 - a module tells nobody
+                await asyncio.sleep(LOOK_EVERY_S)
+
     async def end(self) -> None:
         """Whatever state it is in: killed."""
         if self.process.returncode is None:
