@@ -277,6 +277,7 @@ def _started(t: Turn, event: Started) -> None:
     restart.start(t)
     if t.setup.opens_at_start and t.desk.life in (LaneLife.CLOSED, LaneLife.CLOSING):
         life.change(t, LaneLife.OPENING, "the lane file says so")
+    divert.on_time(t)
     timetable.started(t)
 
 
