@@ -169,7 +169,7 @@ def check_devices(lane: LaneFile, devices: Devices, broken: frozenset[str]) -> I
     for use in _uses(lane):
         yield from look.point(use.section, use.device, use.key, use.point, use.side)
     yield from _points_twice(lane)
-    yield from _scanner_age(lane, devices)
+    yield from _fail_safe_times(devices) if lane.simulated is False else _scanner_age(lane, devices)
 
 
 SCANNER_STALE_MS = 250
@@ -184,6 +184,23 @@ def _scanner_age(lane: LaneFile, devices: Devices) -> Iterator[Finding]:
         if name in names and limit_ms is not None and limit_ms > SCANNER_STALE_MS:
             what = f"'{name}' reads the scanner's contacts, whose age limit is {SCANNER_STALE_MS} ms"
             yield Finding(("devices", index, "stale_limit_ms"), what, f"at most {SCANNER_STALE_MS}")
+
+
+MODULE_MOST_MS = {"stale_limit_ms": 250, "watchdog_ms": 2000}
+"""Fail-safe rules 4 and 1 of the lane's I/O: how old inputs may be, and when a module drops its outputs by itself."""
+
+
+def _fail_safe_times(devices: Devices) -> Iterator[Finding]:
+    """No setting of a real lane lets a module's inputs grow old, or its outputs stand without us."""
+    for index, (name, device) in enumerate(devices.items()):
+        for key, most in MODULE_MOST_MS.items():
+            if (given := getattr(device.config, key, 0)) > most:
+                what = f"'{name}' with {key} {given}: a real lane's modules take {most} at most"
+                yield Finding(("devices", index, key), what, f"at most {most}")
+        watchdog_ms, heartbeat_ms = (getattr(device.config, key, 0) for key in ("watchdog_ms", "heartbeat_ms"))
+        if 2 * heartbeat_ms > watchdog_ms:
+            what = f"'{name}' is fed every {heartbeat_ms} ms, and drops its outputs after {watchdog_ms}"
+            yield Finding(("devices", index, "heartbeat_ms"), what, "at most half of watchdog_ms: one may get lost")
 
 
 _MUST_REPORT: dict[str, tuple[type[Any], str]] = {

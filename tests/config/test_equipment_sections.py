@@ -94,9 +94,25 @@ def test_a_time_that_would_weaken_the_permissive_is_refused(times: str) -> None:
 
 
 def test_the_modules_of_a_scanner_tell_soon_that_their_inputs_are_old() -> None:
-    late = lane().replace("url: tcp://192.0.2.22:502", "url: tcp://192.0.2.22:502\n    stale_limit_ms: 400")
+    late = lane(simulated=True).replace("192.0.2.22:502", "192.0.2.22:502\n    stale_limit_ms: 400")
     (problem,) = told(late)
     assert "age limit is 250 ms" in problem
+
+
+@pytest.mark.parametrize(
+    ("setting", "problem"),
+    [
+        ("stale_limit_ms: 300", "a real lane's modules take 250 at most"),
+        ("watchdog_ms: 2100", "a real lane's modules take 2000 at most"),
+        ("heartbeat_ms: 1001", "is fed every 1001 ms, and drops its outputs after 2000"),
+    ],
+)
+def test_no_setting_of_a_real_lane_weakens_what_its_modules_do_without_us(setting: str, problem: str) -> None:
+    text = lane().replace("url: tcp://192.0.2.21:502", f"url: tcp://192.0.2.21:502\n    {setting}")
+    (found,) = told(text)
+    assert problem in found
+    simulated = lane(scanner="", simulated=True).replace("192.0.2.21:502", f"192.0.2.21:502\n    {setting}")
+    assert load_text(simulated).simulated
 
 
 def test_a_contact_has_one_meaning_and_an_output_one_master() -> None:
