@@ -283,6 +283,33 @@ async def test_command_to_a_lane_that_does_not_listen_fails(capsys: Captured) ->
     assert capsys.readouterr().out.split(":")[0] in ("refused", "unknown")
 
 
+async def test_divert_tells_every_lane_of_a_port_and_stays_for_those_that_are_away() -> None:
+    async with broker() as url:
+        diverting = ("divert", "sim/SYS", "--for", "600", "--reason", "flood", "--name", "Ann")
+        assert await run(*diverting, "--broker", url) == 0
+        async with MqttConnector(LinkOpener())(connection(url)) as lane:
+            await lane.subscribe([LANE.notice("divert")])
+            first = await lane.receive()
+            assert await run("divert", "sim/SYS", "--end", "--broker", url) == 0
+            second = await lane.receive()
+    told, ended = json.loads(first.payload), json.loads(second.payload)
+    assert (told["active"], told["reason"], told["by"]["name"], first.retained) == (True, "flood", "Ann", True)
+    assert first.expiry_s is not None
+    assert ended["active"] is False
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["SYS", "--for", "90000"], "an end within 24 hours"),
+        (["S/Y/S", "--end"], "a notice needs a port"),
+    ],
+)
+async def test_a_notice_that_no_lane_would_take_is_not_sent(arguments: list[str], told: str, capsys: Captured) -> None:
+    assert await run("divert", *arguments, "--broker", "mqtt://127.0.0.1:1") == 2
+    assert told in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
