@@ -128,3 +128,11 @@ def _remember(zone: str) -> Schedule:
     made = Schedule(zone, time_zone.shifts(zone))
     _shifts[zone] = made.shifts
     return made
+
+
+def test_every_device_that_takes_a_picture_when_asked_is_known_to_the_lane() -> None:
+    camera = '  - {kind: lpr.frames, id: cam1, url: "tcp://192.0.2.51:554"}\n'
+    pushing = '  - {kind: lpr.axis, id: cam2, url: "listen://0.0.0.0:8090"}\n'
+    assert load_text(LANE).setup.picture_devices == ()
+    setup = load_text(LANE.replace("brokers:", f"{camera}{pushing}brokers:")).setup
+    assert setup.picture_devices == ("cam1",)
