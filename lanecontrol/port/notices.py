@@ -18,7 +18,8 @@ from lanecontrol.announcements import OrderRejected
 from lanecontrol.clock import Clock, Instant, utc_text
 from lanecontrol.commands import Actor, Role
 from lanecontrol.events import DivertHeard, Event
-from lanecontrol.port.order_payloads import BODY_LIMIT_BYTES, By, Level, Text, UtcSeconds
+from lanecontrol.port.order_base import By, Level, Text, UtcSeconds
+from lanecontrol.port.order_payloads import BODY_LIMIT_BYTES
 from lanecontrol.port.topics import LaneAddress
 from lanecontrol.port.transport import Received, Transport
 

@@ -7,125 +7,39 @@ decided here: a well-formed order may still be refused by the lane.
 from __future__ import annotations
 
 import json
-from abc import abstractmethod
-from datetime import datetime
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from lanecontrol.announcements import LaneType
 from lanecontrol.clock import utc_text
 from lanecontrol.commands import (
     AbortScan,
     Acknowledge,
     Actor,
     CheckPortal,
-    CloseLane,
     ConfirmDriverOut,
     ConfirmScan,
-    DeclareEmergency,
     Dispose,
     Disposition,
-    DrillDegraded,
     EnableEquipment,
     EnableScanner,
-    EndMaintenance,
     EndOverride,
-    Maintain,
     NextVehicle,
-    OpenLane,
-    Order,
     Outcome,
     Override,
     OverridePart,
     Request,
-    ResetLane,
     ResetScanner,
     Result,
-    Resume,
     Role,
     ScanVehicle,
-    ServeType,
     SetOccupants,
-    SuspendLane,
 )
+from lanecontrol.port.order_base import CommandPayload, Name, Text
+from lanecontrol.port.order_life import LIFE
 
 BODY_LIMIT_BYTES = 16 * 1024
 """A request body above this is refused unread: the longest sensible one is a hundredth of it."""
-
-Name = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
-Level = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
-Text = Annotated[str, StringConstraints(max_length=1000)]
-
-
-def _utc_s(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    moment = datetime.fromisoformat(value)
-    if moment.tzinfo is None:
-        raise ValueError("a time of day without a time zone; write one like 2026-01-31T12:00:00Z")
-    return moment.timestamp()
-
-
-UtcSeconds = Annotated[
-    float,
-    BeforeValidator(_utc_s, json_schema_input_type=str | float),
-    Field(allow_inf_nan=False),
-]
-
-
-class By(BaseModel):
-    """Who asks, and in which role."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-    name: Name
-    """The person's or system's name, as it shall stand in the record."""
-    role: Role
-    """In which role. The lane decides what a role may ask for."""
-    simulated: bool = False
-    """The simulator's automatic officer. Refused by a real lane."""
-
-
-class CommandPayload(BaseModel):
-    """What every order carries."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-    verb: ClassVar[str]
-
-    key: Annotated[str, StringConstraints(min_length=8, max_length=64, pattern=r"^[A-Za-z0-9_.:-]+$")]
-    """Idempotency key: never used twice by anybody. A repeated key is refused."""
-    by: By
-    """Who asks."""
-    lane: Level
-    """The lane this is meant for; another lane refuses it."""
-    deadline: UtcSeconds
-    """After this moment the order is refused: RFC 3339, or UTC seconds since 1970."""
-    issued: UtcSeconds | None = None
-    """When it was given, by the sender's clock: RFC 3339, or UTC seconds since 1970. Of two orders of one person about
-    one thing the older is refused when it comes after the newer; where it is left out, nobody can tell."""
-    client: Level | None = None
-    """Where there is no response topic (MQTT 3.1.1), the reply goes to `reply/<client>`."""
-
-    withdraws: ClassVar[bool] = False
-    """It only takes away: it is never too late for that."""
-
-    @abstractmethod
-    def request(self) -> Request:
-        """What is asked for, in the lane's words."""
-
-    @property
-    def concern(self) -> str:
-        """What it is about: a passage, a scan, an alarm; empty for the lane as such."""
-        for name in ("passage", "scan", "alarm"):
-            if about := getattr(self, name, ""):
-                return f"{name} {about}"
-        return ""
-
-    def order(self) -> Order:
-        """The order in the lane's words."""
-        actor = Actor(self.by.name, self.by.role, self.by.simulated)
-        return Order(self.key, actor, self.request(), self.deadline)
 
 
 class DispositionCommand(CommandPayload):
@@ -169,109 +83,6 @@ class AcknowledgeCommand(CommandPayload):
 
     def request(self) -> Request:
         return Acknowledge(self.alarm)
-
-
-class OpenCommand(CommandPayload):
-    """Open the lane for traffic."""
-
-    verb = "open"
-
-    def request(self) -> Request:
-        return OpenLane()
-
-
-class CloseCommand(CommandPayload):
-    """Close the lane; vehicles inside are finished."""
-
-    verb = "close"
-    reason: Text = ""
-    """Why."""
-
-    def request(self) -> Request:
-        return CloseLane(self.reason)
-
-
-class SuspendCommand(CommandPayload):
-    """A halt for a while: nobody new, those inside are finished. Opening or closing the lane ends it."""
-
-    verb = "suspend"
-    reason: Text = ""
-    """Why."""
-
-    def request(self) -> Request:
-        return SuspendLane(self.reason)
-
-
-class MaintenanceCommand(CommandPayload):
-    """Take the closed, empty lane into maintenance."""
-
-    verb = "maintenance"
-    reason: Text = ""
-    """Why."""
-
-    def request(self) -> Request:
-        return Maintain(self.reason)
-
-
-class EndMaintenanceCommand(CommandPayload):
-    """Back from maintenance to closed."""
-
-    verb = "maintenance-end"
-
-    def request(self) -> Request:
-        return EndMaintenance()
-
-
-class LaneTypeCommand(CommandPayload):
-    """Have the closed, empty lane serve another type."""
-
-    verb = "lane-type"
-    type: LaneType
-    """One of those that the lane file allows."""
-
-    def request(self) -> Request:
-        return ServeType(self.type.value)
-
-
-class ResumptionCommand(CommandPayload):
-    """The port comes back after a shutdown, stage by stage."""
-
-    verb = "resumption"
-    stage: Annotated[str, StringConstraints(min_length=1, max_length=64)]
-    """The stage that it is at now, as the lane file names it."""
-
-    def request(self) -> Request:
-        return Resume(self.stage)
-
-
-class EndResumptionCommand(CommandPayload):
-    """The port is back to normal: every lane may open."""
-
-    verb = "resumption-end"
-
-    def request(self) -> Request:
-        return Resume("")
-
-
-class ResetCommand(CommandPayload):
-    """Back to closed after an emergency or a fault."""
-
-    verb = "reset"
-
-    def request(self) -> Request:
-        return ResetLane()
-
-
-class EmergencyCommand(CommandPayload):
-    """Red everywhere, at once."""
-
-    verb = "emergency"
-    withdraws = True
-    reason: Text = ""
-    """Why."""
-
-    def request(self) -> Request:
-        return DeclareEmergency(self.reason)
 
 
 class NextCommand(CommandPayload):
@@ -408,49 +219,24 @@ class SourceCheckCommand(CommandPayload):
         return CheckPortal(self.portal, self.source, self.gamma, self.neutron, self.within_s)
 
 
-class DegradedDrillCommand(CommandPayload):
-    """Drill degraded mode: the lane works for a while as if the port's central system were silent."""
-
-    verb = "degraded-drill"
-    for_s: Annotated[float, Field(ge=0, le=14_400, allow_inf_nan=False)]
-    """For how long; 0 ends a drill."""
-    reason: Text = ""
-    """Why."""
-
-    def request(self) -> Request:
-        return DrillDegraded(self.for_s, self.reason)
-
-
-COMMANDS: dict[str, type[CommandPayload]] = {
-    model.verb: model
-    for model in (
-        DispositionCommand,
-        OccupantsCommand,
-        AcknowledgeCommand,
-        OpenCommand,
-        CloseCommand,
-        SuspendCommand,
-        MaintenanceCommand,
-        EndMaintenanceCommand,
-        LaneTypeCommand,
-        ResumptionCommand,
-        EndResumptionCommand,
-        ResetCommand,
-        EmergencyCommand,
-        NextCommand,
-        ScanCommand,
-        ConfirmScanCommand,
-        DriverOutCommand,
-        AbortScanCommand,
-        EnableScannerCommand,
-        ResetScannerCommand,
-        OverrideCommand,
-        EndOverrideCommand,
-        EnableEquipmentCommand,
-        SourceCheckCommand,
-        DegradedDrillCommand,
-    )
-}
+_MODELS: tuple[type[CommandPayload], ...] = (
+    DispositionCommand,
+    OccupantsCommand,
+    AcknowledgeCommand,
+    *LIFE,
+    NextCommand,
+    ScanCommand,
+    ConfirmScanCommand,
+    DriverOutCommand,
+    AbortScanCommand,
+    EnableScannerCommand,
+    ResetScannerCommand,
+    OverrideCommand,
+    EndOverrideCommand,
+    EnableEquipmentCommand,
+    SourceCheckCommand,
+)
+COMMANDS: dict[str, type[CommandPayload]] = {model.verb: model for model in _MODELS}
 """The request model of every verb."""
 
 

@@ -18,7 +18,8 @@ from lanecontrol.announcements import OrderAnswered, OrderRejected
 from lanecontrol.clock import Clock, Instant, RealWork
 from lanecontrol.commands import Outcome, Result, Role
 from lanecontrol.events import Event, OrderGiven
-from lanecontrol.port.order_payloads import CommandPayload, Refusal, parse_command, reply_bytes
+from lanecontrol.port.order_base import CommandPayload
+from lanecontrol.port.order_payloads import Refusal, parse_command, reply_bytes
 from lanecontrol.port.payloads import JSON
 from lanecontrol.port.topics import LaneAddress
 from lanecontrol.port.transport import Message, Received, Transport

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from lanecontrol.clock import utc_text
 from lanecontrol.identifier import Identifier
-from lanecontrol.port.order_payloads import Level, Name, UtcSeconds
+from lanecontrol.port.order_base import Level, Name, UtcSeconds
 from lanecontrol.questions import (
     MAX_NUMBERS,
     MAX_TEXT,
