@@ -250,6 +250,9 @@ def watchdog_tripped(t: Turn, event: ModuleWatchdogTripped) -> None:
     interlock.withdraw(t, f"the watchdog of {source} had tripped")
     fault(t, source, "watchdog_tripped", "the module's own watchdog had dropped its outputs", active=True)
     if source in t.plan.trusted:
+        # What the flag covers may come back when it is cleared: red is commanded before that and once more behind it.
+        _outputs_dropped(t, source)
+        interlock.reassert(t, "the module's watchdog had tripped")
         t.drive(source, ClearWatchdog(), grants=False)
         _outputs_dropped(t, source)
         interlock.reassert(t, "after the module's watchdog")
