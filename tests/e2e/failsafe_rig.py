@@ -201,7 +201,10 @@ class Rig(ServedLane):
         await super().until(what, limit_s)
 
     async def life(self, life: str) -> None:
-        await self.until(lambda: bool(self.lives) and self.lives[-1] == life)
+        try:
+            await self.until(lambda: self.lives[-1:] == [life])
+        except TimeoutError as error:
+            raise AssertionError(f"{life} was not told: {self.lives}, last {self.events[-8:]}") from error
 
     @property
     def lives(self) -> list[str]:
