@@ -11,16 +11,17 @@ import argparse
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from lanecontrol.announcements import Announcement
 from lanecontrol.lane.recount import Told, recount
-from lanecontrol.port.payloads import parse_event
 from sim.score import Run, score
-from sim.simfile import load_scenario, load_simfile
+from sim.simfile import Simulation, load_scenario, load_simfile
 from sim.simulate import EPOCH_UTC_S
 from sim.typed_run import TypedRun
+from sim.world.scenario import Scenario
 
 ROOT = Path(__file__).parent.parent
 WINDOW_S = 60.0
@@ -81,6 +82,18 @@ HEADS = (
 )
 
 
+class Recorded(TypedRun):
+    """Keeps every announcement and its moment, as a ledger does."""
+
+    def __init__(self, simulation: Simulation, scenario: Scenario, seed: int) -> None:
+        super().__init__(simulation, scenario, seed)
+        self.told: list[Told] = []
+
+    def _publish(self, announcement: Announcement) -> None:
+        self.told.append(Told(round(EPOCH_UTC_S + self.world.now_s, 6), announcement))
+        super()._publish(announcement)
+
+
 def played(scenario: str, per_h: float | None, seeds: Sequence[int], vehicles: int) -> Row:
     wanted = load_scenario(ROOT / "configs" / "scenarios" / f"{scenario}.yaml")
     traffic = wanted.traffic if per_h is None else wanted.traffic.model_copy(update={"vehicles_per_h": per_h})
@@ -88,21 +101,13 @@ def played(scenario: str, per_h: float | None, seeds: Sequence[int], vehicles: i
     figures: Counter[str] = Counter()
     differing = 0
     for seed in seeds:
-        run = TypedRun(load_simfile(ROOT / "configs" / "sim.yaml"), wanted, seed)
+        run = Recorded(load_simfile(ROOT / "configs" / "sim.yaml"), wanted, seed)
         run.setup = replace(run.setup, limits=replace(run.setup.limits, numbers_window_s=WINDOW_S))
         run.play()
         result = score({run.address.root: run.world.truth}, run.received, Run(utc_at_zero_s=EPOCH_UTC_S))
         figures.update(asdict(result.queues))
-        differing += sum(bool(one.differences) or one.published is None for one in recount(told(run), WINDOW_S))
+        differing += sum(bool(one.differences) or one.published is None for one in recount(run.told, WINDOW_S))
     return Row(scenario, traffic.vehicles_per_h, figures, differing)
-
-
-def told(run: TypedRun) -> Iterator[Told]:
-    for one in run.received:
-        event = parse_event(json.dumps(one.event).encode())
-        announcement = event.announcement() if event is not None else None
-        if event is not None and announcement is not None:
-            yield Told(event.utc_s, announcement)
 
 
 def main() -> int:

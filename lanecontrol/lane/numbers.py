@@ -15,7 +15,6 @@ from collections.abc import Iterable
 from lanecontrol.announcements import (
     Announcement,
     ClockStepped,
-    DispositionRecorded,
     LaneLife,
     LaneLifeChanged,
     LaneNumbers,
@@ -29,7 +28,7 @@ from lanecontrol.announcements import (
 )
 from lanecontrol.commands import Disposition
 from lanecontrol.events import Started
-from lanecontrol.figures import PassageTimes, Stage
+from lanecontrol.figures import PassageTimes
 from lanecontrol.lane import queue
 from lanecontrol.lane.effects import Publish
 from lanecontrol.lane.numbers_state import Approach, Entry, Moment, Numbers, Spread, Window
@@ -56,10 +55,9 @@ HEARD = frozenset(
         PassageOpened,
         PassageAtBooth,
         PassageClosed,
-        DispositionRecorded,
     }
 )
-"""What the fold goes by. A disposition says nothing new to it, but that the lane was running."""
+"""What the fold goes by."""
 
 
 # --- in the lane -----------------------------------------------------------------------------------------------------
@@ -118,7 +116,8 @@ def after(
     stepped_s = _stepped_s(n, moment)
     if stepped_s:
         found.append(ClockStepped(round(stepped_s, 6), moment.utc_s))
-    n = _with_clock(n, moment, abs(stepped_s))
+    if stepped_s or not moment.synchronised:
+        n = _with_clock(n, moment, abs(stepped_s))
     n = _on_to(n, moment, window_s, found, observed=start is None, stepped_s=abs(stepped_s))
     for one in heard:
         n = hear(n, one, moment.now_s)
@@ -160,7 +159,7 @@ def _with_clock(n: Numbers, moment: Moment, stepped_s: float) -> Numbers:
     assert window is not None
     synchronised = window.synchronised and moment.synchronised
     window = replace(window, stepped_s=window.stepped_s + stepped_s, synchronised=synchronised)
-    return replace(n, window=window, anchor_s=moment.utc_s - moment.now_s)
+    return replace(n, window=window)
 
 
 def _on_to(
@@ -185,7 +184,8 @@ def _on_to(
         n = _with_time(n, within_s, observed=observed)
     assert n.window is not None
     end_utc_s = n.window.start_utc_s + n.window.length_s
-    return replace(n, at_s=moment.now_s, wake_s=moment.now_s + end_utc_s - moment.utc_s)
+    anchor_s = moment.utc_s - moment.now_s
+    return replace(n, at_s=moment.now_s, anchor_s=anchor_s, wake_s=end_utc_s - anchor_s)
 
 
 def _next_window(n: Numbers, ended: LaneNumbers, start_utc_s: float, window_s: float, stepped_s: float) -> Numbers:
@@ -220,6 +220,8 @@ def _with_time(n: Numbers, lasted_s: float, *, observed: bool) -> Numbers:
 
 
 def _more(rows: tuple[tuple[str, float], ...], state: str, lasted_s: float) -> tuple[tuple[str, float], ...]:
+    if len(rows) == 1 and rows[0][0] == state:
+        return ((state, rows[0][1] + lasted_s),)
     found = dict(rows)
     found[state] = found.get(state, 0.0) + lasted_s
     return tuple(found.items())
@@ -284,17 +286,25 @@ def _left(window: Window, closed: PassageClosed) -> Window:
     return replace(window, spreads=_with_times(window.spreads, closed.times))
 
 
-def _with_times(spreads: tuple[tuple[Stage, Spread], ...], times: PassageTimes) -> tuple[tuple[Stage, Spread], ...]:
-    found = dict(spreads)
-    for stage in Stage:
-        lasted_s = _lasted_s(times, stage)
-        if lasted_s is not None:
-            found[stage] = with_one(found.get(stage, Spread()), lasted_s)
-    return tuple((stage, found[stage]) for stage in Stage if stage in found)
+def _with_times(spreads: tuple[Spread, ...], times: PassageTimes) -> tuple[Spread, ...]:
+    all_s = _all_s(times)
+    return tuple(
+        [old if lasted_s is None else with_one(old, lasted_s) for old, lasted_s in zip(spreads, all_s, strict=True)]
+    )
 
 
-def _lasted_s(times: PassageTimes, stage: Stage) -> float | None:
-    if stage is Stage.QUEUED_HEADWAY:
-        return times.headway_s if times.queued else None
-    lasted_s: float | None = getattr(times, f"{stage.value}_s")
-    return lasted_s
+def _all_s(t: PassageTimes) -> tuple[float | None, ...]:
+    """In the order of the stages."""
+    return (
+        t.to_approach_s,
+        t.to_booth_s,
+        t.to_first_card_s,
+        t.to_recommendation_s,
+        t.to_decision_s,
+        t.to_referral_s,
+        t.service_s,
+        t.clearing_s,
+        t.cycle_s,
+        t.headway_s,
+        t.headway_s if t.queued else None,
+    )

@@ -82,6 +82,9 @@ class Entry:
     """Time between one clear moment and the next, and who arrived in it: of late, and in the while before that."""
 
 
+_PLACES = {stage: place for place, stage in enumerate(Stage)}
+
+
 @quick
 @dataclass(frozen=True, slots=True)
 class Window:
@@ -111,7 +114,11 @@ class Window:
     waited_s: float = 0.0
     """Vehicles waiting in sight, times seconds."""
     most_waiting: int = 0
-    spreads: tuple[tuple[Stage, Spread], ...] = ()
+    spreads: tuple[Spread, ...] = (Spread(),) * len(Stage)
+    """In the order of the stages."""
+
+    def spread(self, stage: Stage) -> Spread:
+        return self.spreads[_PLACES[stage]]
 
 
 @quick

@@ -96,10 +96,10 @@ def _throughput(window: Window, worked_s: float, served: int, absent: list[Absen
 
 
 def _capacity(window: Window, absent: list[Absent]) -> float | None:
-    headways = dict(window.spreads).get(Stage.QUEUED_HEADWAY)
-    if headways is not None and headways.count >= HEADWAYS and headways.sum_s > 0:
+    headways = window.spread(Stage.QUEUED_HEADWAY)
+    if headways.count >= HEADWAYS and headways.sum_s > 0:
         return round(3600 * headways.count / headways.sum_s, 1)
-    count = headways.count if headways is not None else 0
+    count = headways.count
     absent.append(Absent("capacity", f"{count} vehicles came to the booth right behind another; {HEADWAYS} are needed"))
     return None
 
@@ -127,9 +127,9 @@ def _waiting_mean(window: Window, absent: list[Absent]) -> float | None:
 
 
 def _stages(window: Window, served: int, absent: list[Absent]) -> tuple[StageTimes, ...]:
-    timed = dict(window.spreads)
-    absent += [Absent(stage.value, _why_untimed(window, served, stage)) for stage in Stage if stage not in timed]
-    return tuple(spread.told(stage, durations) for stage, durations in window.spreads)
+    durations = [(stage, window.spread(stage)) for stage in Stage]
+    absent += [Absent(stage.value, _why_untimed(window, served, stage)) for stage, one in durations if not one.count]
+    return tuple(spread.told(stage, one) for stage, one in durations if one.count)
 
 
 def _why_untimed(window: Window, served: int, stage: Stage) -> str:
