@@ -867,6 +867,15 @@ class LaneTypeChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class DutyChanged:
+    """Who is on duty at the booth from now on; None where nobody is. The schedule opens no lane without."""
+
+    officer: Actor | None
+    why: str
+    at_utc_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class ScheduleTold:
     """The schedule wants the lane open (as this type) or closed until a moment, and what came of it."""
 
@@ -1255,6 +1264,7 @@ Announcement = (
     | ScannerFigures
     | LaneLifeChanged
     | LaneTypeChanged
+    | DutyChanged
     | ScheduleTold
     | DivertChanged
     | ResumptionChanged
@@ -1312,6 +1322,7 @@ TOPIC_CLASS: dict[type[Announcement], str] = {
     ScannerFigures: "scanner",
     LaneLifeChanged: "lane",
     LaneTypeChanged: "lane",
+    DutyChanged: "lane",
     ScheduleTold: "lane",
     DivertChanged: "lane",
     ResumptionChanged: "lane",

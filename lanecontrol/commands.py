@@ -120,6 +120,16 @@ class CloseLane:
 
 
 @dataclass(frozen=True, slots=True)
+class SignOn:
+    """Whoever gives this order is the officer on duty at the booth from now on. Opening the lane says the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignOff:
+    """Nobody is on duty at the booth any more; the lane has to be closed or suspended before."""
+
+
+@dataclass(frozen=True, slots=True)
 class SuspendLane:
     """A halt: nobody new is admitted, whoever is inside is finished. Opening or closing the lane ends it."""
 
@@ -275,6 +285,8 @@ Request = (
     | Acknowledge
     | OpenLane
     | CloseLane
+    | SignOn
+    | SignOff
     | SuspendLane
     | Maintain
     | EndMaintenance

@@ -66,6 +66,8 @@ class ScheduleSection(Section):
     """The hours of every week."""
     exceptions: list[ExceptionSection] = Field(default=[], max_length=400)
     """Single dates. The hours of several rows for one date add up."""
+    officer_required: bool = True
+    """The schedule opens the lane only while an officer has signed on there."""
 
 
 class StageSection(Section):
@@ -88,7 +90,8 @@ def schedule(section: ScheduleSection | None, zone: str) -> Schedule | None:
         WeeklyHours(tuple(map(_DAYS.index, row.days)), _hours(row.opens, row.closes, row.type))
         for row in section.weekly
     )
-    return Schedule(zone, time_zone.shifts(zone), weekly, tuple(map(_dated, section.exceptions)))
+    dated = tuple(map(_dated, section.exceptions))
+    return Schedule(zone, time_zone.shifts(zone), weekly, dated, section.officer_required)
 
 
 def _dated(row: ExceptionSection) -> DatedHours:

@@ -20,7 +20,7 @@ from lanecontrol.commands import (
     ServeType,
     SuspendLane,
 )
-from lanecontrol.lane import interlock, loop_health, overrides, readback, resumption
+from lanecontrol.lane import duty, interlock, loop_health, overrides, readback, resumption
 from lanecontrol.lane.plan import NOWHERE
 from lanecontrol.lane.record import replace
 from lanecontrol.lane.turn import Turn
@@ -70,6 +70,7 @@ def open_lane(t: Turn, actor: Actor) -> Outcome:
     if why:
         return _refuse(why)
     _heed(t)
+    duty.begins(t, actor, "opened the lane")
     begin_opening(t, f"ordered by {actor.role.value}")
     return DONE
 
@@ -99,6 +100,7 @@ def close_lane(t: Turn, actor: Actor, request: CloseLane) -> Outcome:
     _heed(t)
     if life in (*_WORKING, LaneLife.SUSPENDED):
         begin_closing(t, request.reason[:_TEXT] or f"ordered by {actor.role.value}")
+    duty.ends(t, "the lane was closed")
     return DONE
 
 
@@ -261,5 +263,6 @@ def reset(t: Turn, actor: Actor) -> Outcome:
     interlock.stop_everything(t, "the lane was reset")
     if t.desk.life is not LaneLife.CLOSED:
         change(t, LaneLife.CLOSED, "reset by a supervisor")
+    duty.ends(t, "the lane was reset")
     t.trust("inputs_lost")
     return DONE

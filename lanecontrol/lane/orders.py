@@ -45,10 +45,13 @@ from lanecontrol.commands import (
     ScanVehicle,
     ServeType,
     SetOccupants,
+    SignOff,
+    SignOn,
     SuspendLane,
 )
 from lanecontrol.lane import (
     alarms,
+    duty,
     interlock,
     life,
     lookouts,
@@ -127,6 +130,8 @@ def _carry_out(t: Turn, key: str, actor: Actor, request: Request) -> Outcome:
             return life.open_lane(t, actor)
         case CloseLane():
             return life.close_lane(t, actor, request)
+        case SignOn() | SignOff():
+            return duty.ordered(t, actor, request)
         case SuspendLane() | Maintain() | EndMaintenance() | ServeType():
             return life.ordered(t, actor, request)
         case Resume():

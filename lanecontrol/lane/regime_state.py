@@ -56,6 +56,8 @@ class Regime:
     divert: Diverted | None = None
     heard_utc_s: float = 0.0
     """When the newest divert notice that was heeded had been issued: older ones are not."""
+    officer: Actor | None = None
+    """Who is on duty at the booth."""
     stage: str = ""
     """The stage of a resumption after a shutdown; empty when there is none."""
     wake_s: float | None = None

@@ -65,6 +65,8 @@ class Schedule:
     shifts: tuple[Shift, ...]
     weekly: tuple[WeeklyHours, ...] = ()
     dated: tuple[DatedHours, ...] = ()
+    officer_required: bool = True
+    """It opens the lane only while an officer is on duty there."""
 
 
 @dataclass(frozen=True, slots=True)

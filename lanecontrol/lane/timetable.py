@@ -2,14 +2,14 @@
 
 What somebody orders counts until the next change. A lane in emergency, in maintenance or suspended is never opened, and
 none while the clock is not synchronised: then the schedule may only close. What is held back (by the clock, a divert
-notice, a stage of resumption, a vehicle in the lane) is made up for when it can be. Called by `lane.step`, once a
+notice, a stage of resumption, nobody on duty, a vehicle in the lane) is made up for when it can be. Called by `lane.step`, once a
 minute and at every change; nothing is worked out in between.
 """
 
 from __future__ import annotations
 
 from lanecontrol.announcements import LaneLife, LaneType, SchedulePhase, ScheduleTold
-from lanecontrol.lane import life, schedule
+from lanecontrol.lane import duty, life, schedule
 from lanecontrol.lane.divert import awake
 from lanecontrol.lane.faults import fault
 from lanecontrol.lane.record import replace
@@ -85,6 +85,7 @@ def pursue(t: Turn) -> None:
     if not turned.opens:
         if t.desk.life in (LaneLife.OPEN, LaneLife.OPENING, LaneLife.SUSPENDED):
             life.begin_closing(t, "the schedule")
+        duty.ends(t, "the schedule has closed the lane")
         _over(t, SchedulePhase.DONE, "")
     elif t.desk.life in _NEVER_OPENED:
         _over(t, SchedulePhase.DROPPED, f"the lane is {t.desk.life.value}")
@@ -119,6 +120,8 @@ def _held_back(t: Turn, wanted: LaneType) -> str:
         return "the lane controller is stopping"
     if not t.given.at.synchronised:
         return "the clock is not synchronised"
+    if t.setup.schedule is not None and t.setup.schedule.officer_required and t.regime.officer is None:
+        return "no officer has signed on"
     return life.why_not_open(t, wanted)
 
 

@@ -21,6 +21,8 @@ from lanecontrol.commands import (
     ResetLane,
     Resume,
     ServeType,
+    SignOff,
+    SignOn,
     SuspendLane,
 )
 from lanecontrol.port.order_base import CommandPayload, Text
@@ -44,6 +46,24 @@ class CloseCommand(CommandPayload):
 
     def request(self) -> Request:
         return CloseLane(self.reason)
+
+
+class SignOnCommand(CommandPayload):
+    """Whoever gives this is the officer on duty at the booth."""
+
+    verb = "sign-on"
+
+    def request(self) -> Request:
+        return SignOn()
+
+
+class SignOffCommand(CommandPayload):
+    """Nobody is on duty at the booth any more."""
+
+    verb = "sign-off"
+
+    def request(self) -> Request:
+        return SignOff()
 
 
 class SuspendCommand(CommandPayload):
@@ -145,6 +165,8 @@ class DegradedDrillCommand(CommandPayload):
 LIFE: tuple[type[CommandPayload], ...] = (
     OpenCommand,
     CloseCommand,
+    SignOnCommand,
+    SignOffCommand,
     SuspendCommand,
     MaintenanceCommand,
     EndMaintenanceCommand,

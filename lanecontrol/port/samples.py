@@ -34,6 +34,7 @@ from lanecontrol.announcements import (
     DisposedBy,
     DispositionRecorded,
     DivertChanged,
+    DutyChanged,
     EquipmentFault,
     EventsGivenUp,
     EventUndeliverable,
@@ -391,6 +392,7 @@ def _scan(
 def _life(at: float, officer: Actor) -> Iterator[Announcement]:
     port = Actor("port command", Role.CENTRAL)
     yield LaneTypeChanged(LaneType.READY, LaneType.SENTRI, "the schedule", at)
+    yield DutyChanged(officer, "signed on", at)
     yield ScheduleTold(True, LaneType.READY, SchedulePhase.HELD, "the clock is not synchronised", at + 7200.0, at)
     yield DivertChanged("divert-1", True, "flooding", "the bridge", port, at + 3600.0, "", at)
     yield ResumptionChanged("trusted", (LaneType.SENTRI, LaneType.NEXUS), True, officer, at)

@@ -227,6 +227,8 @@ it was given, so that an order which a later one of the same person about the sa
 | `acknowledge` | `alarm` |
 | `open` | |
 | `close` | `reason` |
+| `sign-on` | |
+| `sign-off` | |
 | `suspend` | `reason` |
 | `maintenance` | `reason` |
 | `maintenance-end` | |

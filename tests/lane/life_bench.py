@@ -47,7 +47,7 @@ def living(*weekly: WeeklyHours, **changes: Any) -> LaneSetup:
     made: dict[str, Any] = {
         "opens_at_start": False,
         "other_types": (LaneType.READY,),
-        "schedule": Schedule(ZONE, SHIFTS, weekly) if weekly else None,
+        "schedule": Schedule(ZONE, SHIFTS, weekly, officer_required=False) if weekly else None,
         "resumption": STAGES,
         "picture_devices": ("cam1", "cam2"),
     }

@@ -13,6 +13,7 @@ from lanecontrol.announcements import (
     AlarmKind,
     AlarmRaised,
     DivertChanged,
+    DutyChanged,
     LaneAspect,
     LaneLife,
     LaneType,
@@ -40,6 +41,8 @@ from lanecontrol.commands import (
     Resume,
     Role,
     ServeType,
+    SignOff,
+    SignOn,
     SuspendLane,
 )
 from lanecontrol.lane.schedule import Hours, WeeklyHours
@@ -440,6 +443,48 @@ def test_a_schedule_costs_a_look_a_minute_and_no_more() -> None:
     before = len(lane.given)
     lane.wait(600.0)
     assert len(lane.given) - before <= 12
+
+
+# --- who is on duty ---------------------------------------------------------------------------------------------------
+
+
+def needing_an_officer() -> LivingLane:
+    site = living(daily(6, 22))
+    assert site.schedule is not None
+    return LivingLane(replace(site, schedule=replace(site.schedule, officer_required=True))).started()
+
+
+def test_the_schedule_opens_the_lane_only_once_an_officer_has_signed_on() -> None:
+    lane = needing_an_officer()
+    lane.until("2027-01-20 06:10")
+    assert lane.life is CLOSED
+    assert lane.schedule_told()[-1] == ("held", "no officer has signed on")
+    assert "only an officer" in refused(lane.order(SignOn(), TECHNICIAN))
+    assert lane.order(SignOn()) == DONE
+    lane.wait(1.0)
+    assert lane.life is OPEN
+    lane.until("2027-01-21 06:10")
+    assert lane.life is CLOSED  # duty ended when the schedule closed the lane
+    assert [told.officer for told in lane.told(DutyChanged)] == [OFFICER, None]
+
+
+def test_an_officer_who_signed_on_before_the_hours_finds_the_lane_opened() -> None:
+    lane = needing_an_officer()
+    lane.order(SignOn())
+    restarted(lane)
+    lane.until("2027-01-20 06:00:01")
+    assert lane.life is OPEN
+
+
+def test_whoever_opens_the_lane_is_on_duty_and_nobody_signs_off_from_an_open_lane(open_lane: LivingLane) -> None:
+    lane = open_lane
+    assert lane.state.regime.officer == OFFICER
+    assert "close or suspend it first" in refused(lane.order(SignOff()))
+    assert lane.order(SignOn(), SUPERVISOR) == DONE  # the next shift
+    assert lane.state.regime.officer == SUPERVISOR
+    lane.order(SuspendLane())
+    assert lane.order(SignOff(), SUPERVISOR) == DONE
+    assert lane.state.regime.officer is None
 
 
 # --- the port's divert notice ----------------------------------------------------------------------------------------

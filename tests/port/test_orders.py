@@ -47,6 +47,8 @@ from lanecontrol.commands import (
     ScanVehicle,
     ServeType,
     SetOccupants,
+    SignOff,
+    SignOn,
     SuspendLane,
 )
 from lanecontrol.errors import LinkLost
@@ -73,6 +75,8 @@ FIELDS: dict[str, dict[str, Any]] = {
     "acknowledge": {"alarm": "a1"},
     "open": {},
     "close": {"reason": "end of shift"},
+    "sign-on": {},
+    "sign-off": {},
     "suspend": {"reason": "shift change"},
     "maintenance": {"reason": "loop 2"},
     "maintenance-end": {},
@@ -100,6 +104,8 @@ REQUESTS: dict[str, Request] = {
     "acknowledge": Acknowledge("a1"),
     "open": OpenLane(),
     "close": CloseLane("end of shift"),
+    "sign-on": SignOn(),
+    "sign-off": SignOff(),
     "suspend": SuspendLane("shift change"),
     "maintenance": Maintain("loop 2"),
     "maintenance-end": EndMaintenance(),
