@@ -79,7 +79,8 @@ IN_POSITION = {"vehicle_in_position": True, "driver_clear": True}
 NEEDED = AT_REST | IN_POSITION
 """What every contact has to be for a scan to be requested."""
 HOLDS = [name for name in NEEDED if name not in ("scan_complete", "scan_in_progress", "warning_active")]
-IN_BEAM = [name for name in HOLDS if name not in ("shutter_closed", "shutter_open")]
+HOLD = tuple((name, NEEDED[name]) for name in HOLDS)
+IN_BEAM = tuple((name, on) for name, on in HOLD if name not in ("shutter_closed", "shutter_open"))
 WARNING_S = 5.0
 ROUNDING_S = 1e-5
 SCANNER_LOOP = "loop_scanner"
@@ -104,13 +105,17 @@ class World:
         self.writable = True
         self.stopping = False
 
-    def good(self, names: list[str]) -> bool:
+    def good(self, needed: tuple[tuple[str, bool], ...]) -> bool:
         """Whether these contacts are known, fresh and as a scan needs them, and nothing else speaks against one."""
         if not (self.online[SCANNER_IO] and self.online["io1"] and not any(self.stale.values())):
             return False
         if not (self.loop_on and self.writable and not self.stopping):
             return False
-        return all(self.known.get(name) is NEEDED[name] for name in names)
+        known = self.known
+        for name, on in needed:  # noqa: SIM110 - twice a step, and a loop is the fastest
+            if known.get(name) is not on:
+                return False
+        return True
 
 
 class Walk:
@@ -265,7 +270,7 @@ class Walk:
 
     def samples(self, was: S) -> None:
         """Since when everything has held, by the walker's own account."""
-        good = self.world.good(HOLDS) and self.state.desk.life is LaneLife.OPEN
+        good = self.world.good(HOLD) and self.state.desk.life is LaneLife.OPEN
         if not good:
             self.good_s = self.warned_s = None
         elif self.good_s is None:

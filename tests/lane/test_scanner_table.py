@@ -179,8 +179,9 @@ ROWS: tuple[Case, ...] = (
         S.IDLE,
         lambda b: b.aborted(),
         then(contact("zone_clear", True), resets),
-        C.RESULT,
+        C.RESET,
     ),
+    Case(S.ABORTED, S.IDLE, lambda b: (b.scanning(), b.aborts()), lambda b: b.shutter_closes(), C.RESULT),
     Case(
         S.FAULT,
         S.DISABLED,

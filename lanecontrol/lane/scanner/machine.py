@@ -33,7 +33,7 @@ from lanecontrol.events import (
 from lanecontrol.lane import faults
 from lanecontrol.lane.record import replace
 from lanecontrol.lane.scanner import conditions, outputs, records, table
-from lanecontrol.lane.scanner.view import LATE_S, PLACE, SAMPLE_S, Ask, View, Why, known_contacts
+from lanecontrol.lane.scanner.view import LATE_S, PLACE, ROUNDING_S, SAMPLE_S, Ask, View, Why, known_contacts
 from lanecontrol.lane.scanner_state import Scan, Scanning
 from lanecontrol.lane.setup import Scanner
 from lanecontrol.lane.state import LaneState
@@ -79,7 +79,9 @@ def follow(t: Turn, before: LaneState) -> None:
     contacts = known_contacts(t)
     run(t, contacts, doubt=doubt, pulse=_pulse(t, before))
     outputs.bring_about(_view(t, scanner, contacts), anew)
-    _explain(_view(t, scanner, contacts))
+    v = _view(t, scanner, contacts)
+    if not _as_explained(v, before):
+        _explain(v)
     _figures(t)
     _sleep(_view(t, scanner, contacts))
 
@@ -291,6 +293,22 @@ def _pulse(t: Turn, before: LaneState) -> bool:
 # --- why it will not scan --------------------------------------------------------------------------------------------
 
 
+def _as_explained(v: View, before: LaneState) -> bool:
+    """Whether nothing that the conditions look at has changed in this step: most steps are about something else."""
+    t, m, was = v.t, v.m, before.scanner
+    now, then = t.equipment, before.equipment
+    if was is None or m.told_s is None or m.tell_s is not None:
+        return False
+    if now.contacts is not then.contacts or now.devices is not then.devices:
+        return False
+    if t.desk is not before.desk or t.tracking is not before.tracking or t.plan is not before.plan:
+        return False
+    if m.state is not was.state or m.scan is not was.scan or m.tripped != was.tripped or m.unshown != was.unshown:
+        return False
+    expires_s = m.scan.expires_s - ROUNDING_S if m.scan is not None else None
+    return expires_s is None or (before.now_s >= expires_s) is (v.now_s >= expires_s)
+
+
 def _explain(v: View) -> None:
     """Keep why it will not scan, and publish it where it changed: with an order every condition, else the first."""
     m, judged = v.m, conditions.judged(v)
@@ -325,8 +343,10 @@ def _figures(t: Turn) -> None:
 
 def _sleep(v: View) -> None:
     """Note the next moment at which anything may change by itself."""
-    moments = [moment_s for moment_s in _moments(v) if moment_s is not None and moment_s > v.now_s]
-    wake_s = min(moments, default=None)
+    now_s, wake_s = v.now_s, None
+    for moment_s in _moments(v):
+        if moment_s is not None and moment_s > now_s and (wake_s is None or moment_s < wake_s):
+            wake_s = moment_s
     if wake_s != v.m.wake_s:
         v.t.scanner = replace(v.m, wake_s=wake_s)
 
