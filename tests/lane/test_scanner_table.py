@@ -181,7 +181,7 @@ ROWS: tuple[Case, ...] = (
         then(contact("zone_clear", True), resets),
         C.RESET,
     ),
-    Case(S.ABORTED, S.IDLE, lambda b: (b.scanning(), b.aborts()), lambda b: b.shutter_closes(), C.RESULT),
+    Case(S.ABORTED, S.IDLE, then(lambda b: b.scanning(), lambda b: b.aborts()), lambda b: b.shutter_closes(), C.RESULT),
     Case(
         S.FAULT,
         S.DISABLED,
