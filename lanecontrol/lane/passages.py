@@ -21,7 +21,18 @@ from lanecontrol.announcements import (
 )
 from lanecontrol.commands import Disposition
 from lanecontrol.identifier import Identifier
-from lanecontrol.lane import alarms, assembly, departures, elsewhere, interlock, policy, questions, set_aside, timing
+from lanecontrol.lane import (
+    alarms,
+    assembly,
+    departures,
+    elsewhere,
+    interlock,
+    policy,
+    questions,
+    set_aside,
+    timing,
+    unsettled,
+)
 from lanecontrol.lane.dossiers import dossier
 from lanecontrol.lane.plan import BEFORE
 from lanecontrol.lane.record import replace
@@ -107,7 +118,10 @@ def arrive(t: Turn, passage: Passage) -> Passage:
     )
     timing.at_booth(t, passage)
     t.tell(PassageAtBooth(passage.id, t.utc_s))
-    return passage
+    for row in unsettled.met(t, passage.id):
+        alarms.concern(t, row.occupancy, passage.id)
+        attach(t, passage.id, row.occupancy, gamma=row.gamma_alarm, neutron=row.neutron_alarm, ambiguous=True)
+    return t.passage(passage.id) or passage
 
 
 def known(
@@ -330,6 +344,8 @@ def close(t: Turn, passage: Passage, end: PassageEnd, reason: str) -> None:
             times=timing.closed(t, passage),
         )
     )
+    if end is PassageEnd.INTERRUPTED:
+        unsettled.lost(t, passage)
     questions.forget(t, passage)
     alarms.settle(t)
 

@@ -365,6 +365,16 @@ class Doubt:
 
 @quick
 @dataclass(frozen=True, slots=True)
+class Unsettled:
+    """What stood against a vehicle that the lane lost track of: it is among the next `turns` at the booth, if any."""
+
+    alarms: tuple[BoundOccupancy, ...]
+    hits: tuple[Hit, ...]
+    turns: int
+
+
+@quick
+@dataclass(frozen=True, slots=True)
 class Desk:
     """Everything people decide, and what stands between them and the equipment."""
 
@@ -383,6 +393,9 @@ class Desk:
     """Hash of the equipment's configuration as last accepted; None before the first time."""
     fled: tuple[str, ...] = ()
     """Passages that were closed because their vehicle left without a release: an officer may yet say that it fled."""
+    lost_in_row: int = 0
+    """Vehicles that the lane lost track of since it last saw one come to the booth."""
+    unsettled: tuple[Unsettled, ...] = ()
 
 
 @quick

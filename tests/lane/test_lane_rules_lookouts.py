@@ -23,8 +23,19 @@ from lanecontrol.announcements import (
     Referral,
 )
 from lanecontrol.clock import Instant
-from lanecontrol.commands import DONE, Actor, Dispose, Disposition, DrillDegraded, Outcome, Result, Role, SetOccupants
-from lanecontrol.events import PictureTaken, StoreChanged, Tick
+from lanecontrol.commands import (
+    DONE,
+    Actor,
+    Dispose,
+    Disposition,
+    DrillDegraded,
+    NextVehicle,
+    Outcome,
+    Result,
+    Role,
+    SetOccupants,
+)
+from lanecontrol.events import DeviceChanged, DeviceState, PictureTaken, StoreChanged, Tick
 from lanecontrol.lane import record
 from lanecontrol.lane.effects import Answer, Ask, Drive, Effect, Publish, ShowCards
 from lanecontrol.lane.lookouts import NOT_AGAINST
@@ -119,6 +130,8 @@ STORIES = st.lists(
         ),
         st.tuples(st.just("leaves"), st.none()),
         st.tuples(st.just("restart"), st.booleans()),
+        st.tuples(st.just("next"), st.none()),
+        st.tuples(st.just("lost"), st.none()),
     ),
     max_size=8,
 )
@@ -149,6 +162,14 @@ def play(lane: Watched, story: list[tuple[str, Any]]) -> None:
                 lane.decides(*how)
             case "leaves":
                 lane.leaves()
+            case "next":
+                lane.order(NextVehicle())
+            case "lost":
+                lane.give("io1", DeviceChanged(DeviceState.OFFLINE, "cable"))
+                lane.wait(70.0)
+                lane.give("io1", DeviceChanged(DeviceState.ONLINE, "cable"))
+                for name in ("approach", "booth", "exit"):
+                    lane.loop(name, name == "booth")
             case "restart":
                 lane.started(cold=how, boot="boot-2")
 
@@ -156,7 +177,8 @@ def play(lane: Watched, story: list[tuple[str, Any]]) -> None:
 def but_for_hits(state: LaneState) -> LaneState:
     """What the lane remembers, and so all that it will do, without what it knows of lookouts."""
     known = tuple(record.replace(dossier, hits=(), refused=()) for dossier in state.inquiry.dossiers)
-    desk = record.replace(state.desk, keys=())
+    unsettled = tuple(record.replace(row, hits=()) for row in state.desk.unsettled)
+    desk = record.replace(state.desk, keys=(), unsettled=unsettled)
     return record.replace(state, desk=desk, inquiry=record.replace(state.inquiry, dossiers=known))
 
 
