@@ -255,8 +255,9 @@ clear. The answer goes to the response topic with the correlation data of the qu
 JSON: `id`, `kind`, `lane`, and for enrolments `facts` (`number`, `standing`, `programmes`, `vehicles`) and `cargo`
 (`manifest`, `seal`, `user_fee`, `hazmat`), for lookouts `hits` (`number`, `why`, `armed`). Questions carry an expiry:
 one that cannot be answered before its deadline need not be answered. An answer is taken once, in time, if its question
-is open; of a number that was not asked about nothing is believed. A lookout is always asked about and always to be
-answered, with empty `hits` where there is none.
+is open; of a number that was not asked about nothing is believed, and one that was asked about and is left out of
+`facts`, or of which two things are said, is unknown. A lookout is always asked about and always to be answered, with
+empty `hits` where there is none: always in the same time, and filled up with blanks to the same length.
 
 What came of lookouts is told in the class `lookout` alone. Who may not know of them must not be allowed to read
 `event/lookout`; everything else of a lane is the same with a hit and without, up to the disposition.
