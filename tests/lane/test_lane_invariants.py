@@ -311,6 +311,7 @@ class Watched:
         self.sighted: set[str] = set()
         self.ended: set[str] = set()
         self.outputs: dict[str, bool] = {}
+        self.asked_about: set[Identifier] = set()
         self.believed: set[Hit] = set()
         """Of vehicles that the lane lost track of, the next ones may have them."""
 
@@ -404,7 +405,8 @@ class Watched:
         assert {dossier.passage for dossier in state.inquiry.dossiers} <= set(names)
         assert {asked.question.passage for asked in state.inquiry.asked} <= set(names)
         for dossier in state.inquiry.dossiers:
-            asked_about = set(dossier.numbers)
+            self.asked_about |= set(dossier.numbers)  # a restart forgets it, and not what was answered
+            asked_about = self.asked_about
             assert all(fact.number in asked_about for fact in dossier.facts)
             foreign = {hit for hit in dossier.hits if hit.number not in asked_about}
             assert foreign <= self.believed, "a hit that nobody asked about"
