@@ -19,7 +19,8 @@ from sim.scan_duty import ScanDuty
 
 RETRY_S = 3.0
 """After a refusal (gate still moving, new assessment due) a person looks again after a few seconds."""
-
+LOOKS = 3
+"""Whoever has stood there for so many of these without the lane's saying a word is called by hand ("next vehicle")."""
 LOOK_S = 2.0
 """How long a person waits for the screen to take in the count of occupants."""
 
@@ -75,6 +76,7 @@ class AutomaticOfficer:
         self._departures: list[str] = []
         """Alarms about vehicles that left without a disposition."""
         self._released: tuple[str, Seen | None] = ("", None)
+        self._stood: tuple[Seen | None, int] = (None, 0)
 
     def hear(self, kind: str, data: Mapping[str, Any]) -> None:
         """An event of this lane: its type's short name and its data."""
@@ -113,10 +115,18 @@ class AutomaticOfficer:
                 await self._serve(passage)
 
     async def _look_again(self) -> None:
-        """A vehicle that was let go and still stands there before a red signal: permission was withdrawn meanwhile."""
+        """A vehicle stands there before a red signal: its permission was withdrawn, or the lane does not know of it."""
         passage, seen = self._released
-        if seen is not None and self._signal == "stop" and self._sees() == seen and passage in self._assessed:
+        there, (before, looks) = self._sees(), self._stood
+        if there is None or self._signal != "stop":
+            self._stood = (None, 0)
+            return
+        self._stood = (there, looks + 1 if there == before else 1)
+        if passage in self._assessed and seen in (None, there):
             await self._decide(passage)
+        elif self._stood[1] >= LOOKS:
+            self._stood = (None, 0)
+            await self._ask(self.lane, "next", {})
 
     async def _open(self) -> None:
         while await self._ask(self.lane, "open", {}) != "done":  # noqa: ASYNC110  asked again, not looked at

@@ -33,6 +33,7 @@ from lanecontrol.commands import (
     Command,
     Dispose,
     Disposition,
+    NextVehicle,
     OpenLane,
     Order,
     Outcome,
@@ -59,7 +60,7 @@ from lanecontrol.lane.step import deadline, initial, step
 from lanecontrol.port.payloads import EVENT_TYPES
 from lanecontrol.port.topics import LaneAddress, class_of
 from sim.lanefile import Replaced, lane_file
-from sim.officer import RETRY_S, Manner, decide
+from sim.officer import LOOKS, RETRY_S, Manner, decide
 from sim.readings import OutputSet
 from sim.score import Received, Run, score
 from sim.score_file import Score
@@ -224,6 +225,7 @@ class _Officer:
         self._idle_since_s = 0.0
         self._signal = SignalAspect.DARK
         self._released: tuple[str, int | None] = ("", None)
+        self._stood: tuple[int | None, int] = (None, 0)
 
     def hear(self, announcement: Announcement, event: Mapping[str, Any]) -> None:
         match announcement:
@@ -256,16 +258,19 @@ class _Officer:
             self._look_again()
 
     def _look_again(self) -> None:
-        """A vehicle that was let go and still stands there before a red signal: permission was withdrawn meanwhile."""
+        """A vehicle stands there before a red signal: its permission was withdrawn, or the lane does not know of it."""
         passage, vehicle = self._released
-        if (
-            vehicle is not None
-            and self._signal is SignalAspect.STOP
-            and self._sees() == vehicle
-            and passage in self._assessed
-        ):
+        there, (before, looks) = self._sees(), self._stood
+        if there is None or self._signal is not SignalAspect.STOP:
+            self._stood = (None, 0)
+            return
+        self._stood = (there, looks + 1 if there == before else 1)
+        if passage in self._assessed and vehicle in (None, there):
             self._busy = True
             self._decide(passage)
+        elif self._stood[1] >= LOOKS:
+            self._stood = (None, 0)
+            self._ask(NextVehicle(), lambda done: None)
 
     def _sees(self) -> int | None:
         there = self._run.world.at_booth

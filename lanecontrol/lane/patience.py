@@ -6,8 +6,8 @@ read. It judges by the absence of facts, so every judgement leaves room for the 
 
 from __future__ import annotations
 
-from lanecontrol.announcements import PassageEnd
-from lanecontrol.lane import assembly, departures, set_aside
+from lanecontrol.announcements import PassageEnd, Quality
+from lanecontrol.lane import assembly, departures, set_aside, sharing
 from lanecontrol.lane.passages import QUEUE_LIMIT_S, close, close_gone, gone, may_leave
 from lanecontrol.lane.plan import BEFORE
 from lanecontrol.lane.record import replace
@@ -17,6 +17,8 @@ from lanecontrol.lane.turn import Turn
 
 MOVE_UP_S = 10.0
 """How long a vehicle may be taken for moving up behind one that is leaving."""
+MEASURED_LIMIT_S = 15.0
+"""A passage stays open for so long at most while a portal behind the booth counts on."""
 AWAY_S = 60.0
 """The same while the loops still cannot be read."""
 
@@ -24,7 +26,10 @@ AWAY_S = 60.0
 def wake(t: Turn, passage: Passage) -> None:
     """The moment has come at which the position of `passage` is judged without a new fact."""
     if passage.gone_s is not None:
-        close_gone(t, passage)
+        if sharing.measured_now(t, passage.id) and not t.due(passage.gone_s + MEASURED_LIMIT_S):
+            t.put(replace(passage, wake_s=t.now_s + 1.0))
+        else:
+            close_gone(t, passage)
     elif passage.lost:
         close(t, passage, PassageEnd.INTERRUPTED, "the lane lost sight of it")
     elif passage.head == BEFORE:
@@ -47,6 +52,7 @@ def _judge_queued(t: Turn, passage: Passage) -> None:
     elif not t.due(free_s + QUEUE_LIMIT_S):
         t.put(replace(passage, wake_s=free_s + QUEUE_LIMIT_S))
     else:
+        sharing.hand_on(t, passage)
         close(t, passage, PassageEnd.WITHDRAWN, "passed the portal and never reached the approach")
 
 
@@ -62,6 +68,8 @@ def _judge_approach(t: Turn, passage: Passage, adrift_s: float) -> None:
     elif (leaving and t.now_s - adrift_s < MOVE_UP_S) or still_read:
         t.put(replace(passage, wake_s=t.now_s + t.setup.limits.back_out_s))
     else:
+        if t.desk.quality is not Quality.GOOD:
+            sharing.hand_on(t, passage)  # perhaps it is at the booth, and the loop there has not told
         close(t, passage, PassageEnd.WITHDRAWN, "left the approach without reaching the booth")
 
 

@@ -303,15 +303,16 @@ def _alarm(t: Turn, index: int, kind: AlarmKind) -> None:
     occupancy = t.radiation[index].occupancy
     if occupancy is None or (occupancy.check and source_check.noticed(t, index, kind)):
         return
-    alarms.raise_alarm(t, kind, t.given.source, occupancy.passages, occupancy.id)
-    for passage in occupancy.passages:
+    names = sharing.with_one_ahead(t, occupancy.passages)
+    alarms.raise_alarm(t, kind, t.given.source, names, occupancy.id)
+    for passage in names:
         attach(
             t,
             passage,
             occupancy.id,
             gamma=kind is AlarmKind.GAMMA,
             neutron=kind is AlarmKind.NEUTRON,
-            ambiguous=len(occupancy.passages) > 1,
+            ambiguous=len(names) > 1,
         )
 
 

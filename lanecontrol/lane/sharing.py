@@ -17,6 +17,10 @@ FASTEST_MPS = 9.0
 """Nobody drives from the portal to the first loop faster than this (the speed window is 25 km/h, and some more)."""
 MEASURED_S = 20.0
 """A vehicle without an occupancy of its own was in the last one, if that ended no longer ago."""
+JUST_S = 5.0
+"""That somebody was in the last occupancy too is likely only if it ended no longer ago."""
+GUESS_S = 60.0
+"""So long after a guess an alarm is also the one's ahead: by then the loops have told who is who."""
 SPLIT_MARGIN_S = 0.5
 """Counting goes on for so much longer than the hold-in: a further vehicle."""
 
@@ -28,12 +32,34 @@ def sees_first(t: Turn, zone: str) -> bool:
     return t.plan.births_at_portal and zone == t.setup.portals[0].zone
 
 
-def hand_on(t: Turn, passage: Passage, heir: Passage) -> None:
-    """A vehicle that seems to have gone had an alarm: it may have been the next one's."""
-    for row in passage.occupancies:
-        if row.gamma_alarm or row.neutron_alarm:
-            alarms.concern(t, row.occupancy, heir.id)
-            attach(t, heir.id, row.occupancy, gamma=row.gamma_alarm, neutron=row.neutron_alarm, ambiguous=True)
+def hand_on(t: Turn, passage: Passage) -> None:
+    """A vehicle that seems to have gone had an alarm: it may be that of the one ahead, or of the next one."""
+    rows = [row for row in passage.occupancies if row.gamma_alarm or row.neutron_alarm]
+    if not rows:
+        return
+    order = [other.id for other in t.tracking.passages]
+    at = order.index(passage.id)
+    for name in (*order[max(0, at - 1) : at], *order[at + 1 : at + 2]):
+        for row in rows:
+            alarms.concern(t, row.occupancy, name)
+            attach(t, name, row.occupancy, gamma=row.gamma_alarm, neutron=row.neutron_alarm, ambiguous=True)
+
+
+def with_one_ahead(t: Turn, passages: tuple[str, ...]) -> tuple[str, ...]:
+    """Whose an alarm may be: for a while after a guess, the passage ahead of these may be their vehicle's."""
+    guessed_s = t.tracking.guessed_s
+    if guessed_s is None or t.now_s - guessed_s > GUESS_S:
+        return passages
+    order = [other.id for other in t.tracking.passages]
+    if not passages or passages[0] not in order:
+        return passages
+    at = order.index(passages[0])
+    return (*order[max(0, at - 1) : at], *passages)
+
+
+def measured_now(t: Turn, name: str) -> bool:
+    """Whether a portal is counting what may be this vehicle: an alarm can still come."""
+    return any(portal.occupancy is not None and name in portal.occupancy.passages for portal in t.radiation)
 
 
 def note_departure_from_portal(t: Turn, passage: Passage) -> None:
@@ -50,8 +76,12 @@ def note_departure_from_portal(t: Turn, passage: Passage) -> None:
     t.radiation = tuple(portals)
 
 
-def measure_with_last(t: Turn, passage: Passage) -> None:
-    """A vehicle found at a loop went through the portal together with another one, if it was measured at all."""
+def measure_with_last(t: Turn, passage: Passage) -> bool:
+    """A vehicle found at a loop went through the portal together with another one, if it was measured at all.
+
+    Answers whether that explains it: the portal counts, or has only just ended.
+    """
+    explained = False
     for index, portal in enumerate(t.radiation):
         if not sees_first(t, t.setup.portals[index].zone):
             continue
@@ -61,8 +91,11 @@ def measure_with_last(t: Turn, passage: Passage) -> None:
             joined = replace(occupancy, passages=(*occupancy.passages, passage.id)[-4:])
             t.radiation = (*t.radiation[:index], replace(portal, occupancy=joined), *t.radiation[index + 1 :])
             _share(t, passage, occupancy.id, counting.gamma_alarm, counting.neutron_alarm)
+            explained = True
         elif past is not None and t.now_s - past.ended_s <= MEASURED_S:
             _share(t, passage, past.id, past.gamma_alarm, past.neutron_alarm)
+            explained = explained or t.now_s - past.ended_s <= JUST_S
+    return explained
 
 
 def _share(t: Turn, passage: Passage, occupancy: str, gamma: bool, neutron: bool) -> None:

@@ -93,6 +93,9 @@ class Tracking:
     """Open passages, the foremost first."""
 
     passages: tuple[Passage, ...] = ()
+    guessed_s: float | None = None
+    """When somebody was last put into the lane whom the portal had not told of, or taken to have left for no better
+    reason than a loop that chatters. For a while a vehicle may be taken for the one before it."""
 
 
 # --- assembly --------------------------------------------------------------------------------------------------------

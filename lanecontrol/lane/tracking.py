@@ -35,8 +35,10 @@ BOUNCE_S = 1.0
 """A loop that was off for less than this, with nobody else near, still has the same vehicle."""
 FLICKER_S = 0.3
 """The same for a vehicle that may leave: it could be gone by then."""
-DAWDLE_S = 8.5
+SLOWEST_MPS = 1.75
 """From the portal to a first loop that was free: whoever takes longer has gone, if somebody else can be it."""
+MOVES_UP_S = 4.0
+"""Whoever waited before a loop that is free now is on it by then, if somebody else can be it."""
 VANISH_S = 5.0
 """Off the booth loop and nowhere else, without a release, for so long: it is gone."""
 LEAVE_S = 15.0
@@ -49,6 +51,8 @@ FOLLOWS_S = 0.3
 """Its front is on the exit loop: so much later its rear leaves the booth's."""
 OUT_OF_SIGHT_S = 1.5
 """Off the booth loop and not on the approach, where the next one already is: it has gone, released or not."""
+MISSED_S = 120.0
+"""So long after a loop has missed a vehicle the matching is degraded."""
 PASSING_S = 3.0
 """From the booth loop to the exit loop, for a vehicle that is on its way."""
 
@@ -131,8 +135,11 @@ def _taken(t: Turn, station: int) -> None:
     if passage is not None:
         _roll_back(t, passage, station)
         return
+    if t.plan.births_at_portal and station < t.plan.booth and t.chatters(station):
+        return  # a loop that makes things up, and nobody has come through the portal who could be there
     passage = open_passage(t, station, t.plan.stations[station])
-    sharing.measure_with_last(t, passage)
+    if not sharing.measure_with_last(t, passage) and t.plan.births_at_portal:
+        t.tracking = replace(t.tracking, guessed_s=t.now_s)
     _enter(t, t.passage(passage.id) or passage, station)
 
 
@@ -181,7 +188,7 @@ def _coming(t: Turn, station: int) -> Passage | None:
     for passage in t.live():
         if BEFORE < passage.head < station:
             if passage.head < station - 1 and passage.booth_s is None:
-                t.doubt("missed_loop", for_s=120.0)
+                t.doubt("missed_loop", for_s=MISSED_S)
             return passage
     return _from_queue(t, station)
 
@@ -191,10 +198,11 @@ def _from_queue(t: Turn, station: int) -> Passage | None:
     reach_s = t.plan.portal_to_loop_m / sharing.FASTEST_MPS
     queue = [p for p in t.live() if p.head == BEFORE and t.now_s - p.opened_s >= reach_s]
     if station > 0 and queue:
-        t.doubt("missed_loop", for_s=120.0)
+        t.doubt("missed_loop", for_s=MISSED_S)
+    slowest_s = (t.plan.portal_to_loop_m + t.plan.starts_m[station] - t.plan.starts_m[0]) / SLOWEST_MPS
     free_s = _free_since_s(t, station)
-    while len(queue) > 1 and t.now_s - max(queue[0].opened_s, free_s) > DAWDLE_S:
-        sharing.hand_on(t, queue[0], queue[1])
+    while len(queue) > 1 and t.now_s > max(queue[0].opened_s + slowest_s, free_s + MOVES_UP_S):
+        sharing.hand_on(t, queue[0])
         close(t, queue[0], PassageEnd.WITHDRAWN, "passed the portal and never reached the approach")
         queue.pop(0)
     return queue[0] if queue else None
@@ -269,6 +277,8 @@ def _relieve(t: Turn, passage: Passage) -> None:
         elif other.id != passage.id and other.head == t.plan.booth and other.adrift_s is not None and may_leave(other):
             other = left_booth(t, other, at_s=other.adrift_s)
             t.put(replace(other, wake_s=min(other.wake_s or t.now_s, t.now_s + PASSING_S)))
+            if t.chatters(t.plan.booth):
+                t.tracking = replace(t.tracking, guessed_s=t.now_s)
 
 
 def _let_go_of(t: Turn, passage: Passage) -> None:
@@ -397,4 +407,7 @@ def _moved_up(t: Turn, station: int) -> bool:
 def next_vehicle(t: Turn) -> None:
     """The officer says that another vehicle is at the booth: the foremost one behind it, or one nobody has seen."""
     if t.at_booth() is None and t.plan.booth < len(t.plan.stations):
+        if t.held(t.plan.booth) is False:
+            t.doubt("missed_loop", for_s=MISSED_S)
+        t.tracking = replace(t.tracking, guessed_s=t.now_s)
         _taken(t, t.plan.booth)

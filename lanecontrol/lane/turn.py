@@ -129,7 +129,8 @@ class Turn:
     def put(self, passage: Passage) -> Passage:
         """Put a changed passage in the place of the one of the same id."""
         name = passage.id
-        self.tracking = _tracking(tuple([passage if p.id == name else p for p in self.tracking.passages]))
+        old = self.tracking
+        self.tracking = _tracking(tuple([passage if p.id == name else p for p in old.passages]), old.guessed_s)
         return passage
 
     def put_contact(self, index: int, contact: Contact) -> None:
@@ -201,7 +202,7 @@ class Turn:
 
     def chatters(self, station: int) -> bool:
         """Whether a loop of this station chatters: what it says may be made up."""
-        return any([contact.chatters(self.now_s) for contact in self.loops(station)])
+        return any(contact.chatters(self.now_s) for contact in self.loops(station))
 
     def device(self, name: str) -> DeviceNote | None:
         for note in self.equipment.devices:
