@@ -208,7 +208,7 @@ def _attribute_notes() -> dict[str, dict[str, str]]:
 
 def _classes(module: ModuleType) -> Iterator[type]:
     for kind in vars(module).values():
-        ours = inspect.isclass(kind) and kind.__module__ == module.__name__
+        ours = inspect.isclass(kind) and f"{kind.__module__}.".startswith(f"{module.__name__}.")
         if ours and (dataclasses.is_dataclass(kind) or issubclass(kind, Enum)):
             yield kind
 
