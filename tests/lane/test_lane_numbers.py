@@ -180,6 +180,17 @@ def test_the_time_to_referral_runs_from_the_booth_to_the_officers_first_referral
     assert (window.referred, stage(window, Stage.TO_REFERRAL).count) == (1, 1)
 
 
+def test_a_decision_that_is_changed_later_was_made_when_it_was_made_first(lane: Lane) -> None:
+    passage = lane.arrives(1)
+    assert lane.dispose(passage, Disposition.DETAINED) == DONE
+    lane.wait(60.0)
+    assert lane.dispose(passage, Disposition.REFER_SECONDARY, SUPERVISOR) == DONE
+    lane.gate_goes_up()
+    lane.leaves()
+    assert lane.closed[-1].times.to_decision_s == pytest.approx(4.5, abs=0.01)
+    assert lane.closed[-1].times.to_referral_s == pytest.approx(64.5, abs=0.01)
+
+
 def test_the_time_to_a_recommendation_is_that_of_the_first_assessment_that_makes_one(lane: Lane) -> None:
     lane.arrives(1, gamma=True)
     advised = next(one for one in lane.told(PassageAssessed) if one.referral is Referral.MANDATORY)
@@ -265,6 +276,19 @@ def test_who_is_let_pass_uninspected_is_counted_apart(lane: Lane) -> None:
 
 
 def test_a_vehicle_the_lane_was_not_sure_of_is_served_but_not_timed(lane: Lane) -> None:
+    lane.through_portal()
+    lane.wait(3.0)
+    lane.loop("booth", True)  # and never on the approach
+    lane.read_for(4, 1)
+    lane.releases()
+    lane.leaves()
+    window = lane.until_window_ends()
+    assert lane.closed[-1].quality is Quality.DEGRADED
+    assert (window.served, window.untimed, window.stages) == (1, 1, ())
+    assert why(window, "service") == "tracking was not GOOD for any vehicle served"
+
+
+def test_while_tracking_is_manual_there_is_no_throughput_because_vehicles_may_go_uncounted(lane: Lane) -> None:
     lane.serves(1)
     lane.give("lane", InputsLost(1))
     lane.arrives(2)
@@ -342,6 +366,19 @@ def test_how_long_the_approach_loop_was_taken_is_a_share_of_the_time(lane: Lane)
     lane.loop("approach", False)
     window = lane.until_window_ends()
     assert window.approach_occupied == pytest.approx(90.0 / WINDOW_S, abs=0.001)
+
+
+def test_an_approach_loop_that_is_taken_over_the_end_of_a_window_counts_in_both(lane: Lane) -> None:
+    lane.until_window_ends()
+    lane.wait(WINDOW_S - 60.0)
+    lane.through_portal()
+    lane.to_approach()
+    taken_s = lane.now_s
+    first = lane.until_window_ends()
+    assert first.approach_occupied == pytest.approx((lane.now_s - taken_s) / WINDOW_S, abs=0.001)
+    lane.wait(90.0)
+    lane.loop("approach", False)
+    assert lane.until_window_ends().approach_occupied == pytest.approx(90.0 / WINDOW_S, abs=0.001)
 
 
 def test_a_window_in_which_the_clock_was_not_disciplined_says_so(lane: Lane) -> None:
