@@ -101,7 +101,7 @@ async def test_what_the_ledger_refuses_takes_no_number_and_the_retained_state_is
         await bench.until(lambda: bench.lane._journal.waiting_s() == 0)
         lane = bench.lane
         told: list[DeviceStateChanged] = []
-        monkeypatch.setattr(lane._journal, "_device_changed", told.append)
+        monkeypatch.setattr(lane._journal, "_stands", told.append)
         monkeypatch.setattr(lane._ledger._committer, "_limits", _no_room(lane))
         before = lane._ledger.next_seq, lane.snapshot().recorded
         changed = DeviceStateChanged("io1", "io.modbus", DeviceState.OFFLINE, "a test", 0.0, Identity())
