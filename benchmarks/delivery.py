@@ -167,9 +167,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--outages", type=int, default=5, help="after which the first event is waited for (5)")
     parser.add_argument("--outage", type=float, default=6.0, help="seconds that each lasts, and up to one more (6)")
     parser.add_argument("--windows", type=int, default=12, help="in which a flapping link is up (12)")
-    parser.add_argument(
-        "--vehicles", type=int, default=100, help="and thrice as many, for the ledger's size (100)"
-    )
+    parser.add_argument("--vehicles", type=int, default=100, help="and thrice as many, for the ledger's size (100)")
     parser.add_argument("--step", type=int, default=1, help="of a passage's system calls kill at each n-th (1)")
     parser.add_argument("--seed", type=int, default=7)
     return parser.parse_args()

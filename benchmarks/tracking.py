@@ -2,7 +2,8 @@
 
 Every scenario of the table is played several times, each with another seed, by typed readings (`lanecontrol sim
 --typed`). Prints one row per scenario, what a step of the lane core costs, and vehicles per second of processor time.
-Exits 1 when a figure is missed. `--day` also plays a day and a night in one go and tells the cost hour by hour.
+Exits 1 when a figure is missed. `--day` also plays a day and a night in one go, tells the cost hour by hour, and
+replays its recording. All of it is processor time of one process; `--jobs` only shares out the scenarios.
 """
 
 from __future__ import annotations
@@ -12,14 +13,14 @@ import json
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
-import sim.typed_run
-from lanecontrol.lane.step import step
+from _tracking_day import Day, Inputs, play_day, stepped_s
+
+from lanecontrol.lane.step import initial
 from sim.score import Received, Run, rates, score
 from sim.score_file import Score
 from sim.simfile import load_scenario, load_simfile
@@ -29,6 +30,7 @@ from sim.typed_run import TypedRun
 ROOT = Path(__file__).parent.parent
 STEP_LIMIT_US = 20.0
 VEHICLES_PER_S = 200.0
+REPLAY_LIMIT_S = 90.0
 DEGRADED_LIMIT = 0.99
 TROUBLE_STANDS_S = 720.0
 """Both loops of the scenario are in trouble from 600 s on; two minutes later the lane has to have noticed."""
@@ -95,6 +97,7 @@ def main() -> int:
     parser.add_argument("--scenario", action="append", help="only these: a name of the table, or a scenario file")
     parser.add_argument("--jobs", type=int, default=2, help="processes (2)")
     parser.add_argument("--day", action="store_true", help="also 24 hours in one go, 300 vehicles an hour")
+    parser.add_argument("--hours", type=float, default=24.0, help="another length of that day (24)")
     parser.add_argument("--json", action="store_true", help="the figures as JSON")
     options = parser.parse_args()
     wanted = options.scenario or [*(row.scenario for row in TABLE), ABREAST]
@@ -105,13 +108,14 @@ def main() -> int:
         for (name, _, _), played in zip(jobs, pool.map(play, *zip(*jobs, strict=True)), strict=True):
             totals[name].add(played)
     missed = [why for name, total in totals.items() for why in judge(name, total)]
-    hours = day() if options.day else []
-    missed += judge_day(hours)
+    day = play_day(options.hours) if options.day else None
+    missed += judge_day(day)
     if options.json:
         report = {name: {**asdict(total), **total.rates()} for name, total in totals.items()}
-        print(json.dumps({"scenarios": report, "hours_us": hours, "missed": missed}, indent=1))
+        whole = asdict(day) if day is not None else None
+        print(json.dumps({"scenarios": report, "day": whole, "missed": missed}, indent=1))
     else:
-        show(totals, hours, missed)
+        show(totals, day, missed)
     return 1 if missed else 0
 
 
@@ -122,19 +126,19 @@ def play(name: str, vehicles: int, seed: int) -> Played:
     """One run of a scenario."""
     path = Path(name) if name.endswith(".yaml") else ROOT / "configs" / "scenarios" / f"{name}.yaml"
     scenario = load_scenario(path).model_copy(update={"vehicles": vehicles, "duration_s": None})
-    timed = Timed(step)
     run = TypedRun(load_simfile(ROOT / "configs" / "sim.yaml"), scenario, seed)
     began = time.process_time()
-    with timed:
+    with Inputs() as inputs:
         run.play()
     cpu_s = time.process_time() - began
+    step_s = stepped_s(run.setup, initial(run.setup), inputs.taken)
     result = score({run.address.root: run.world.truth}, run.received, Run(utc_at_zero_s=EPOCH_UTC_S))
     closed = qualities(run.received)
     return Played(
         vehicles=result.vehicles,
         cpu_s=cpu_s,
-        step_s=timed.spent_s,
-        inputs=timed.count,
+        step_s=step_s,
+        inputs=len(inputs.taken),
         passages=Counter(asdict(result.passages)),
         readings=Counter(asdict(result.readings)),
         alarms=Counter(asdict(result.alarms)),
@@ -147,50 +151,6 @@ def qualities(received: Sequence[Received]) -> list[str]:
     """What the lane said of its own matching, passage by passage, once the trouble stood."""
     closed = [one.event["data"] for one in received if one.name == "passage_closed"]
     return [data["quality"] for data in closed if data["closed_utc_s"] - EPOCH_UTC_S > TROUBLE_STANDS_S]
-
-
-class Timed:
-    """Processor time spent in `step`, while it is entered."""
-
-    def __init__(self, real: Callable[..., Any]) -> None:
-        self.spent_s = 0.0
-        self.count = 0
-        self._real = real
-
-    def __enter__(self) -> None:
-        setattr(sim.typed_run, "step", self._step)  # noqa: B010  mypy would take it for the function itself
-
-    def __exit__(self, *_: object) -> None:
-        setattr(sim.typed_run, "step", self._real)  # noqa: B010
-
-    def _step(self, *arguments: Any) -> Any:
-        began = time.thread_time()
-        result = self._real(*arguments)
-        self.spent_s += time.thread_time() - began
-        self.count += 1
-        return result
-
-
-def day() -> list[float]:
-    """Microseconds per input in each hour of a day."""
-    scenario = load_scenario(ROOT / "configs" / "scenarios" / "clean.yaml")
-    scenario = scenario.model_copy(update={"vehicles": None, "duration_s": 86_400.0})
-    run = TypedRun(load_simfile(ROOT / "configs" / "sim.yaml"), scenario, 1)
-    timed = Timed(step)
-    hours: list[list[float]] = [[0.0, 0.0] for _ in range(25)]
-    real_give = run.give
-
-    def give(source: str, event: Any) -> None:
-        hour = hours[min(24, int(run.world.now_s // 3600))]
-        before_s, before = timed.spent_s, timed.count
-        real_give(source, event)
-        hour[0] += timed.spent_s - before_s
-        hour[1] += timed.count - before
-
-    run.give = give  # type: ignore[method-assign]
-    with timed:
-        run.play()
-    return [round(1e6 * spent_s / count, 2) for spent_s, count in hours[:24] if count]
 
 
 # --- judging and showing ---------------------------------------------------------------------------------------------
@@ -220,14 +180,19 @@ def judge(name: str, total: Played) -> list[str]:
     return missed
 
 
-def judge_day(hours: Sequence[float]) -> list[str]:
-    if not hours:
+def judge_day(day: Day | None) -> list[str]:
+    if day is None:
         return []
-    mean_us = sum(hours) / len(hours)
-    return [f"a day: {max(hours)} us in one hour, {mean_us:.1f} in the mean"] if max(hours) > FLAT * mean_us else []
+    mean_us = sum(day.hours_us) / len(day.hours_us)
+    missed = []
+    if max(day.hours_us) > FLAT * mean_us:
+        missed.append(f"a day: {max(day.hours_us)} us in one hour, {mean_us:.1f} in the mean")
+    if day.replay_s > REPLAY_LIMIT_S or not day.identical:
+        missed.append(f"a day: replayed in {day.replay_s} s, identical: {day.identical}")
+    return missed
 
 
-def show(totals: dict[str, Played], hours: Sequence[float], missed: Sequence[str]) -> None:
+def show(totals: dict[str, Played], day: Day | None, missed: Sequence[str]) -> None:
     print(f"{'':14}{'vehicles':>9}  {'merged+split+missed':>20}  {'misassigned':>14}  {'ambig.+orphan':>14}", end="")
     print(f"  {'alarms missed':>13}  {'anothers alarm':>14}  {'DEGRADED':>8}")
     print(f"{'':14}{'':>9}  {'per 1,000 vehicles':>20}  {'per 1,000':>14}  {'%':>14}  {'':>13}  {'per 1,000':>14}")
@@ -246,8 +211,9 @@ def show(totals: dict[str, Played], hours: Sequence[float], missed: Sequence[str
     print(f"step: {step_us:.1f} us of processor time per input (required {STEP_LIMIT_US:g} on a free machine)")
     rate = everything.vehicles / max(0.001, everything.cpu_s)
     print(f"vehicles per second of processor time: {rate:.0f} (required {VEHICLES_PER_S:g} on a free machine)")
-    if hours:
-        print("us per input, hour by hour: " + " ".join(f"{hour:g}" for hour in hours))
+    if day is not None:
+        print("us per input, hour by hour: " + " ".join(f"{hour:g}" for hour in day.hours_us))
+        print(f"replay of {day.vehicles} vehicles, {day.inputs} inputs: {day.replay_s} s (required {REPLAY_LIMIT_S:g})")
     print("\n".join(f"MISSED {why}" for why in missed) or "every figure is reached")
 
 

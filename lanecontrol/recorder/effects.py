@@ -24,7 +24,12 @@ def effects_bytes(effects: Iterable[Any]) -> bytes:
 
 def effects_digest(effects: Iterable[Any]) -> str:
     """What stands for the effects in a recording: 16 hex digits."""
-    return hashlib.sha256(effects_bytes(effects)).digest()[:DIGEST_BYTES].hex()
+    return digest_of(effects_bytes(effects))
+
+
+def digest_of(content: bytes) -> str:
+    """The same of what `effects_bytes` gave."""
+    return hashlib.sha256(content).digest()[:DIGEST_BYTES].hex()
 
 
 def _effect(effect: Any) -> bytes:

@@ -15,7 +15,7 @@ from typing import Any
 
 from lanecontrol import forms
 from lanecontrol.events import Input
-from lanecontrol.recorder.effects import effects_bytes, effects_digest
+from lanecontrol.recorder.effects import digest_of, effects_bytes
 from lanecontrol.recorder.records import Checkpoint, Gap, Record, Sealed, Segment, TakenIn, Wire
 from lanecontrol.recorder.segments import LOCKED, read
 from lanecontrol.sealing import NO_KEY, Sealer
@@ -127,9 +127,9 @@ class _Player:
         self._state, effects = self._step(self._setup, self._state, record.given)
         self._inputs += 1
         self._effects += len(effects)
-        if (effects_digest(effects) if effects else "") != record.effects:
-            self._differ(record.number, f"the effects of {type(record.given.event).__name__}")
         content = effects_bytes(effects)
+        if (digest_of(content) if effects else "") != record.effects:
+            self._differ(record.number, f"the effects of {type(record.given.event).__name__}")
         if effects:
             self._digest.update(content)
         self._see(record, content)

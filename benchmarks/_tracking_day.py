@@ -1,0 +1,114 @@
+"""A day of a lane in one go, for `./lane bench tracking --day`: what a step costs hour by hour, and its replay."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Self
+
+import sim.typed_run
+from lanecontrol import forms
+from lanecontrol.events import Input
+from lanecontrol.lane.setup import LaneSetup
+from lanecontrol.lane.state import LaneState
+from lanecontrol.lane.step import Effects, initial, step
+from lanecontrol.recorder.effects import effects_digest
+from lanecontrol.recorder.records import encode_checkpoint, encode_input, encode_segment
+from lanecontrol.recorder.replay import replay
+from sim.simfile import load_scenario, load_simfile
+from sim.typed_run import TypedRun
+
+CONFIGS = Path(__file__).parent.parent / "configs"
+CHECKPOINT_EVERY = 20_000
+"""Inputs between two checkpoints of the recording; the daemon writes them by time."""
+
+
+@dataclass(frozen=True)
+class Day:
+    """Microseconds of processor time per input in each hour, and what the replay of the whole took."""
+
+    hours_us: tuple[float, ...]
+    vehicles: int
+    inputs: int
+    replay_s: float
+    identical: bool
+
+
+class Inputs:
+    """What `step` is given, while it is entered."""
+
+    def __init__(self) -> None:
+        self.taken: list[Input] = []
+
+    def __enter__(self) -> Self:
+        setattr(sim.typed_run, "step", self.step)  # noqa: B010  mypy would take it for the function itself
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        setattr(sim.typed_run, "step", step)  # noqa: B010
+
+    def step(self, setup: LaneSetup, state: LaneState, given: Input) -> tuple[LaneState, Effects]:
+        self.taken.append(given)
+        return step(setup, state, given)
+
+
+def stepped_s(setup: LaneSetup, state: LaneState, inputs: Iterable[Input]) -> float:
+    """Processor time of the steps alone: all of these in a row, without the world around them."""
+    began = time.process_time()
+    for given in inputs:
+        state, _ = step(setup, state, given)
+    return time.process_time() - began
+
+
+def play_day(hours: float, seed: int = 1) -> Day:
+    """`hours` of clean traffic, 300 vehicles an hour, recorded as the daemon would, and replayed."""
+    scenario = load_scenario(CONFIGS / "scenarios" / "clean.yaml")
+    scenario = scenario.model_copy(update={"vehicles": None, "duration_s": 3600.0 * hours})
+    run = TypedRun(load_simfile(CONFIGS / "sim.yaml"), scenario, seed)
+    with tempfile.TemporaryDirectory(prefix="lanecontrol-day-") as folder:
+        path = Path(folder) / "day"
+        with path.open("wb") as file, _Recording(run, file) as record:
+            run.play()
+            record.end_hour()
+        run.received.clear()
+        began = time.process_time()
+        report = replay(path)
+        took_s = time.process_time() - began
+    costs = tuple(record.hours_us[: max(1, int(hours))])
+    return Day(costs, len(run.world.truth.vehicles), report.inputs, round(took_s, 1), report.identical)
+
+
+class _Recording(Inputs):
+    """Writes every input down, and steps through those of each hour once more to see what they cost."""
+
+    def __init__(self, run: TypedRun, file: BinaryIO) -> None:
+        super().__init__()
+        self.hours_us: list[float] = []
+        self._run = run
+        self._file = file
+        self._count = 0
+        self._setup = forms.to_json(run.setup)
+        self._before = initial(run.setup)
+        self._state = self._before
+        file.write(encode_segment(1, continues=False))
+        file.write(encode_checkpoint(0, self._setup, forms.to_json(self._before)))
+
+    def step(self, setup: LaneSetup, state: LaneState, given: Input) -> tuple[LaneState, Effects]:
+        if self._run.world.now_s >= 3600.0 * (len(self.hours_us) + 1):
+            self.end_hour()
+        after, effects = super().step(setup, state, given)
+        self._state = after
+        self._count += 1
+        self._file.write(encode_input(self._count, given, effects_digest(effects) if effects else ""))
+        if self._count % CHECKPOINT_EVERY == 0:
+            self._file.write(encode_checkpoint(self._count, self._setup, forms.to_json(after)))
+        return after, effects
+
+    def end_hour(self) -> None:
+        spent_s = stepped_s(self._run.setup, self._before, self.taken)
+        self.hours_us.append(round(1e6 * spent_s / max(1, len(self.taken)), 2))
+        self.taken.clear()
+        self._before = self._state
