@@ -261,9 +261,10 @@ class Lane:
         self._recorder = self._make_recorder()
         stack.push_async_callback(self._closed_in_time, self._recorder.close)
         checkpoint = await self._ledger.load_checkpoint()
+        self._names = Names.after(await self._kept_names(), Presence(self.address, ""))
+        # From here to the runner nothing is awaited: a store of pictures that is in trouble says so at once, to the lane.
         self._evidence = self._make_evidence()
         stack.push_async_callback(self._closed_in_time, self._evidence.close)
-        self._names = Names.after(await self._kept_names(), Presence(self.address, ""))
         self._build(self._state_from(checkpoint))
         self._keep_names(Names(Presence(self.address, self._session.run_name), self._names.before))
         oldest_utc_s = self._around.clock.now().utc_s - AHEAD_LIMIT_S
