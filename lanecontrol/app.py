@@ -262,7 +262,7 @@ class Lane:
         stack.push_async_callback(self._closed_in_time, self._recorder.close)
         checkpoint = await self._ledger.load_checkpoint()
         self._names = Names.after(await self._kept_names(), Presence(self.address, ""))
-        # From here to the runner nothing is awaited: a store of pictures that is in trouble says so at once, to the lane.
+        # From here to the runner nothing is awaited: a store of pictures in trouble says so to the lane at once.
         self._evidence = self._make_evidence()
         stack.push_async_callback(self._closed_in_time, self._evidence.close)
         self._build(self._state_from(checkpoint))
