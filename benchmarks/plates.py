@@ -21,7 +21,7 @@ import random
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -133,9 +133,9 @@ def _measured(folder: Path, rows: Sequence[Row], options: argparse.Namespace) ->
     loaded = engine.load()
     window = tuple(options.window) if options.window else None
     passages = _passages(rows, options.frames)[:: options.step]
-    wanted = Options(
-        window=window, plausible=0.0 if options.cross_validate or options.calibrate else Options().plausible
-    )
+    wanted = Options(window=window)
+    if options.cross_validate or options.calibrate:
+        wanted = replace(wanted, plausible=0.0, least=0.0)
 
     def frames(taken: Sequence[Row], place: int) -> list[Any]:
         contents = [_changed((folder / row.file).read_bytes(), options.perturb, place) for row in taken]

@@ -71,8 +71,10 @@ class Options:
     fixes: dict[str, str] = field(default_factory=dict)
     mix: dict[str, float] = field(default_factory=dict)
     window: Box | None = None
-    plausible: float = 0.4
+    plausible: float = 0.3
     """Below this probability of being a plate at all there is none: most such lines are other text."""
+    least: float = 0.15
+    """Below this confidence there is none either: hardly any such read is right."""
     budget_s: float = 0.0
     """After so long no closer looks are taken, and no further pictures are looked at; 0 for as long as it takes."""
 

@@ -34,6 +34,8 @@ class Line:
     height: float
     margin: bool = False
     """At the upper or lower edge of the picture."""
+    longer: tuple[str, ...] = ()
+    """What other looks at it say, where this text is a piece of that."""
 
 
 def refusal(line: Line, grammar: Grammar) -> str:
@@ -49,8 +51,8 @@ def refusal(line: Line, grammar: Grammar) -> str:
         return "longer than plates are"
     if not NARROWEST <= aspect <= WIDEST:
         return "not the shape of a plate"
-    if line.text in grammar.words:
-        return "a word that is written on vehicles and signs"
+    if any(grammar.inscription(text) for text in (line.text, *line.longer)):
+        return "a word or a measure that is written on vehicles and signs"
     if len(line.text) >= _LETTERS and line.text.isalpha() and grammar.motto(line.text):
         return "a word that is written on plates beside the number"
     return ""

@@ -25,6 +25,8 @@ FEATURES = (
     "taller",
     "tight",
     "named",
+    "foreign",
+    "piece",
 )
 """What a read is judged by, each between about -3 and 1: see `judging.features`."""
 _STEPS, _RIDGE = 50, 2e-3

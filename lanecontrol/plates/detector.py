@@ -38,6 +38,7 @@ _SMALL_PICTURE_PX, _ENLARGED, _ENLARGED_CLOSE = 480, 1.5, 1.2
 _NARROWEST, _WIDEST, _LOWEST_PX = 1.0, 12.0, 6.0
 _ALIKE, _PARALLEL_DEG, _LEVEL, _GAP = 0.7, 8.0, 0.25, 1.5
 """When two boxes may be pieces of one line: heights alike, parallel, level, and not far apart (in heights)."""
+_EDGE_PX = 1
 _PART = 0.58
 """Side of a part: two of them overlap by a plate's width."""
 _MOST = 200
@@ -79,6 +80,12 @@ def shared(one: TextBox, other: TextBox) -> float:
     across = max(0, min(ax + aw, bx + bw) - max(ax, bx))
     down = max(0, min(ay + ah, by + bh) - max(ay, by))
     return across * down / max(1, min(aw * ah, bw * bh))
+
+
+def cut(box: TextBox, width: int) -> bool:
+    """Whether a line of text may go on beyond the left or right edge of a picture that is much wider than it."""
+    x, _, wide, _ = box.upright()
+    return wide < width / 2 and (x <= _EDGE_PX or x + wide >= width - _EDGE_PX)
 
 
 def joined(one: TextBox, other: TextBox) -> TextBox | None:

@@ -99,7 +99,7 @@ class Engine:
         measured = tuple(judging.features(text, own, known).items())
         judgement = judging.judged(text, witnesses, known, self.calibration)
         sure = judgement.confidence
-        if judgement.plate < options.plausible and sure < options.min_confidence:
+        if (judgement.plate < options.plausible or sure < options.least) and sure < options.min_confidence:
             unlikely = Rejected(Identifier(text), "not likely enough to be a plate", line.box.upright(), round(sure, 4))
             return Reading(
                 rejected=(unlikely, *rejected),

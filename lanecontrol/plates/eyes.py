@@ -132,6 +132,7 @@ class Eyes:
         sure = lines.is_sure(line, known)
         if sure and line.agreed:
             return line
+        line = self._with_ends(picture, line)
         short = not sure and max(map(len, line.looks)) < lines.WHOLE
         return lines.merged(line, self._seen(picture, line.box, vote.LOOKS[1:] + (vote.WIDER,) * short))
 
@@ -143,9 +144,17 @@ class Eyes:
         tables = recogniser.probabilities(self.second.model, [crop], self.second.fold)
         return replace(line, second=vote.over_crops(tables, recogniser.ALPHABET))
 
+    def _with_ends(self, picture: Image, line: Seen) -> Seen:
+        """The line with what stands to the left and to the right of it."""
+        crop = recogniser.crop(picture, line.box, vote.ENDS)
+        (table,) = recogniser.probabilities(self.reader.model, [crop], self.reader.fold)
+        return replace(line, wide=recogniser.greedy(table))
+
     def _seen(self, picture: Image, box: TextBox, looks: Sequence[Look]) -> Seen:
         crops = [recogniser.crop(picture, box, look) for look in looks]
         tables = recogniser.probabilities(self.reader.model, crops, self.reader.fold)
         votes = vote.over_crops(tables, recogniser.ALPHABET)
         margin = not _MARGIN < box.y / len(picture) < 1 - _MARGIN
-        return Seen(box, votes, tuple(recogniser.greedy(table) for table in tables), margin)
+        texts = tuple(recogniser.greedy(table) for table in tables)
+        foreign = any(recogniser.foreign(table) for table in tables)
+        return Seen(box, votes, texts, margin, foreign=foreign, cut=detector.cut(box, picture.shape[1]))

@@ -11,14 +11,17 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
+from itertools import combinations
 from typing import Any
 
 _SHORTEST, _LONGEST = 2, 8
 _TYPICAL_LENGTHS = {2: 0.01, 3: 0.03, 4: 0.06, 5: 0.15, 6: 0.35, 7: 0.36, 8: 0.04}
 """How long plates are that follow no format."""
 _STRANGE = 1e-6
-_WORD = re.compile(r"[A-Z]{4,}")
+_WORD_LETTERS, _WORD_DIGITS = 4, 3
+_WORD = re.compile(rf"[A-Z]{{{_WORD_LETTERS},}}")
 """Three letters are as likely a series as a word."""
+_NOTHING = re.compile(r"(?!)")
 
 
 def pattern(text: str) -> str:
@@ -45,6 +48,14 @@ class Grammar:
     jurisdictions: tuple[Jurisdiction, ...]
     words: frozenset[str] = frozenset()
     """What else is written in large letters where vehicles are."""
+    numbered: re.Pattern[str] = _NOTHING
+    """The same with a number in it: measures, times, exits."""
+
+    def inscription(self, text: str) -> bool:
+        """Whether this is written on vehicles and signs: a word, a word with a short number, a number with its unit."""
+        bare = text.strip("0123456789")
+        numbered = len(bare) >= _WORD_LETTERS and len(text) - len(bare) <= _WORD_DIGITS
+        return text in self.words or (numbered and bare in self.words) or bool(self.numbered.fullmatch(text))
 
     def motto(self, text: str) -> bool:
         """Whether this is a state's name, or a piece of what stands on its plates."""
@@ -52,8 +63,9 @@ class Grammar:
 
     def spelled(self, text: str) -> float:
         """The part of this text that is a word which is written on signs and vehicles, 0 to 1."""
-        runs = [len(run) for run in _WORD.findall(text) if run in self.words]
-        return max(runs, default=0) / max(len(text), 1)
+        runs = (run[start:end] for run in _WORD.findall(text) for start, end in combinations(range(len(run) + 1), 2))
+        found = [len(run) for run in runs if len(run) >= _WORD_LETTERS and run in self.words]
+        return max(found, default=0) / max(len(text), 1)
 
     def log_prior(self, text: str) -> float:
         """Logarithm of how usual the pattern of this text is."""
@@ -89,7 +101,23 @@ def made(data: Mapping[str, Any], mix: Mapping[str, float]) -> Grammar:
     for code, entry in table.items():
         for shape, share in entry["formats"].items():
             shares[shape] = shares.get(shape, 0.0) + weights[code] / total * float(share)
-    return Grammar(shares, float(data["other"]), tuple(_jurisdictions(table)), frozenset(data.get("words", ())))
+    return Grammar(
+        shares, float(data["other"]), tuple(_jurisdictions(table)), frozenset(data.get("words", ())), _numbered(data)
+    )
+
+
+def _numbered(data: Mapping[str, Any]) -> re.Pattern[str]:
+    """What is written with a number. Such texts are plates as well, one in some thousands: rules are kept narrow."""
+    speeds, units, weights, labels = ("|".join(data.get(name, ())) for name in ("speeds", "units", "weights", "labels"))
+    rules = (
+        rf"\d{{1,3}}({speeds})\d?" if speeds else "",
+        rf"\d{{1,2}}({units})" if units else "",
+        rf"\d{{1,3}}000?({weights})" if weights else "",
+        rf"({labels})\d{{1,3}}" if labels else "",
+        r"(0?[1-9]|1[0-2])[0-5]\d[AP]M",
+        r"(US)?DOT\d*|\d*(US)?DOT|MC\d{6}|WWW[A-Z0-9]*|[A-Z0-9]*COM",
+    )
+    return re.compile("|".join(rule for rule in rules if rule))
 
 
 def _jurisdictions(table: Mapping[str, Any]) -> Iterable[Jurisdiction]:

@@ -21,6 +21,8 @@ _CHARACTER = 0.48
 """Width of a character on most plates, with its share of the gaps, in heights of the line's box."""
 _FURTHER = 0.5
 """What one more frame counts against the one before: frames of one vehicle share most causes of error."""
+_MORE = 2
+"""One character more may be a bolt or the edge of the plate."""
 _FLOOR = 1e-3
 
 
@@ -88,7 +90,8 @@ def features(text: str, witness: Witness, known: Grammar) -> dict[str, float]:
     pixels (logarithm), where it is small; `short`: characters fewer than most plates have; `letters`, `digits`: it has
     nothing else; `word`: part of it that is a word written on signs and vehicles; `taller`: the tallest line beside it
     against it (logarithm), as the number is the largest; `tight`: how close the line's width is to what so many
-    characters need; `named`: words beside it name a state.
+    characters need; `named`: words beside it name a state; `foreign`: it has a character that plates
+    do not have; `piece`: it goes on to the left or right, or reaches the picture's edge.
     """
     line, same = witness.line, alike(text)
     box = line.box
@@ -108,6 +111,8 @@ def features(text: str, witness: Witness, known: Grammar) -> dict[str, float]:
         "taller": max(math.log(other.height / box.height) for other in (box, *witness.around)),
         "tight": -abs(math.log(max(box.aspect, 0.1) / (_CHARACTER * max(len(text), 1)))),
         "named": float(witness.named),
+        "foreign": float(line.foreign),
+        "piece": float(line.cut or any(len(look) >= len(text) + _MORE for look in line.longer(text))),
     }
 
 

@@ -35,6 +35,18 @@ class Seen:
     second: dict[str, float] | None = field(default=None)
     """What another recogniser says, if it was asked."""
 
+    foreign: bool = False
+    """There is a character in it which no plate has."""
+    wide: str = ""
+    """What stands there when both ends are looked at as well, if they were."""
+    cut: bool = False
+    """It reaches the left or right edge of a picture much wider than itself: what is seen of it may be a piece."""
+
+    def longer(self, text: str) -> tuple[str, ...]:
+        """What the looks say of which this text is a piece."""
+        opinion = max(self.second, key=self.second.__getitem__, default="") if self.second else ""
+        return tuple({look for look in (*self.looks, opinion, self.wide) if text in look and text != look})
+
     @property
     def agreed(self) -> bool:
         """Whether the other recogniser says the same as the first look, O counted as 0."""
@@ -51,7 +63,9 @@ def line(seen: Seen, known: Grammar) -> chooser.Line | None:
         return None
     text, share = ranked[0]
     box = seen.box
-    return chooser.Line(text, share, seen.votes[text], box.x, box.y, box.width, box.height, seen.margin)
+    return chooser.Line(
+        text, share, seen.votes[text], box.x, box.y, box.width, box.height, seen.margin, seen.longer(text)
+    )
 
 
 def merged(one: Seen, other: Seen) -> Seen:
@@ -59,7 +73,7 @@ def merged(one: Seen, other: Seen) -> Seen:
     n, m = len(one.looks), len(other.looks)
     texts = {**one.votes, **other.votes}
     votes = {text: (n * one.votes.get(text, 0.0) + m * other.votes.get(text, 0.0)) / (n + m) for text in texts}
-    return replace(one, votes=votes, looks=one.looks + other.looks)
+    return replace(one, votes=votes, looks=one.looks + other.looks, foreign=one.foreign or other.foreign)
 
 
 def with_second(seen: Seen) -> Seen:

@@ -17,10 +17,15 @@ from lanecontrol.plates.detector import Floats, Image, Model, TextBox
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 BLANK = len(ALPHABET)
 """Column of everything that is no character of a plate."""
+FOREIGN = BLANK + 1
+"""Column of characters that speak against a plate; they are counted in the one before, too."""
+_FOREIGN = frozenset("$/:()#%&@,")
+"""Written in prices, times, telephone numbers and addresses, and on no plate."""
 HEIGHT_PX = 48
 """What these recognisers were trained with."""
 WIDEST_PX = 320
 WIDTH_STEP_PX = 32
+_SURE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +43,22 @@ class Look:
 
 def folding(characters: Sequence[str], classes: int) -> NDArray[np.int64]:
     """For each class of the model the column it counts for. Class 0 is its blank, what is left over its space."""
-    places = {character: place for place, character in enumerate(ALPHABET)}
+    places = {character: place for place, character in enumerate(ALPHABET)} | dict.fromkeys(_FOREIGN, FOREIGN)
     columns = [BLANK, *(places.get(character.upper(), BLANK) for character in characters)]
     return np.array((columns + [BLANK] * classes)[:classes])
 
 
 def greedy(table: Floats) -> str:
     """The text of the likeliest characters, step by step."""
-    steps = table.argmax(1)
+    steps = table[:, :FOREIGN].argmax(1)
     return "".join(
         ALPHABET[step] for place, step in enumerate(steps) if step != BLANK and (place == 0 or steps[place - 1] != step)
     )
+
+
+def foreign(table: Floats) -> bool:
+    """Whether there is a character which no plate has."""
+    return bool(table[:, FOREIGN].max(initial=0.0) > _SURE)
 
 
 def crop(picture: Image, box: TextBox, look: Look = Look()) -> Image:
@@ -79,7 +89,7 @@ def probabilities(model: Model, crops: Sequence[Image], fold: NDArray[np.int64])
 
 
 def _folded(answer: Floats, fold: NDArray[np.int64]) -> Floats:
-    table = np.zeros((len(answer), BLANK + 1), np.float32)
+    table = np.zeros((len(answer), FOREIGN + 1), np.float32)
     known = np.flatnonzero(fold != BLANK)
     for column in known:
         table[:, fold[column]] += answer[:, column]

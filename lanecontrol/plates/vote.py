@@ -25,6 +25,8 @@ PRIOR = 0.5
 """Exponent of the prior: patterns are not drawn independently of how they look (tried 0.25 to 1.5)."""
 ASIDE = Look(widen=0.3)
 """What the other recogniser is shown: where the box cuts off a character, it does not fall for it too."""
+ENDS = Look(widen=2.0)
+"""Shows whether a line goes on to the left or to the right: then it is a piece of another text."""
 SECOND = 0.5
 """How much of a look the other recogniser's opinion counts (tried 0 to 1)."""
 _UNSEEN = 1e-6

@@ -21,8 +21,9 @@ extends: {sentri}
 cameras:
   - {{device: cam1, zone: approach, trigger: true}}
 devices:
-  # How sure a read has to be is the engine's benchmark's question; here it is where a read goes.
-  - {{kind: lpr.frames, id: cam1, url: "tcp://192.0.2.51:80", path: "{path}", min_confidence: 0.5, {login}}}
+  # How sure a read has to be, and how fast it is, are the engine's benchmark's questions; here it is where a read goes.
+  - {{kind: lpr.frames, id: cam1, url: "tcp://192.0.2.51:80", path: "{path}", min_confidence: 0.5, read_timeout_s: 60,
+     {login}}}
 store: {{path: store, recorder_mib: 64}}
 """
 SIM = """\

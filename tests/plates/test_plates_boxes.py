@@ -37,7 +37,7 @@ def _best(*lines: Line) -> str:
         (_line("WWWEXAMPLECOM"), "longer"),
         (_line("ABC1234", width=400), "not the shape"),
         (_line("ABC1234", width=20), "not the shape"),
-        (_line("TOYOTA"), "a word that is written on vehicles"),
+        (_line("TOYOTA"), "a word or a measure that is written on vehicles"),
         (_line("OREGON"), "beside the number"),
         (_line("EXPLORE"), "beside the number"),
     ],

@@ -53,6 +53,22 @@ def test_a_sign_read_without_any_doubt_is_no_plate(sign: str) -> None:
     assert judgement.confidence < THRESHOLD
 
 
+@pytest.mark.parametrize("change", [{"foreign": True}, {"cut": True}, {"wide": f"22{PLATE}"}])
+def test_a_line_that_goes_on_or_has_a_character_no_plate_has_is_less_likely_a_plate(change: dict[str, Any]) -> None:
+    witness = _witness(p=0.99, second=0.99)
+    other = replace(witness, line=replace(witness.line, **change))
+    judgements = [judging.judged(PLATE, [each], KNOWN, CALIBRATION) for each in (witness, other)]
+    assert judgements[1].plate < judgements[0].plate
+    assert judgements[1].confidence < judgements[0].confidence
+
+
+def test_a_piece_of_a_word_on_a_sticker_is_refused_for_the_whole() -> None:
+    seen = replace(_witness("SIT247").line, wide="VISIT247")
+    line = lines.line(seen, KNOWN)
+    assert line is not None
+    assert "written on vehicles" in chooser.refusal(line, KNOWN)
+
+
 def test_short_words_and_series_are_not_taken_for_signs() -> None:
     assert KNOWN.spelled("CAR1234") == 0
     assert KNOWN.spelled("ABC1234") == 0

@@ -105,6 +105,42 @@ def test_the_shares_of_every_jurisdiction_are_at_most_one() -> None:
 # --- votes ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "10MPH",
+        "110KMH",
+        "14FT",
+        "1159PM",
+        "51000LB",
+        "LANE7",
+        "EXIT25",
+        "SALIDA25",
+        "CARRIL3",
+        "BUS207",
+        "VISIT247",
+        "I35",
+        "USDOT12",
+        "DOT3043",
+        "MC179335",
+        "ALTO",
+        "ADUANA",
+        "RAV4",
+        "ES350",
+        "MAX14",
+    ],
+)
+def test_measures_labels_and_models_are_what_signs_and_vehicles_say(text: str) -> None:
+    assert KNOWN.inscription(text)
+
+
+@pytest.mark.parametrize(
+    "plate", ["8ABC123", "BVK4821", "123TON", "AB1234", "1234AB", "BUS1234", "VTB123A", "12AB3C", "MC12345", "LANES99X"]
+)
+def test_numbers_of_plates_are_not_taken_for_measures(plate: str) -> None:
+    assert not KNOWN.inscription(plate)
+
+
 def test_the_prior_decides_between_texts_that_look_alike() -> None:
     ranked = vote.ranked({"AB1I2D": 0.5, "AB112D": 0.45}, KNOWN)
     assert ranked[0][0] == "AB112D" or KNOWN.usual(ranked[0][0])
