@@ -32,6 +32,7 @@ class BoundPlate:
     jurisdiction: str = ""
     ambiguous: bool = False
     corrected: tuple[Identifier, ...] = ()
+    role: PlateRole = PlateRole.UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)

@@ -236,8 +236,11 @@ class ScanPart(StrEnum):
 
 
 class PlateRole(StrEnum):
-    """Whose plate it is: a combination of vehicles has several. The lane's cameras do not tell yet."""
+    """Whose plate it is: a combination of vehicles has several. Which end a camera sees is told by the lane file."""
 
+    FRONT = "front"
+    REAR = "rear"
+    """Where trailers come and nothing was read in front: a trailer's, or a single vehicle's."""
     TRACTOR = "tractor"
     TRAILER = "trailer"
     UNKNOWN = "unknown"

@@ -122,6 +122,8 @@ class CameraSection(Section):
     """The zone it looks at."""
     trigger: bool = False
     """Have it take pictures when a loop of the zone goes on; for cameras that read no plates by themselves."""
+    sees: setup.Sees = setup.Sees.UNKNOWN
+    """Which end of a vehicle: in front a combination has the tractor's plate, behind the trailer's, if it is another."""
 
 
 class TagSection(Section):

@@ -24,8 +24,10 @@ from lanecontrol.announcements import (
 )
 from lanecontrol.events import TagRead
 from lanecontrol.identifier import Identifier
+from lanecontrol.lane import plate_roles
 from lanecontrol.lane.plan import NOWHERE
 from lanecontrol.lane.record import maker, replace
+from lanecontrol.lane.rules.table import rules_of
 from lanecontrol.lane.same_plate import plate_key, same_plate
 from lanecontrol.lane.setup import LaneSetup
 from lanecontrol.lane.state import Assembly, Habits, Passage, Reading, Seen, Vote, What
@@ -252,10 +254,21 @@ def bound(t: Turn, passage: Passage) -> tuple[tuple[BoundTag, ...], tuple[BoundP
             )
         elif seen.number:
             plates.append(
-                BoundPlate(seen.number, reading.confidence, worth, seen.jurisdiction, ambiguous, reading.corrected)
+                BoundPlate(
+                    seen.number,
+                    reading.confidence,
+                    worth,
+                    seen.jurisdiction,
+                    ambiguous,
+                    reading.corrected,
+                    plate_roles.seen_by(t.setup, seen.device),
+                )
             )
     tags.sort(key=lambda tag: -tag.score)
-    return _doubted(passage, tags), _merged(t, plates)
+    trailers = rules_of(t.lane_type, t.setup.direction).trailers
+    return _doubted(passage, tags), plate_roles.merged(
+        plates, lambda plate: plate_key(t.setup, plate.text), trailers=trailers
+    )
 
 
 def _doubted(passage: Passage, tags: list[BoundTag]) -> tuple[BoundTag, ...]:
@@ -268,27 +281,6 @@ def _doubted(passage: Passage, tags: list[BoundTag]) -> tuple[BoundTag, ...]:
         return tuple(tags)
     suspect = ALIKE * max(0.0, cards[passage.occupants].score)
     return tuple(with_doubt(tag, ambiguous=True) if tag in cards and tag.score <= suspect else tag for tag in tags)
-
-
-def _merged(t: Turn, plates: list[BoundPlate]) -> tuple[BoundPlate, ...]:
-    """One of each number, the strongest first: several cameras, or one that lost the car and found it again."""
-    merged: dict[str, BoundPlate] = {}
-    for plate in plates:
-        key = plate_key(t.setup, plate.text)
-        other = merged.get(key)
-        merged[key] = plate if other is None else _both(other, plate)
-    return tuple(sorted(merged.values(), key=lambda plate: -plate.score))
-
-
-def _both(one: BoundPlate, other: BoundPlate) -> BoundPlate:
-    return BoundPlate(
-        one.text,
-        max(one.confidence, other.confidence),
-        round(one.score + other.score, 4),
-        one.jurisdiction or other.jurisdiction,
-        one.ambiguous and other.ambiguous,
-        tuple(dict.fromkeys((*one.corrected, *other.corrected))),
-    )
 
 
 def pictured(t: Turn, passage: Passage) -> tuple[BoundPicture, ...]:

@@ -6,6 +6,7 @@ Made from the lane file by `lanecontrol.config`; the lane core sees nothing else
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from lanecontrol.announcements import LaneType, TagKind
 from lanecontrol.lane.schedule import Schedule
@@ -40,6 +41,14 @@ class Antenna:
     zone: str
 
 
+class Sees(StrEnum):
+    """The end of a vehicle at which a camera looks."""
+
+    FRONT = "front"
+    REAR = "rear"
+    UNKNOWN = "unknown"
+
+
 @dataclass(frozen=True, slots=True)
 class Camera:
     """A plate camera and the zone it looks at. `trigger`: it takes a picture when a loop of its zone goes on."""
@@ -47,6 +56,7 @@ class Camera:
     device: str
     zone: str
     trigger: bool = False
+    sees: Sees = Sees.UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,8 @@
 
 What somebody orders counts until the next change. A lane in emergency, in maintenance or suspended is never opened, and
 none while the clock is not synchronised: then the schedule may only close. What is held back (by the clock, a divert
-notice, a stage of resumption, nobody on duty, a vehicle in the lane) is made up for when it can be. Called by `lane.step`, once a
-minute and at every change; nothing is worked out in between.
+notice, a stage of resumption, nobody on duty, a vehicle in the lane) is made up for when it can be. Called by
+`lane.step`, once a minute and at every change; nothing is worked out in between.
 """
 
 from __future__ import annotations

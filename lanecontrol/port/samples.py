@@ -365,7 +365,7 @@ def _scan(
         ),
         ready,
         (ScanCause.ZONE,),
-        (ScannedPlate(plate, PlateRole.UNKNOWN, 0.93, "US-AZ"),),
+        (ScannedPlate(plate, PlateRole.TRACTOR, 0.93, "US-AZ"),),
         occupancies,
         pictures,
         disposed,

@@ -8,7 +8,6 @@ from __future__ import annotations
 from lanecontrol.announcements import (
     AlarmKind,
     CauseCount,
-    PlateRole,
     ScanCause,
     ScanCounts,
     ScanEnd,
@@ -72,7 +71,7 @@ def write(t: Turn, scanner: Scanner | None, scan: Scan, end: ScanEnd, why: Why) 
             operators=scan.operators,
             interlocks=scan.interlocks if scan.interlocks is not None else known_contacts(t),
             unmet=scan.unmet,
-            plates=tuple(ScannedPlate(p.text, PlateRole.UNKNOWN, p.confidence, p.jurisdiction) for p in plates),
+            plates=tuple(ScannedPlate(p.text, p.role, p.confidence, p.jurisdiction) for p in plates),
             occupancies=passage.occupancies if passage is not None else (),
             pictures=pictures,
             disposition=passage.disposition if passage is not None else None,
