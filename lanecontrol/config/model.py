@@ -123,7 +123,7 @@ class CameraSection(Section):
     trigger: bool = False
     """Have it take pictures when a loop of the zone goes on; for cameras that read no plates by themselves."""
     sees: setup.Sees = setup.Sees.UNKNOWN
-    """Which end of a vehicle: in front a combination has the tractor's plate, behind the trailer's, if it is another."""
+    """Which end of a vehicle: in front a combination has the tractor's plate, behind perhaps the trailer's."""
 
 
 class TagSection(Section):

@@ -1,7 +1,8 @@
 """Which end of a vehicle a plate is on, and whose plate it then is: a combination of vehicles has several.
 
 A camera tells what it reads; which end it sees only the site knows (`sees` of the camera in the lane file). Where
-trailers come, the plate in front is the tractor's, and another one behind is the trailer's. Called by `lane.assembly`. Pure.
+trailers come, the plate in front is the tractor's, and another one behind is the trailer's. Called by `lane.assembly`.
+Pure.
 """
 
 from __future__ import annotations
