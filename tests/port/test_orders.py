@@ -476,9 +476,7 @@ async def test_a_repeat_of_an_answered_order_gets_that_answer_again_marked_and_i
     assert (first["result"], first["reason"], first["repeated"]) == ("failed", "the gate does not move", False)
     assert second == {**first, "repeated": True}
     assert [message.topic for message in transport.messages] == ["r/1", "r/2"]
-    assert [(one.reason, one.claimed_name) for one in desk.rejected] == [
-        ("repeated: answered before", "J. Rivera")
-    ]
+    assert [(one.reason, one.claimed_name) for one in desk.rejected] == [("repeated: answered before", "J. Rivera")]
     assert desk.orders.counts.repeated == 1
 
 
