@@ -49,6 +49,10 @@ def _read_all(options: argparse.Namespace) -> int:
     wanted = Options() if options.min_confidence is None else Options(min_confidence=options.min_confidence)
     loaded = engine.load()
     code = GOOD
+    for path in options.paths:
+        if path.is_dir() and not any(_files([path])):
+            output.note(f"lanecontrol plates: {path}: there is no file in this folder")
+            code = FAILED
     for path in _with_progress(list(_files(options.paths))):
         try:
             picture, factor = pictures.decoded(pictures.content(path))

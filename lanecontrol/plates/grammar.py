@@ -18,9 +18,11 @@ _SHORTEST, _LONGEST = 2, 8
 _TYPICAL_LENGTHS = {2: 0.01, 3: 0.03, 4: 0.06, 5: 0.15, 6: 0.35, 7: 0.36, 8: 0.04}
 """How long plates are that follow no format."""
 _STRANGE = 1e-6
-_WORD_LETTERS, _WORD_DIGITS = 4, 3
+_WORD_LETTERS = 4
 _WORD = re.compile(rf"[A-Z]{{{_WORD_LETTERS},}}")
 """Three letters are as likely a series as a word."""
+_COUNTED = re.compile(rf"\d{{0,3}}([A-Z]{{{_WORD_LETTERS},}})(?:\d{{0,3}}|\d{{1,3}}[A-Z])")
+"""A word with a short number, as of lanes and exits."""
 _NOTHING = re.compile(r"(?!)")
 
 
@@ -53,9 +55,12 @@ class Grammar:
 
     def inscription(self, text: str) -> bool:
         """Whether this is written on vehicles and signs: a word, a word with a short number, a number with its unit."""
-        bare = text.strip("0123456789")
-        numbered = len(bare) >= _WORD_LETTERS and len(text) - len(bare) <= _WORD_DIGITS
-        return text in self.words or (numbered and bare in self.words) or bool(self.numbered.fullmatch(text))
+        counted = _COUNTED.fullmatch(text)
+        return (
+            text in self.words
+            or (counted is not None and counted[1] in self.words)
+            or bool(self.numbered.fullmatch(text))
+        )
 
     def motto(self, text: str) -> bool:
         """Whether this is a state's name, or a piece of what stands on its plates."""
@@ -113,7 +118,7 @@ def _numbered(data: Mapping[str, Any]) -> re.Pattern[str]:
         rf"\d{{1,3}}({speeds})\d?" if speeds else "",
         rf"\d{{1,2}}({units})" if units else "",
         rf"\d{{1,3}}000?({weights})" if weights else "",
-        rf"({labels})\d{{1,3}}" if labels else "",
+        rf"({labels})\d{{1,3}}({units})?" if labels else "",
         r"(0?[1-9]|1[0-2])[0-5]\d[AP]M",
         r"(US)?DOT\d*|\d*(US)?DOT|MC\d{6}|WWW[A-Z0-9]*|[A-Z0-9]*COM",
     )
