@@ -271,7 +271,7 @@ class Limits:
     sighting_every_s: float = 3.0
     """The same tag is announced as sighted once in this time (tracking rules)."""
     decision_margin: float = 1.5
-    """Best score must be this many times the second (tracking rules)."""
+    """How far ahead the best has to be: for a card by so many reads' worth of evidence, for a plate by this factor."""
     decision_votes: int = 2
     max_passages: int = 8
     max_tags: int = 64

@@ -1,0 +1,54 @@
+"""Lanes with other troubles than those of the scenarios: whatever is lost, no alarm is, and nobody waits for ever."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sim.score_file import Score
+from sim.simfile import load_scenario, load_simfile
+from sim.typed_run import run_typed
+from sim.world.scenario import Scenario
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+VEHICLES = 40
+CALM: dict[str, Any] = {
+    "title": "many sources",
+    "vehicles": VEHICLES,
+    "traffic": {"vehicles_per_h": 400},
+    "radiation": {"gamma_share": 0.3},
+}
+TROUBLES: dict[str, dict[str, Any]] = {
+    "approach chatters, exit dead": {
+        "loops": {"loop_approach": {"chatter_per_min": 90}, "loop_exit": {"dead": True, "from_s": 100}},
+    },
+    "approach is stuck": {"loops": {"loop_approach": {"stuck": True, "from_s": 100}}},
+    "booth misses vehicles": {"loops": {"loop_booth": {"missed_share": 0.05}}},
+    "long vehicles among cars": {"traffic": {"vehicles_per_h": 250, "mix": {"car": 50, "bus": 20, "truck_semi": 30}}},
+    "portal misses vehicles": {"radiation": {"gamma_share": 0.3, "missed_occupancy_share": 0.05}},
+}
+
+
+def scored(scenario: Scenario, seed: int) -> Score:
+    return run_typed(load_simfile(CONFIGS / "sim.yaml"), scenario, seed)
+
+
+@pytest.mark.slow  # a second or less each on a free machine
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_no_alarm_is_missed_and_everybody_gets_through(trouble: str) -> None:
+    score = scored(Scenario.model_validate(CALM | TROUBLES[trouble]), seed=5)
+    assert score.alarms.true > 3
+    assert score.alarms.missed == 0
+    assert score.vehicles == VEHICLES
+    assert score.passages.missed == 0
+
+
+def test_two_side_by_side_with_equal_strength_come_out_ambiguous() -> None:
+    scenario = load_scenario(CONFIGS / "scenarios" / "abreast.yaml")
+    score = scored(scenario.model_copy(update={"vehicles": VEHICLES, "duration_s": None}), seed=5)
+    pairs = score.passages.merged
+    assert pairs > 3
+    assert score.readings.ambiguous >= 1.9 * pairs
+    assert score.readings.misassigned == 0
