@@ -4,12 +4,17 @@ Timing as in recordings of real portals: vacant block about every 5 s and silenc
 occupancy one neutron second, then six gamma intervals in one burst (five from before, one live), then one per 200 ms
 and one neutron second per second; hold-in after the beam clears; then the end. The next occupancy may begin before the
 next vacant block, and then uses the old background.
+
+Noise belongs to the vehicle, not to the moment: the counts of an occupancy begin with the stream of whoever came into
+the beam, and what is counted once the beam is clear with that of whoever left it. So a lane that lets somebody go a
+fraction of a second later meets the same alarms.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from sim.readings import GammaInterval, NeutronSecond, OccupancyOver, SpeedMeasured, Vacant
 from sim.world.chance import PoissonTable, Streams, between, poisson
@@ -32,6 +37,7 @@ NEAR_M = 3.0
 """A vehicle standing this close to the portal dampens it as well, where the scenario says so."""
 SOURCE_WIDTH_M = 1.2
 """Half width of a panel's field of view for a source passing by."""
+NOTHING = (0.0, 0.0, 0.0, 0.0)
 REACH_M = 8.0
 """Beyond this distance a vehicle makes no difference."""
 
@@ -45,15 +51,19 @@ class PortalSensor:
         self.site = site
         self._name = name
         self._waiting = waiting_suppression
+        self._streams = streams
         self._gamma_rng = streams.of(f"{name}/gamma")
+        self._source_rng = streams.of(f"{name}/sources")
         self._neutron_rng = streams.of(f"{name}/neutron")
         self._timing_rng = streams.of(f"{name}/timing")
         self._speed_rng = streams.of(f"{name}/speed")
         self._middle_m = (site.start_m + site.end_m) / 2
         self._vacant_gamma = [PoissonTable(cps * INTERVAL_S) for cps in site.gamma_background_cps]
-        self._gamma_seen = deque((self._gamma(()) for _ in range(GAMMA_MEAN)), GAMMA_MEAN)
+        self._vacant_neutron = [PoissonTable(cps) for cps in site.neutron_background_cps]
+        self._background = tuple(cps * INTERVAL_S for cps in site.gamma_background_cps)
+        self._gamma_seen = deque((self._gamma(self._background) for _ in range(GAMMA_MEAN)), GAMMA_MEAN)
         self._neutron_seen = deque((self._neutron(()) for _ in range(NEUTRON_MEAN)), NEUTRON_MEAN)
-        self._history = deque(self._gamma_seen, HISTORY)
+        self._history: deque[_Interval] = deque((_Interval(self._background) for _ in range(HISTORY)), HISTORY)
         self._reported = self._means()
         self._interval_due_s = INTERVAL_S
         self._second_due_s = 1.0
@@ -83,7 +93,7 @@ class PortalSensor:
         near = [v for v in vehicles if v.front_m > from_m and v.rear_m < to_m]
         beam = [v for v in near if v.covers(site.start_m, site.end_m) and self._name not in v.plan.missed_by]
         if self._occupancy is None and beam:
-            self._begin(now_s)
+            self._begin(now_s, beam[0])
         if self._occupancy is not None:
             yield from self._occupied(self._occupancy, near, beam, now_s)
         else:
@@ -94,9 +104,9 @@ class PortalSensor:
     def _vacant(self, near: Sequence[Vehicle], now_s: float) -> Iterator[PortalReading]:
         while self._interval_due_s <= now_s:
             self._interval_due_s += INTERVAL_S
-            counts = self._gamma(near)
-            self._history.append(counts)
-            self._gamma_seen.append(counts)
+            rates = self._rates(near)
+            self._history.append(_Interval(rates))
+            self._gamma_seen.append(self._gamma(rates))
         while self._second_due_s <= now_s:
             self._second_due_s += 1.0
             self._neutron_seen.append(self._neutron(near))
@@ -113,7 +123,8 @@ class PortalSensor:
 
     # --- occupied ---
 
-    def _begin(self, now_s: float) -> None:
+    def _begin(self, now_s: float, first: Vehicle) -> None:
+        self._noise_of("before", first)
         self._occupancy = _Occupancy(
             now_s,
             GammaRule(self._reported.gamma_cps, self.site.n_sigma, self.site.intervals),
@@ -135,10 +146,14 @@ class PortalSensor:
             self._interval_due_s += INTERVAL_S
             if not occupancy.burst_sent:
                 occupancy.burst_sent = True
-                for counts in tuple(self._history):
+                for before in tuple(self._history):
+                    counts = before.told or self._gamma(before.rates)
                     yield GammaInterval(counts, occupancy.gamma_alarm(counts))
-            counts = self._gamma(near)
-            self._history.append(counts)
+            if not beam and not occupancy.clear and occupancy.last is not None:
+                self._noise_of("after", occupancy.last)
+            rates = self._rates(near)
+            counts = self._gamma(rates)
+            self._history.append(_Interval(rates, counts))
             yield GammaInterval(counts, occupancy.gamma_alarm(counts))
             occupancy.clear = 0 if beam else occupancy.clear + 1
             if occupancy.clear > self.site.hold_in or (not beam and self.site.hold_in == 0):
@@ -164,36 +179,48 @@ class PortalSensor:
 
     # --- counts ---
 
-    def _gamma(self, near: Sequence[Vehicle]) -> tuple[int, ...]:
-        rng, site = self._gamma_rng, self.site
-        if not near:
-            return tuple([panel.draw(rng) for panel in self._vacant_gamma])
+    def _noise_of(self, when: str, vehicle: Vehicle) -> None:
+        """From here on chance is this vehicle's."""
+        name = f"{self._name}/{when}/{vehicle.plan.number}"
+        self._gamma_rng = self._streams.of(f"{name}/gamma")
+        self._source_rng = self._streams.of(f"{name}/sources")
+        self._neutron_rng = self._streams.of(f"{name}/neutron")
+        self._timing_rng = self._streams.of(f"{name}/timing")
+
+    def _rates(self, near: Sequence[Vehicle]) -> tuple[float, ...]:
+        """What each panel counts in an interval, in the mean."""
         left = 1.0
-        added = [0.0, 0.0, 0.0, 0.0]
+        added: list[float] = []
         for vehicle in near:
             damping = self._damping(vehicle)
             if damping:
                 left *= 1.0 - damping
-            if vehicle.plan.source is not None:
-                seen = self._seen_share(vehicle)
-                added = [a + seen * cps for a, cps in zip(added, vehicle.plan.source.gamma_cps, strict=True)]
-        return tuple(
-            [
-                poisson(rng, (left * cps + more) * INTERVAL_S)
-                for cps, more in zip(site.gamma_background_cps, added, strict=True)
-            ]
-        )
+            source = vehicle.plan.source
+            if source is not None and any(source.gamma_cps):
+                seen = self._seen_share(vehicle) * INTERVAL_S
+                added = [a + seen * cps for a, cps in zip(added or NOTHING, source.gamma_cps, strict=True)]
+        if left == 1.0 and not added:
+            return self._background
+        return tuple([left * mean + more for mean, more in zip(self._background, added or NOTHING, strict=True)])
+
+    def _gamma(self, rates: tuple[float, ...]) -> tuple[int, ...]:
+        """Counts of one interval. The background takes the same numbers from its stream whatever else is drawn."""
+        if rates is self._background:
+            rng = self._gamma_rng
+            return tuple([panel.draw(rng) for panel in self._vacant_gamma])
+        return tuple([poisson(self._source_rng, mean) for mean in rates])
 
     def _neutron(self, near: Sequence[Vehicle]) -> tuple[int, ...]:
-        rates = list(self.site.neutron_background_cps)
+        rng = self._neutron_rng
+        counts = [panel.draw(rng) for panel in self._vacant_neutron]
         for vehicle in near:
-            if vehicle.plan.source is not None:
+            source = vehicle.plan.source
+            if source is not None and any(source.neutron_cps):
                 seen = self._seen_share(vehicle)
-                rates = [
-                    rate + seen * cps if rate > 0.0 else 0.0
-                    for rate, cps in zip(rates, vehicle.plan.source.neutron_cps, strict=True)
-                ]
-        return tuple([poisson(self._neutron_rng, rate) for rate in rates])
+                for channel, cps in enumerate(source.neutron_cps):
+                    if self.site.neutron_background_cps[channel] > 0.0:
+                        counts[channel] += poisson(self._source_rng, seen * cps)
+        return tuple(counts)
 
     def _damping(self, vehicle: Vehicle) -> float:
         low_m, high_m = self._middle_m - DAMPED_M, self._middle_m + DAMPED_M
@@ -212,12 +239,22 @@ class PortalSensor:
         return share * share
 
 
+@dataclass(frozen=True, slots=True)
+class _Interval:
+    """One gamma interval: what it counts in the mean, and what was told of it (nothing yet, while vacant)."""
+
+    rates: tuple[float, ...]
+    told: tuple[int, ...] | None = None
+
+
 class _Occupancy:
     """What builds up during one occupancy."""
 
     def __init__(self, started_s: float, gamma: GammaRule, neutron: NeutronRule) -> None:
         self.burst_sent = False
         self.clear = 0
+        self.last: Vehicle | None = None
+        """Who was in the beam last, and came in last."""
         self.speed_due_s = started_s
         self._started_s = started_s
         self._gamma_rule = gamma
@@ -230,6 +267,7 @@ class _Occupancy:
     def note(self, near: Sequence[Vehicle], beam: Sequence[Vehicle]) -> None:
         for vehicle in beam:
             self._inside[vehicle.plan.number] = vehicle
+            self.last = vehicle
         for vehicle in near:
             if vehicle.plan.source is not None:
                 self._near[vehicle.plan.number] = vehicle
