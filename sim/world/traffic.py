@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sim.world.barrier import Barrier
@@ -28,6 +29,10 @@ START_FROM_M = 0.6
 CREEP_MPS, CREEP_M = 0.3, 0.25
 """A driver who creeps this slowly, this close to where to stop, just stops."""
 STANDING_MPS = 0.05
+INFINITE = math.inf
+TWICE_BRAKE_MPS2 = 2.0 * BRAKE_MPS2
+WALL_REACH_M = BRAKE_MPS2 * WALL_TIME_S
+WALL_SQUARE = WALL_REACH_M * WALL_REACH_M
 BODY_GAP_M = 0.2
 """Two bodies never come closer than this."""
 REVERSE_MPS = 1.2
@@ -35,6 +40,8 @@ SLOWS_M = 9.0
 """Drivers slow down for the portal from this far before it."""
 DONE = 4
 LEAVERS = frozenset({Conduct.BACKS_OUT, Conduct.CHANGES_LANE})
+WITH_OTHERS = frozenset({Conduct.TAILGATES_THROUGH, Conduct.ABREAST})
+"""They go by what another vehicle does."""
 FOLLOW_THROUGH_M = 7.0
 """A tailgater this close behind a released vehicle goes with it."""
 TIRED_S = 3.0
@@ -139,7 +146,10 @@ class Traffic:
         portal = scene.portal
         self._portal_wall_m = portal.start_m - portal.keep_clear_m if portal else -math.inf
         self._clear_m = portal.end_m + CLEAR_BEHIND_M if portal else -math.inf
-        self._slow_m = (portal.start_m - SLOWS_M, portal.end_m + 1.0) if portal else (math.inf, math.inf)
+        self._slow_from_m, self._slow_to_m = (
+            (portal.start_m - SLOWS_M, portal.end_m + 1.0) if portal else (math.inf, math.inf)
+        )
+        self._booth_m, self._end_m = scene.booth.start_m, scene.end_m
         self._booth_wall_m = scene.booth.start_m - 0.5
         self._booth_free_m = scene.booth.end_m + 1.0
         self._gate_wall_m = scene.gate.at_m - 0.6 if scene.gate else math.inf
@@ -155,25 +165,44 @@ class Traffic:
         """Nobody in the lane and nobody waiting to come in."""
         return not self.vehicles and not self._upstream
 
-    def step(self, now_s: float, dt_s: float) -> list[Departure]:
+    def step(self, now_s: float, dt_s: float) -> Sequence[Departure]:
         """Move everybody by `dt_s` up to `now_s`; the vehicles that left."""
-        self._arrive(now_s)
+        if self._next is None or self._next.arrives_s <= now_s or self._upstream:
+            self._arrive(now_s)
         leader: Vehicle | None = None
-        booth_m = self._scene.booth.start_m
+        booth_m = self._booth_m
         for vehicle in self.vehicles:
-            if vehicle.speed_mps == 0.0 and leader is not None and vehicle.stood_since_s and not vehicle.goes_at_s:
-                stays = vehicle.waits_behind(leader)
+            if vehicle.speed_mps == 0.0 and vehicle.stood_since_s and not vehicle.goes_at_s:
+                stays = self._goes_on_standing(vehicle, leader)
             else:
                 stays = False
             if not stays:
-                if vehicle.plan.conduct is Conduct.ABREAST and leader is not None:
+                if leader is not None and vehicle.plan.conduct is Conduct.ABREAST:
                     self._beside(vehicle, leader)
                 else:
                     self._move(vehicle, leader, now_s, dt_s)
             if vehicle.front_m >= booth_m or vehicle.booth_entered_s is not None:
                 self._booth(vehicle, now_s)
-            leader = vehicle if leader is None or vehicle.rear_m <= leader.rear_m else leader
-        return self._leave(now_s)
+            if leader is None or vehicle.rear_m <= leader.rear_m:
+                leader = vehicle
+        if self._odd or (self.vehicles and self.vehicles[0].front_m > self._end_m):
+            return self._leave(now_s)
+        return ()
+
+    def _goes_on_standing(self, vehicle: Vehicle, leader: Vehicle | None) -> bool:
+        """Nothing has changed for a driver who stands: no room, or the signal holds it at the line."""
+        if leader is not None and vehicle.waits_behind(leader):
+            return True
+        if (
+            vehicle.released
+            or vehicle.manoeuvring
+            or vehicle.stop_at_m - vehicle.front_m >= START_FROM_M
+            or vehicle.plan.conduct in WITH_OTHERS
+            or (self._barrier.passable and self._barrier.proceed)
+        ):
+            return False
+        vehicle.release_seen_s = None
+        return True
 
     # --- coming and going ---
 
@@ -210,8 +239,6 @@ class Traffic:
         return True
 
     def _leave(self, now_s: float) -> list[Departure]:
-        if not self._odd and (not self.vehicles or self.vehicles[0].front_m <= self._scene.end_m):
-            return []
         gone = [Departure(v, now_s, True) for v in self._odd if self._withdraws(v, now_s)]
         gone += [Departure(v, now_s, False) for v in self.vehicles[:2] if v.rear_m > self._scene.end_m]
         if gone:
@@ -252,9 +279,9 @@ class Traffic:
             return
         if not vehicle.released:
             self._ask_to_pass(vehicle, leader, now_s)
-        plan, speed_before_mps = vehicle.plan, vehicle.speed_mps
+        plan, speed_before_mps, front_m = vehicle.plan, vehicle.speed_mps, vehicle.front_m
         wall_m = self._wall_m(vehicle, leader)
-        gap_m = math.inf if leader is None else leader.rear_m - vehicle.front_m
+        gap_m = INFINITE if leader is None else leader.rear_m - front_m
         room_m = gap_m - plan.standstill_gap_m
         if wall_m < room_m:
             room_m = wall_m
@@ -266,7 +293,7 @@ class Traffic:
         if vehicle.followed and vehicle.stood_since_s is not None and self._barrier.proceed:
             vehicle.followed = False  # the gate had stopped it; now it is released like anybody else
         vehicle.stood_since_s = None
-        slow = self._slow_m[0] < vehicle.front_m and vehicle.rear_m < self._slow_m[1]
+        slow = self._slow_from_m < front_m and vehicle.rear_m < self._slow_to_m
         wish_mps = plan.portal_mps if slow else plan.wish_mps
         speed_mps = speed_before_mps + plan.acceleration_mps2 * dt_s
         least_mps = speed_before_mps - BRAKE_MPS2 * dt_s
@@ -274,15 +301,23 @@ class Traffic:
             wish_mps = least_mps
         if wish_mps < speed_mps:
             speed_mps = wish_mps
-        if wall_m != math.inf:
-            approach_mps = self._approach_mps(wall_m)
+        if wall_m != INFINITE:
+            approach_mps = math.sqrt(WALL_SQUARE + TWICE_BRAKE_MPS2 * wall_m) - WALL_REACH_M if wall_m > 0.02 else 0.0
             if approach_mps < speed_mps:
                 speed_mps = approach_mps
         if leader is not None:
             safe_mps = self._safe_mps(plan, gap_m, leader.speed_mps)
             if safe_mps < speed_mps:
                 speed_mps = safe_mps
-        self._advance(vehicle, leader, speed_mps if speed_mps > 0.0 else 0.0, dt_s)
+        if speed_mps < 0.0:
+            speed_mps = 0.0
+        to_m = front_m + speed_mps * dt_s
+        if leader is not None and to_m > leader.rear_m - BODY_GAP_M:
+            to_m = max(front_m, leader.rear_m - BODY_GAP_M)
+            speed_mps = (to_m - front_m) / dt_s
+        vehicle.speed_mps = speed_mps
+        vehicle.front_m = to_m
+        vehicle.rear_m = to_m - plan.length_m
 
     @staticmethod
     def _stays(vehicle: Vehicle, room_m: float, now_s: float) -> bool:
@@ -300,54 +335,30 @@ class Traffic:
         return False
 
     @staticmethod
-    def _advance(vehicle: Vehicle, leader: Vehicle | None, speed_mps: float, dt_s: float) -> None:
-        front_m = vehicle.front_m + speed_mps * dt_s
-        if leader is not None and front_m > leader.rear_m - BODY_GAP_M:
-            front_m = max(vehicle.front_m, leader.rear_m - BODY_GAP_M)
-            speed_mps = (front_m - vehicle.front_m) / dt_s
-        vehicle.speed_mps = speed_mps
-        vehicle.place(front_m)
-
-    @staticmethod
     def _safe_mps(plan: Plan, gap_m: float, leader_mps: float) -> float:
         room_m = gap_m - plan.standstill_gap_m
         reach_m = BRAKE_MPS2 * plan.time_gap_s
-        square = reach_m * reach_m + leader_mps * leader_mps + 2.0 * BRAKE_MPS2 * room_m
-        return math.sqrt(square) - reach_m if square > reach_m * reach_m else 0.0
-
-    @staticmethod
-    def _approach_mps(wall_m: float) -> float:
-        """How fast a driver comes up to a line this far ahead."""
-        if wall_m == math.inf:
-            return math.inf
-        reach = BRAKE_MPS2 * WALL_TIME_S
-        return math.sqrt(reach * reach + 2.0 * BRAKE_MPS2 * wall_m) - reach if wall_m > 0.02 else 0.0
+        least = reach_m * reach_m
+        square = least + leader_mps * leader_mps + TWICE_BRAKE_MPS2 * room_m
+        return math.sqrt(square) - reach_m if square > least else 0.0
 
     def _wall_m(self, vehicle: Vehicle, leader: Vehicle | None) -> float:
         """How far ahead this driver has to stop, as things stand."""
-        front_m = vehicle.front_m
+        front_m, wall_m = vehicle.front_m, INFINITE
         if not vehicle.released:
             wall_m = vehicle.stop_at_m - front_m
-        elif front_m > self._gate_wall_m and not vehicle.manoeuvring and not self._lines:
-            return math.inf
-        else:
-            wall_m = math.inf
-        if leader is not None:
+        elif front_m <= self._gate_wall_m and not self._barrier.passable and self._can_stop(vehicle):
+            wall_m = self._gate_wall_m - front_m
+        if leader is not None and front_m <= self._booth_wall_m:
             if front_m <= self._portal_wall_m and not self._may_enter_portal(vehicle, leader):
                 wall_m = min(wall_m, self._portal_wall_m - front_m)
-            if front_m <= self._booth_wall_m and self._waits_its_turn(vehicle, leader):
+            if vehicle.plan.disciplined and leader.rear_m < self._booth_free_m:  # one at the booth at a time
                 wall_m = min(wall_m, self._booth_wall_m - front_m)
-        if vehicle.released and front_m <= self._gate_wall_m and not self._barrier.passable and self._can_stop(vehicle):
-            wall_m = min(wall_m, self._gate_wall_m - front_m)
         if vehicle.manoeuvring:
             wall_m = min(wall_m, self._turning_point_m(vehicle) - front_m)
         for line in self._lines:
             wall_m = min(wall_m, line.wall_m(vehicle))
         return wall_m
-
-    def _waits_its_turn(self, vehicle: Vehicle, leader: Vehicle) -> bool:
-        """One vehicle at the booth at a time: the next driver lets it go first."""
-        return vehicle.plan.disciplined and leader.rear_m < self._booth_free_m
 
     def _can_stop(self, vehicle: Vehicle) -> bool:
         if vehicle.plan.conduct is Conduct.RUNS:
@@ -374,7 +385,7 @@ class Traffic:
         if vehicle.plan.conduct is Conduct.TAILGATES_THROUGH and self._goes_with(vehicle, leader):
             vehicle.released = vehicle.followed = True
             return
-        at_line = vehicle.stop_at_m - vehicle.front_m <= START_FROM_M and vehicle.speed_mps < STANDING_MPS
+        at_line = vehicle.speed_mps < STANDING_MPS and vehicle.stop_at_m - vehicle.front_m <= START_FROM_M
         if not (at_line and self._barrier.proceed and self._barrier.passable):
             vehicle.release_seen_s = None
         elif vehicle.release_seen_s is None:
