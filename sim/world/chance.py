@@ -5,11 +5,11 @@ Used by the world alone; fakes, drivers and the lane draw nothing from here.
 
 from __future__ import annotations
 
-import math
 import random
 from bisect import bisect_right
 from collections.abc import Sequence
 from functools import lru_cache
+from math import exp, floor, lgamma, log, sqrt
 
 PTRS_FROM = 10.0
 """Below this mean, counting exponentials is cheaper than Hoermann's rejection, which is made for means from 10."""
@@ -28,6 +28,10 @@ class Streams:
         """A generator of its own. Asking twice for one purpose gives two that start alike."""
         return random.Random(f"{self._seed}/{purpose}")
 
+    def begin_again(self, rng: random.Random, purpose: str) -> None:
+        """Make `rng` the generator of another purpose: as `of`, at half the cost."""
+        rng.seed(f"{self._seed}/{purpose}")
+
 
 def poisson(rng: random.Random, mean: float) -> int:
     """A Poisson count with this mean; exact for every mean (no normal approximation)."""
@@ -37,7 +41,7 @@ def poisson(rng: random.Random, mean: float) -> int:
 
 
 def _poisson_small(rng: random.Random, mean: float) -> int:
-    limit = math.exp(-mean)
+    limit = exp(-mean)
     product, count = rng.random(), 0
     while product > limit:
         product *= rng.random()
@@ -45,9 +49,14 @@ def _poisson_small(rng: random.Random, mean: float) -> int:
     return count
 
 
+def poissons(rng: random.Random, means: Sequence[float]) -> tuple[int, ...]:
+    """A Poisson count for each of these means: as `poisson` one by one, from the same numbers."""
+    return tuple([_poisson_ptrs(rng, mean) if mean >= PTRS_FROM else poisson(rng, mean) for mean in means])
+
+
 def _poisson_ptrs(rng: random.Random, mean: float) -> int:
     """Transformed rejection with squeeze (W. Hoermann, 1993, algorithm PTRS)."""
-    a, b, squeeze, log_mean, log_alpha = _ptrs_constants(mean)
+    twice_a, a, b, squeeze, log_mean, log_alpha = _ptrs_constants(mean)
     random = rng.random
     while True:
         u = random() - 0.5
@@ -55,22 +64,22 @@ def _poisson_ptrs(rng: random.Random, mean: float) -> int:
         us = 0.5 - (u if u >= 0.0 else -u)
         if us <= 0.0:
             continue
-        k = math.floor((2.0 * a / us + b) * u + mean + 0.43)
+        k = floor((twice_a / us + b) * u + mean + 0.43)
         if us >= 0.07 and v <= squeeze:
             return k
         if k < 0 or (us < 0.013 and v > us):
             continue
-        accept = -mean + k * log_mean - math.lgamma(k + 1)
-        if v > 0.0 and math.log(v * log_alpha / (a / (us * us) + b)) <= accept:
+        accept = -mean + k * log_mean - lgamma(k + 1)
+        if v > 0.0 and log(v * log_alpha / (a / (us * us) + b)) <= accept:
             return k
 
 
 @lru_cache(maxsize=256)
-def _ptrs_constants(mean: float) -> tuple[float, float, float, float, float]:
+def _ptrs_constants(mean: float) -> tuple[float, float, float, float, float, float]:
     """What depends on the mean alone. Between vehicles it is the background's, over and over."""
-    b = 0.931 + 2.53 * math.sqrt(mean)
+    b = 0.931 + 2.53 * sqrt(mean)
     a = -0.059 + 0.02483 * b
-    return a, b, 0.9277 - 3.6224 / (b - 2.0), math.log(mean), 1.1239 + 1.1328 / (b - 3.4)
+    return 2.0 * a, a, b, 0.9277 - 3.6224 / (b - 2.0), log(mean), 1.1239 + 1.1328 / (b - 3.4)
 
 
 class PoissonTable:
@@ -78,17 +87,23 @@ class PoissonTable:
 
     def __init__(self, mean: float) -> None:
         self._mean = mean
-        self._cumulative: list[float] = []
+        self.cumulative: list[float] = []
         if mean > TABLE_UP_TO:
             return
-        part = total = math.exp(-mean)
-        for count in range(1, int(mean + 12.0 * math.sqrt(mean) + 12.0)):
-            self._cumulative.append(total)
+        part = total = exp(-mean)
+        for count in range(1, int(mean + 12.0 * sqrt(mean) + 12.0)):
+            self.cumulative.append(total)
             part *= mean / count
             total += part
 
     def draw(self, rng: random.Random) -> int:
-        return bisect_right(self._cumulative, rng.random()) if self._cumulative else poisson(rng, self._mean)
+        return bisect_right(self.cumulative, rng.random()) if self.cumulative else poisson(rng, self._mean)
+
+
+def draw_all(rng: random.Random, tables: Sequence[PoissonTable]) -> tuple[int, ...]:
+    """A count from each table in turn."""
+    draw = rng.random
+    return tuple([bisect_right(table.cumulative, draw()) if table.cumulative else table.draw(rng) for table in tables])
 
 
 def chance(rng: random.Random, share: float) -> bool:

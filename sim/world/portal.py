@@ -13,11 +13,10 @@ fraction of a second later meets the same alarms.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from sim.readings import GammaInterval, NeutronSecond, OccupancyOver, SpeedMeasured, Vacant
-from sim.world.chance import PoissonTable, Streams, between, poisson
+from sim.world.chance import PoissonTable, Streams, between, draw_all, poisson, poissons
 from sim.world.portal_rules import GammaRule, NeutronRule
 from sim.world.scene import PortalSite
 from sim.world.traffic import Vehicle
@@ -41,6 +40,8 @@ NOTHING = (0.0, 0.0, 0.0, 0.0)
 REACH_M = 8.0
 """Beyond this distance a vehicle makes no difference."""
 
+_Interval = tuple[tuple[float, ...], tuple[int, ...] | None]
+"""One gamma interval: what it counts in the mean, and what was told of it (nothing yet, while vacant)."""
 PortalReading = Vacant | GammaInterval | NeutronSecond | SpeedMeasured | OccupancyOver
 
 
@@ -58,12 +59,17 @@ class PortalSensor:
         self._timing_rng = streams.of(f"{name}/timing")
         self._speed_rng = streams.of(f"{name}/speed")
         self._middle_m = (site.start_m + site.end_m) / 2
+        self._start_m, self._end_m = site.start_m, site.end_m
+        self._from_m, self._to_m = site.start_m - REACH_M, site.end_m + REACH_M
+        self._low_m, self._high_m = self._middle_m - DAMPED_M, self._middle_m + DAMPED_M
+        self._alone_until_s = 0.0
+        """Up to when nobody was near the vacant portal."""
         self._vacant_gamma = [PoissonTable(cps * INTERVAL_S) for cps in site.gamma_background_cps]
         self._vacant_neutron = [PoissonTable(cps) for cps in site.neutron_background_cps]
         self._background = tuple(cps * INTERVAL_S for cps in site.gamma_background_cps)
         self._gamma_seen = deque((self._gamma(self._background) for _ in range(GAMMA_MEAN)), GAMMA_MEAN)
         self._neutron_seen = deque((self._neutron(()) for _ in range(NEUTRON_MEAN)), NEUTRON_MEAN)
-        self._history: deque[_Interval] = deque((_Interval(self._background) for _ in range(HISTORY)), HISTORY)
+        self._history: deque[_Interval] = deque(((self._background, None) for _ in range(HISTORY)), HISTORY)
         self._reported = self._means()
         self._interval_due_s = INTERVAL_S
         self._second_due_s = 1.0
@@ -77,43 +83,58 @@ class PortalSensor:
         """Whether `step` has anything to do now: counts are due, or somebody is in the beam of a vacant portal.
 
         Who comes into the beam of an occupied one is noted with the next counts: nobody passes between two of them.
+        Counts of a vacant portal that nobody is near to are put off: only their mean is told, some seconds later.
         """
+        if self._occupancy is None and now_s < self._vacant_due_s:
+            for vehicle in vehicles:
+                if vehicle.front_m > self._from_m and vehicle.rear_m < self._to_m:
+                    break
+            else:
+                self._alone_until_s = now_s
+                return False
         if now_s >= self._interval_due_s or now_s >= self._second_due_s:
             return True
         if self._occupancy is not None:
             return now_s >= self._occupancy.speed_due_s
         if now_s >= self._vacant_due_s:
             return True
-        start_m, end_m = self.site.start_m, self.site.end_m
+        start_m, end_m = self._start_m, self._end_m
         return any(vehicle.rear_m <= end_m and vehicle.front_m >= start_m for vehicle in vehicles)
 
-    def step(self, vehicles: Sequence[Vehicle], now_s: float) -> Iterator[PortalReading]:
-        site = self.site
-        from_m, to_m = site.start_m - REACH_M, site.end_m + REACH_M
-        near = [v for v in vehicles if v.front_m > from_m and v.rear_m < to_m]
-        beam = [v for v in near if v.covers(site.start_m, site.end_m) and self._name not in v.plan.missed_by]
-        if self._occupancy is None and beam:
-            self._begin(now_s, beam[0])
+    def step(self, vehicles: Sequence[Vehicle], now_s: float) -> list[PortalReading]:
+        """What the portal tells now, in order."""
+        told: list[PortalReading] = []
+        near = [v for v in vehicles if v.front_m > self._from_m and v.rear_m < self._to_m]
+        beam = [v for v in near if v.covers(self._start_m, self._end_m) and self._name not in v.plan.missed_by]
+        if self._occupancy is None:
+            self._count_vacant((), self._alone_until_s)
+            if beam:
+                self._begin(now_s, beam[0])
         if self._occupancy is not None:
-            yield from self._occupied(self._occupancy, near, beam, now_s)
+            self._occupied(self._occupancy, near, beam, now_s, told)
         else:
-            yield from self._vacant(near, now_s)
+            self._vacant(near, now_s, told)
+        return told
 
     # --- vacant ---
 
-    def _vacant(self, near: Sequence[Vehicle], now_s: float) -> Iterator[PortalReading]:
-        while self._interval_due_s <= now_s:
-            self._interval_due_s += INTERVAL_S
-            rates = self._rates(near)
-            self._history.append(_Interval(rates))
-            self._gamma_seen.append(self._gamma(rates))
-        while self._second_due_s <= now_s:
-            self._second_due_s += 1.0
-            self._neutron_seen.append(self._neutron(near))
+    def _vacant(self, near: Sequence[Vehicle], now_s: float, told: list[PortalReading]) -> None:
+        self._count_vacant(near, now_s)
         if now_s >= self._vacant_due_s:
             self._vacant_due_s = now_s + between(self._timing_rng, VACANT_EVERY_S)
             self._reported = self._means()
-            yield self._reported
+            told.append(self._reported)
+
+    def _count_vacant(self, near: Sequence[Vehicle], until_s: float) -> None:
+        """What is counted with these vehicles near it, and told to nobody by itself."""
+        while self._interval_due_s <= until_s:
+            self._interval_due_s += INTERVAL_S
+            rates = self._rates(near) if near else self._background
+            self._history.append((rates, None))
+            self._gamma_seen.append(self._gamma(rates))
+        while self._second_due_s <= until_s:
+            self._second_due_s += 1.0
+            self._neutron_seen.append(self._neutron(near))
 
     def _means(self) -> Vacant:
         """Gamma in whole counts, as the controller keeps and sends it; neutron exact."""
@@ -134,30 +155,36 @@ class PortalSensor:
         self._second_due_s = now_s
 
     def _occupied(
-        self, occupancy: _Occupancy, near: Sequence[Vehicle], beam: Sequence[Vehicle], now_s: float
-    ) -> Iterator[PortalReading]:
+        self,
+        occupancy: _Occupancy,
+        near: Sequence[Vehicle],
+        beam: Sequence[Vehicle],
+        now_s: float,
+        told: list[PortalReading],
+    ) -> None:
         occupancy.note(near, beam)
         while self._second_due_s <= now_s:
             self._second_due_s += 1.0
             neutron = self._neutron(near)
-            yield NeutronSecond(neutron, occupancy.neutron_alarm(neutron))
-        yield from self._speed(occupancy, beam, now_s)
+            told.append(NeutronSecond(neutron, occupancy.neutron_alarm(neutron)))
+        if beam and now_s >= occupancy.speed_due_s:
+            self._speed(occupancy, beam, now_s, told)
         while self._interval_due_s <= now_s:
             self._interval_due_s += INTERVAL_S
             if not occupancy.burst_sent:
                 occupancy.burst_sent = True
-                for before in tuple(self._history):
-                    counts = before.told or self._gamma(before.rates)
-                    yield GammaInterval(counts, occupancy.gamma_alarm(counts))
+                for rates, known in tuple(self._history):
+                    counts = known or self._gamma(rates)
+                    told.append(GammaInterval(counts, occupancy.gamma_alarm(counts)))
             if not beam and not occupancy.clear and occupancy.last is not None:
                 self._noise_of("after", occupancy.last)
             rates = self._rates(near)
             counts = self._gamma(rates)
-            self._history.append(_Interval(rates, counts))
-            yield GammaInterval(counts, occupancy.gamma_alarm(counts))
+            self._history.append((rates, counts))
+            told.append(GammaInterval(counts, occupancy.gamma_alarm(counts)))
             occupancy.clear = 0 if beam else occupancy.clear + 1
             if occupancy.clear > self.site.hold_in or (not beam and self.site.hold_in == 0):
-                yield self._end(occupancy, now_s)
+                told.append(self._end(occupancy, now_s))
                 return
 
     def _end(self, occupancy: _Occupancy, now_s: float) -> OccupancyOver:
@@ -168,24 +195,26 @@ class PortalSensor:
         self.occupancies.append(occupancy.truth(now_s, self.site.device))
         return OccupancyOver(self._counter, sum(self._reported.neutron_cps))
 
-    def _speed(self, occupancy: _Occupancy, beam: Sequence[Vehicle], now_s: float) -> Iterator[SpeedMeasured]:
+    def _speed(self, occupancy: _Occupancy, beam: Sequence[Vehicle], now_s: float, told: list[PortalReading]) -> None:
         """The first measurement as a front reaches the second beam, then every other second while it passes."""
-        through = next((v for v in beam if v.front_m >= self.site.end_m), None)
-        if through is None or now_s < occupancy.speed_due_s:
-            return
-        occupancy.speed_due_s = now_s + SPEED_EVERY_S
-        if through.speed_mps > 0.1:
-            yield SpeedMeasured(through.speed_mps * (1.0 + self._speed_rng.gauss(0.0, SPEED_NOISE)))
+        for vehicle in beam:
+            if vehicle.front_m >= self._end_m:
+                occupancy.speed_due_s = now_s + SPEED_EVERY_S
+                if vehicle.speed_mps > 0.1:
+                    noise = self._speed_rng.gauss(0.0, SPEED_NOISE)
+                    told.append(SpeedMeasured(vehicle.speed_mps * (1.0 + noise)))
+                return
 
     # --- counts ---
 
     def _noise_of(self, when: str, vehicle: Vehicle) -> None:
         """From here on chance is this vehicle's."""
         name = f"{self._name}/{when}/{vehicle.plan.number}"
-        self._gamma_rng = self._streams.of(f"{name}/gamma")
-        self._source_rng = self._streams.of(f"{name}/sources")
-        self._neutron_rng = self._streams.of(f"{name}/neutron")
-        self._timing_rng = self._streams.of(f"{name}/timing")
+        self._streams.begin_again(self._gamma_rng, f"{name}/gamma")
+        self._streams.begin_again(self._source_rng, f"{name}/sources")
+        self._streams.begin_again(self._neutron_rng, f"{name}/neutron")
+        if when == "after":  # there is nothing to draw of when, before
+            self._streams.begin_again(self._timing_rng, f"{name}/timing")
 
     def _rates(self, near: Sequence[Vehicle]) -> tuple[float, ...]:
         """What each panel counts in an interval, in the mean."""
@@ -206,28 +235,29 @@ class PortalSensor:
     def _gamma(self, rates: tuple[float, ...]) -> tuple[int, ...]:
         """Counts of one interval. The background takes the same numbers from its stream whatever else is drawn."""
         if rates is self._background:
-            rng = self._gamma_rng
-            return tuple([panel.draw(rng) for panel in self._vacant_gamma])
-        return tuple([poisson(self._source_rng, mean) for mean in rates])
+            return draw_all(self._gamma_rng, self._vacant_gamma)
+        return poissons(self._source_rng, rates)
 
     def _neutron(self, near: Sequence[Vehicle]) -> tuple[int, ...]:
-        rng = self._neutron_rng
-        counts = [panel.draw(rng) for panel in self._vacant_neutron]
+        counts = draw_all(self._neutron_rng, self._vacant_neutron)
         for vehicle in near:
             source = vehicle.plan.source
             if source is not None and any(source.neutron_cps):
-                seen = self._seen_share(vehicle)
-                for channel, cps in enumerate(source.neutron_cps):
-                    if self.site.neutron_background_cps[channel] > 0.0:
-                        counts[channel] += poisson(self._source_rng, seen * cps)
-        return tuple(counts)
+                seen, backgrounds = self._seen_share(vehicle), self.site.neutron_background_cps
+                counts = tuple(
+                    [
+                        count + poisson(self._source_rng, seen * cps) if background > 0.0 else count
+                        for count, cps, background in zip(counts, source.neutron_cps, backgrounds, strict=False)
+                    ]
+                )
+        return counts
 
     def _damping(self, vehicle: Vehicle) -> float:
-        low_m, high_m = self._middle_m - DAMPED_M, self._middle_m + DAMPED_M
-        if vehicle.front_m > low_m and vehicle.rear_m < high_m:
-            over_m = min(vehicle.front_m, high_m) - max(vehicle.rear_m, low_m)
+        front_m, rear_m, low_m, high_m = vehicle.front_m, vehicle.rear_m, self._low_m, self._high_m
+        if front_m > low_m and rear_m < high_m:
+            over_m = (front_m if front_m < high_m else high_m) - (rear_m if rear_m > low_m else low_m)
             return vehicle.plan.suppression * over_m / (2 * DAMPED_M)
-        close = vehicle.front_m > self.site.start_m - NEAR_M and vehicle.rear_m < self.site.end_m + NEAR_M
+        close = front_m > self._start_m - NEAR_M and rear_m < self._end_m + NEAR_M
         return self._waiting if close else 0.0
 
     def _seen_share(self, vehicle: Vehicle) -> float:
@@ -237,14 +267,6 @@ class PortalSensor:
         square = SOURCE_WIDTH_M * SOURCE_WIDTH_M
         share = square / (square + away_m * away_m)
         return share * share
-
-
-@dataclass(frozen=True, slots=True)
-class _Interval:
-    """One gamma interval: what it counts in the mean, and what was told of it (nothing yet, while vacant)."""
-
-    rates: tuple[float, ...]
-    told: tuple[int, ...] | None = None
 
 
 class _Occupancy:
