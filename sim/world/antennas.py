@@ -7,7 +7,7 @@ come from where they should not: from vehicles elsewhere in the lane, and from t
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from sim.readings import TagAnswer
 from sim.world.chance import Streams, between, chance
@@ -42,8 +42,9 @@ class AntennaSensor:
         self._neighbour_tag: tuple[float, bytes] = (-math.inf, b"")
         self._odds = reads.wrong_zone_share / (1.0 - reads.wrong_zone_share) if reads.wrong_zone_share < 1 else 0.0
 
-    def step(self, vehicles: Sequence[Vehicle], now_s: float) -> Iterator[TagAnswer]:
+    def step(self, vehicles: Sequence[Vehicle], now_s: float) -> list[TagAnswer]:
         """One inventory round: who answers of those whose turn it is."""
+        answers: list[TagAnswer] = []
         self.round_due_s = now_s + ROUND_S - 1e-9
         start_m, end_m, due_s = self._start_m, self._end_m, self._due_s
         for vehicle in vehicles:
@@ -54,27 +55,29 @@ class AntennaSensor:
                 continue
             for tag in vehicle.plan.tags:
                 if now_s >= due_s.get(tag.epc, 0.0) and start_m <= front_m - tag.behind_front_m <= end_m:
-                    yield from self._read(tag, front_m - tag.behind_front_m, vehicles, now_s)
+                    self._read(tag, front_m - tag.behind_front_m, vehicles, now_s, answers)
         if now_s >= self._neighbour_due_s:
-            yield self._from_neighbour(now_s)
+            answers.append(self._from_neighbour(now_s))
+        return answers
 
     def forget(self, vehicle: Vehicle) -> None:
         """The vehicle has left the lane."""
         for tag in vehicle.plan.tags:
             self._due_s.pop(tag.epc, None)
 
-    def _read(self, tag: Tag, at_m: float, vehicles: Sequence[Vehicle], now_s: float) -> Iterator[TagAnswer]:
-        reread_s = self._reads.reread_s
-        if tag.epc not in self._due_s:
-            self._due_s[tag.epc] = now_s + reread_s * self._times.random()
+    def _read(self, tag: Tag, at_m: float, vehicles: Sequence[Vehicle], now_s: float, answers: list[TagAnswer]) -> None:
+        reread_s, epc, due_s = self._reads.reread_s, tag.epc, self._due_s
+        if epc not in due_s:
+            due_s[epc] = now_s + reread_s * self._times.random()
             return
-        turn_s = max(self._due_s[tag.epc], now_s - ROUND_S)
-        self._due_s[tag.epc] = turn_s + reread_s * between(self._times, (0.8, 1.2))
+        turn_s = max(due_s[epc], now_s - ROUND_S)
+        due_s[epc] = turn_s + reread_s * between(self._times, (0.8, 1.2))
         missed = chance(self._times, self._reads.miss_share)
         rssi_dbm = self._rssi_dbm(at_m)
         if not missed and rssi_dbm >= self.site.sensitivity_dbm:
-            yield TagAnswer(self.site.number, tag.epc, rssi_dbm)
-            yield from self._stray(vehicles)
+            answers.append(TagAnswer(self.site.number, epc, rssi_dbm))
+            if self._odds > 0.0 and chance(self._strays, self._odds):
+                self._stray(vehicles, answers)
 
     def _rssi_dbm(self, at_m: float) -> float:
         site = self.site
@@ -85,10 +88,8 @@ class AntennaSensor:
             + self._levels.gauss(0.0, self._reads.rssi_noise_db)
         )
 
-    def _stray(self, vehicles: Sequence[Vehicle]) -> Iterator[TagAnswer]:
-        """Perhaps a read of a tag outside the stretch, as strong as one inside: a reflection."""
-        if self._odds <= 0.0 or not chance(self._strays, self._odds):
-            return
+    def _stray(self, vehicles: Sequence[Vehicle], answers: list[TagAnswer]) -> None:
+        """A read of a tag outside the stretch, as strong as one inside: a reflection."""
         site = self.site
         outside = [
             tag
@@ -98,7 +99,8 @@ class AntennaSensor:
         ]
         if outside:
             tag = self._strays.choice(outside)
-            yield TagAnswer(site.number, tag.epc, self._rssi_dbm(between(self._strays, (site.start_m, site.end_m))))
+            at_m = between(self._strays, (site.start_m, site.end_m))
+            answers.append(TagAnswer(site.number, tag.epc, self._rssi_dbm(at_m)))
 
     def _neighbour_pause_s(self) -> float:
         per_h = self._reads.neighbour_reads_per_h

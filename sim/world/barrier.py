@@ -50,6 +50,10 @@ class Barrier:
         self._obstructed: dict[str, bool] = {}
         self._stalled_s = 0.0
         self._told: tuple[object, ...] | None = None
+        self._rests_since = -1
+        """The arm rests where these outputs (`Outputs.changes`) want it; nothing else can move it."""
+        self._quiet = not mishaps.planned and not self.head.reads_back
+        """Contacts change only with the arm, the photo-eyes and the buttons."""
 
     @property
     def proceed(self) -> bool:
@@ -70,7 +74,7 @@ class Barrier:
     def step(self, dt_s: float, vehicles: Sequence[Vehicle] = ()) -> None:
         """Move the arm, with these vehicles in the lane."""
         gate = self._scene.gate
-        if gate is None:
+        if gate is None or self._rests_since == self._outputs.changes:
             return
         if gate.beams:
             self._obstructed = {beam.point: self._sees(gate, beam, vehicles) for beam in gate.beams}
@@ -78,6 +82,7 @@ class Barrier:
         before = self.position
         if before == wanted and not self._mishaps.planned:
             self._stalled_s = 0.0
+            self._rests_since = -1 if gate.beams else self._outputs.changes
             return
         self.position = self._moved(gate, wanted, dt_s)
         driven_in_vain = self.position == before != wanted
@@ -111,11 +116,9 @@ class Barrier:
 
     def contacts(self, now_s: float) -> Contacts:
         """Device, point, closed or not, of all contacts. Nothing while all stay as they were."""
-        pressed, emergency = now_s < self._released_s, self.emergency
-        stands: tuple[object, ...] = (self.position, pressed, emergency, self._faulty)
-        if self._obstructed:
-            stands += tuple(self._obstructed.values())
-        if stands == self._told and not self._mishaps.planned and not self.head.reads_back:
+        pressed = now_s < self._released_s
+        stands = (self.position, pressed, self.emergency, self._stalled_s >= STALLED_S, self._obstructed)
+        if stands == self._told and self._quiet:
             return []
         self._told = stands
         return [*self._gate_contacts(), *self._buttons(pressed), *self.head.contacts()]

@@ -23,7 +23,7 @@ class LoopSensor:
         """The state that its contact last told."""
         self._trouble = trouble
         self._rng = rng
-        self._troubled = trouble.dead or trouble.stuck or trouble.chatter_per_min > 0.0
+        self.troubled = trouble.dead or trouble.stuck or trouble.chatter_per_min > 0.0
         self._chatter_at_s = trouble.from_s + self._pause_s()
         self._chatter_until_s = 0.0
 
@@ -36,7 +36,7 @@ class LoopSensor:
             if vehicle.rear_m <= end_m and self.site.point not in vehicle.plan.missed_by:
                 on = True
                 break
-        return self._spoiled(on, now_s) if self._troubled else on
+        return self._spoiled(on, now_s) if self.troubled else on
 
     def _spoiled(self, on: bool, now_s: float) -> bool:
         trouble = self._trouble

@@ -36,10 +36,13 @@ class Outputs:
 
     def __init__(self) -> None:
         self._on: dict[tuple[str, str], bool] = {}
+        self.changes = 0
+        """How often an output was set: who has looked at them need not look again while this stays."""
 
     def set(self, device: str, point: str, on: bool) -> None:
         """An output of a module changed."""
         self._on[device, point] = on
+        self.changes += 1
 
     def on(self, device: str, point: str) -> bool:
         """Whether it is on; off where nobody has set it."""

@@ -142,6 +142,8 @@ class Traffic:
         self.arrivals_ended_s: float | None = None
         self.left_s = 0.0
         """When the last vehicle left the world."""
+        self.moved = True
+        """Somebody moved, came or went in the last step, or may have."""
         self._odd: list[Vehicle] = []
         portal = scene.portal
         self._portal_wall_m = portal.start_m - portal.keep_clear_m if portal else -math.inf
@@ -167,7 +169,8 @@ class Traffic:
 
     def step(self, now_s: float, dt_s: float) -> Sequence[Departure]:
         """Move everybody by `dt_s` up to `now_s`; the vehicles that left."""
-        if self._next is None or self._next.arrives_s <= now_s or self._upstream:
+        self.moved = arrives = self._next is None or self._next.arrives_s <= now_s or bool(self._upstream)
+        if arrives:
             self._arrive(now_s)
         leader: Vehicle | None = None
         booth_m = self._booth_m
@@ -177,6 +180,7 @@ class Traffic:
             else:
                 stays = False
             if not stays:
+                self.moved = True
                 if leader is not None and vehicle.plan.conduct is Conduct.ABREAST:
                     self._beside(vehicle, leader)
                 else:

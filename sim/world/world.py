@@ -7,7 +7,7 @@ readings, whoever makes them. Used by the simulator, which hands the readings to
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from sim.readings import Contact, Deed, OutputSet, Reading
 from sim.world.antennas import AntennaSensor
@@ -35,8 +35,7 @@ STRIKES_BELOW = 0.5
 """An arm that is down this far (1 is open) meets what stands under it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sensed:
+class Sensed(NamedTuple):
     """A reading, and the device whose sensor gave it."""
 
     device: str
@@ -200,20 +199,21 @@ class World:
     # --- one step ---
 
     def _step(self, dt_s: float, sensed: list[Sensed]) -> None:
-        scanner, now_s = self._scanner, self.now_s
+        scanner, now_s, traffic = self._scanner, self.now_s, self._traffic
         if self._mishaps.planned:
             self._mishaps.step(now_s, scanner.phase if scanner else "")
-        vehicles = self._traffic.vehicles
+        vehicles = traffic.vehicles
         self._barrier.step(dt_s, vehicles)
         if scanner is not None:
             scanner.step(dt_s, now_s, vehicles)
-        for departure in self._traffic.step(now_s, dt_s):
+        for departure in traffic.step(now_s, dt_s):
             self._gone.append(_told(departure.vehicle, departure))
             for antenna in self._antennas:
                 antenna.forget(departure.vehicle)
         if self._barrier.position <= STRIKES_BELOW:
             self._strikes()
-        self._count_waiting()
+        if traffic.moved:
+            self._count_waiting()
         self._edges(sensed)
         for portal in self._portals:
             if portal.wakes(vehicles, now_s):
@@ -224,19 +224,20 @@ class World:
             sensed += [Sensed(camera_view.site.device, view) for view in camera_view.step(vehicles)]
         for antenna in self._antennas:
             if now_s >= antenna.round_due_s:
-                sensed += [Sensed(antenna.site.device, answer) for answer in antenna.step(vehicles, now_s)]
+                answers = antenna.step(vehicles, now_s)
+                if answers:
+                    sensed += [Sensed(antenna.site.device, answer) for answer in answers]
 
     def _edges(self, sensed: list[Sensed]) -> None:
         """Contacts that differ from what was last given; all of them at the start."""
-        vehicles = self._traffic.vehicles
+        vehicles, moved = self._traffic.vehicles, self._traffic.moved
         for loop in self._loops:
-            on = loop.step(vehicles, self.now_s)
-            if on is not loop.told:
-                loop.told = on
-                sensed.append(Sensed(loop.site.device, Contact(loop.site.point, on)))
+            if moved or loop.troubled:
+                on = loop.step(vehicles, self.now_s)
+                if on is not loop.told:
+                    loop.told = on
+                    sensed.append(Sensed(loop.site.device, Contact(loop.site.point, on)))
         told = self._barrier.contacts(self.now_s)
-        if not told and self._overhead is None and self._scanner is None:
-            return
         if self._overhead is not None:
             told += self._overhead.head.contacts()
         if self._scanner is not None:
@@ -262,7 +263,7 @@ class World:
                 elif vehicle.speed_mps < WAITS_BELOW_MPS:
                     waits.add(number)
                     count += 1
-        if count != self.waiting:
+        if count != (self._queue[-1][1] if self._queue else 0):
             self._queue.append((self.now_s, count))
             if not count:
                 waits.clear()
