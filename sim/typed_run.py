@@ -68,10 +68,11 @@ from sim.simfile import Simulation
 from sim.simulate import EPOCH_UTC_S, SETTLE_S
 from sim.stage import TICK_S
 from sim.world.scenario import Scenario
-from sim.world.typed import reports
+from sim.world.typed import events_of
 from sim.world.world import World
 
 EPOCH = 1
+TICK = Tick()
 
 
 def run_typed(simulation: Simulation, scenario: Scenario, seed: int) -> Score:
@@ -103,6 +104,8 @@ class TypedRun:
         self.world = World(simulation.scene, scenario, seed)
         self.received: list[Received] = []
         self.inputs = 0
+        self._at = Instant(0.0, EPOCH_UTC_S)
+        """The moment of every input of the world's present step."""
         self._topics: dict[str, str] = {}
         self._devices = [(device.id, device.kind) for device in loaded.devices]
         self._state = initial(self.setup)
@@ -124,22 +127,23 @@ class TypedRun:
             self._advance()
 
     def _advance(self) -> None:
-        sensed = self.world.advance(TICK_S)
-        for one in sensed:
-            for device, event in reports(one):
+        world = self.world
+        sensed = world.advance(TICK_S)
+        now_s = world.now_s
+        self._at = Instant(now_s, EPOCH_UTC_S + now_s)
+        for device, reading in sensed:
+            for event in events_of(reading):
                 self.give(device, event)
         due = deadline(self._state)
-        if due is not None and due <= self.world.now_s:
-            self.give("lane", Tick())
+        if due is not None and due <= now_s:
+            self.give("lane", TICK)
         if self._officer is not None:
-            self._officer.work(self.world.now_s)
+            self._officer.work(now_s)
 
     def give(self, source: str, event: Event) -> None:
         """One input, and everything that follows from it."""
-        now_s = self.world.now_s
-        at = Instant(now_s, EPOCH_UTC_S + now_s)
         self.inputs += 1
-        self._state, effects = step(self.setup, self._state, Input(at, source, event))
+        self._state, effects = step(self.setup, self._state, Input(self._at, source, event))
         for effect in effects:
             self._do(effect)
 

@@ -49,10 +49,11 @@ HEADINGS = {"in": Heading.FORWARD, "out": Heading.BACKWARD}
 
 def reports(sensed: Sensed) -> tuple[tuple[str, DeviceReport], ...]:
     """What the device's driver would report for this reading, in order; mostly one event."""
-    return tuple([(sensed.device, event) for event in _events(sensed.reading)])
+    return tuple([(sensed.device, event) for event in events_of(sensed.reading)])
 
 
-def _events(reading: Reading) -> tuple[DeviceReport, ...]:
+def events_of(reading: Reading) -> tuple[DeviceReport, ...]:
+    """The events of one reading, in order."""
     match reading:  # the most frequent first
         case TagAnswer():
             return (_tag_read(reading),)
@@ -81,7 +82,9 @@ def _events(reading: Reading) -> tuple[DeviceReport, ...]:
 
 def _tag_read(answer: TagAnswer) -> TagRead:
     """LLRP gives the peak RSSI as a whole number of dBm in one signed byte."""
-    rssi_dbm = min(max(round(answer.rssi_dbm), LLRP_RSSI[0]), LLRP_RSSI[1])
+    rssi_dbm = round(answer.rssi_dbm)
+    if not LLRP_RSSI[0] <= rssi_dbm <= LLRP_RSSI[1]:
+        rssi_dbm = LLRP_RSSI[0] if rssi_dbm < 0 else LLRP_RSSI[1]
     tid = Identifier(answer.tid.hex()) if answer.tid else None
     return TagRead(answer.antenna, Identifier(answer.epc.hex()), float(rssi_dbm), tid=tid)
 
