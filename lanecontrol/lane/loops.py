@@ -11,7 +11,7 @@ Called by `lane.equipment` for every change of a loop and by `lane.step` when on
 
 from __future__ import annotations
 
-from lanecontrol.lane import leaving, tracking
+from lanecontrol.lane import leaving, tracking, where
 from lanecontrol.lane.record import replace
 from lanecontrol.lane.state import CALM_S, SHORT_S, Contact
 from lanecontrol.lane.turn import Turn
@@ -63,7 +63,7 @@ def _look(t: Turn, index: int, contact: Contact) -> None:
 
 def _patience_s(t: Turn, index: int, contact: Contact) -> float:
     station = t.plan.loop_station[index]
-    surprise = bool(contact.on) and tracking.surprised_by(t, station)
+    surprise = bool(contact.on) and where.surprised_by(t, station)
     if contact.chatters(t.now_s):
         return _chatter_s(t, station, on=bool(contact.on), surprise=surprise)
     return SURPRISE_S if surprise else 0.0

@@ -54,7 +54,22 @@ def with_one_ahead(t: Turn, passages: tuple[str, ...]) -> tuple[str, ...]:
     if not passages or passages[0] not in order:
         return passages
     at = order.index(passages[0])
-    return (*order[max(0, at - 1) : at], *passages)
+    if at == 0 or _was_further_on(t, t.tracking.passages[at - 1], t.tracking.passages[at]):
+        return passages
+    return (order[at - 1], *passages)
+
+
+def _was_further_on(t: Turn, ahead: Passage, passage: Passage) -> bool:
+    """Whether the one ahead was at a loop already when this one came into the portal, and still is at one, or has gone.
+
+    That holds only as far as loops can be trusted.
+    """
+    if any(t.chatters(station) for station in range(t.plan.booth + 1)):
+        return False
+    if ahead.gone_s is not None:
+        return ahead.gone_s < passage.opened_s
+    before = ahead.reached_s is not None and ahead.reached_s < passage.opened_s
+    return before and ahead.adrift_s is None and t.held(ahead.head) is True
 
 
 def measured_now(t: Turn, name: str) -> bool:

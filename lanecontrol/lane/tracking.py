@@ -12,8 +12,7 @@ Called by `lane.equipment` when a station changes, by `lane.radiation` when the 
 from __future__ import annotations
 
 from lanecontrol.announcements import PassageEnd
-from lanecontrol.lane import assembly, sharing, stuck
-from lanecontrol.lane.leaving import can_have_gone
+from lanecontrol.lane import assembly, leaving, sharing, stuck, where
 from lanecontrol.lane.passages import (
     NOTHING_SHOWN,
     QUEUE_LIMIT_S,
@@ -28,13 +27,9 @@ from lanecontrol.lane.passages import (
 )
 from lanecontrol.lane.plan import BEFORE
 from lanecontrol.lane.record import replace
-from lanecontrol.lane.state import SHORT_S, Passage
+from lanecontrol.lane.state import Passage
 from lanecontrol.lane.turn import Turn
 
-BOUNCE_S = 1.0
-"""A loop that was off for less than this, with nobody else near, still has the same vehicle."""
-FLICKER_S = 0.3
-"""The same for a vehicle that may leave: it could be gone by then."""
 SLOWEST_MPS = 1.75
 """From the portal to a first loop that was free: whoever takes longer has gone, if somebody else can be it."""
 MOVES_UP_S = 4.0
@@ -80,7 +75,7 @@ def station_changed(t: Turn, station: int, before: bool | None, after: bool | No
     """The loops of a station say something else than before; None is not known."""
     if after is True:
         _confirm(t, station)
-        if not _covered(t, station):
+        if not where.covered(t, station):
             _taken(t, station)
     elif after is False:
         _cleared(t, station, known=before is not None)
@@ -90,30 +85,8 @@ def station_changed(t: Turn, station: int, before: bool | None, after: bool | No
 def reconcile(t: Turn) -> None:
     """Every loop that is on has a vehicle: give it the next one, or a new one."""
     for station in reversed(range(len(t.plan.stations))):
-        if t.held(station) and not _covered(t, station):
+        if t.held(station) and not where.covered(t, station):
             _taken(t, station)
-
-
-def _covered(t: Turn, station: int) -> bool:
-    for passage in t.tracking.passages:
-        if passage.tail <= station <= passage.head and passage.adrift_s is None and passage.gone_s is None:
-            return True
-    return False
-
-
-def surprised_by(t: Turn, station: int) -> bool:
-    """Whether a vehicle on this loop would be news: nobody is known who could have come there by now."""
-    live = t.live()
-    if _covered(t, station) or _returning(t, station) is not None:
-        return False
-    for passage in live:
-        if BEFORE < passage.head < station:
-            return station > t.plan.booth and not may_leave(passage) and not passage.lost
-    if any(not may_leave(p) and (p.tail == station + 1 or (p.head > station and p.adrift_s is not None)) for p in live):
-        return False  # it may be rolling back
-    if _queued(t):
-        return station > t.plan.booth
-    return station > 0 or t.plan.births_at_portal
 
 
 def _confirm(t: Turn, station: int) -> None:
@@ -127,11 +100,11 @@ def _taken(t: Turn, station: int) -> None:
     """A vehicle is on this loop: which one?"""
     if station == t.plan.booth:
         _slipped_away(t)
-    passage = _returning(t, station) or _coming(t, station)
+    passage = where.returning(t, station) or _coming(t, station)
     if passage is not None:
         _enter(t, passage, station)
         return
-    passage = _reversing(t, station)
+    passage = where.reversing(t, station)
     if passage is not None:
         _roll_back(t, passage, station)
         return
@@ -148,39 +121,8 @@ def _slipped_away(t: Turn) -> None:
     for passage in t.live():
         away_s = t.now_s - (passage.adrift_s if passage.adrift_s is not None else t.now_s)
         held = passage.head == t.plan.booth and not may_leave(passage) and not passage.lost
-        if held and away_s >= OUT_OF_SIGHT_S and _follower(t, t.plan.booth) and not t.chatters(t.plan.booth):
+        if held and away_s >= OUT_OF_SIGHT_S and where.follower_near(t, t.plan.booth) and not t.chatters(t.plan.booth):
             gone(t, beyond_booth(t, passage))
-
-
-def _returning(t: Turn, station: int) -> Passage | None:
-    """The vehicle that was on this loop before: it rocked, or the loop flickered.
-
-    Nobody overtakes a vehicle that was not let go from the booth: whoever takes the booth loop next is the same one.
-    """
-    for passage in t.live():
-        if passage.head == station and passage.adrift_s is not None:
-            away_s = t.now_s - passage.adrift_s
-            if station != t.plan.booth:
-                if away_s < BOUNCE_S:
-                    return passage
-            elif not can_have_gone(t, passage, passage.adrift_s):
-                return passage
-            elif _follower(t, station):
-                return None
-            elif away_s < BOUNCE_S if t.chatters(station) else away_s < FLICKER_S and not _queued(t):
-                return passage
-    return None
-
-
-def _follower(t: Turn, station: int) -> bool:
-    """Somebody is or was on the loop before this one, and may have closed up."""
-    return any(p.head == station - 1 and p.head > BEFORE for p in t.live())
-
-
-def _queued(t: Turn) -> bool:
-    """Somebody came through the portal long enough ago to be at the first loop."""
-    reach_s = t.plan.portal_to_loop_m / sharing.FASTEST_MPS
-    return any(p.head == BEFORE and t.now_s - p.opened_s >= reach_s for p in t.live())
 
 
 def _coming(t: Turn, station: int) -> Passage | None:
@@ -200,30 +142,12 @@ def _from_queue(t: Turn, station: int) -> Passage | None:
     if station > 0 and queue:
         t.doubt("missed_loop", for_s=MISSED_S)
     slowest_s = (t.plan.portal_to_loop_m + t.plan.starts_m[station] - t.plan.starts_m[0]) / SLOWEST_MPS
-    free_s = _free_since_s(t, station)
+    free_s = where.free_since_s(t, station)
     while len(queue) > 1 and t.now_s > max(queue[0].opened_s + slowest_s, free_s + MOVES_UP_S):
         sharing.hand_on(t, queue[0])
         close(t, queue[0], PassageEnd.WITHDRAWN, "passed the portal and never reached the approach")
         queue.pop(0)
     return queue[0] if queue else None
-
-
-def _free_since_s(t: Turn, station: int) -> float:
-    """Since when a vehicle could have driven onto this loop; now, if it was held all the time."""
-    since_s = t.held_since_s(station)
-    if not t.held(station):
-        return since_s
-    if since_s < t.now_s:
-        return t.now_s
-    return max((contact.held_before_s for contact in t.loops(station)), default=t.now_s)
-
-
-def _reversing(t: Turn, station: int) -> Passage | None:
-    """The vehicle just ahead came back onto this loop; only if it was not let go."""
-    for passage in reversed(t.live()):
-        if passage.head > station and passage.adrift_s is not None and not may_leave(passage):
-            return passage
-    return None
 
 
 def _roll_back(t: Turn, passage: Passage, station: int) -> None:
@@ -235,6 +159,8 @@ def _roll_back(t: Turn, passage: Passage, station: int) -> None:
 def _enter(t: Turn, passage: Passage, station: int) -> None:
     """`passage` is on the loop of `station` with its front."""
     first = passage.reached_s is None
+    if passage.head == t.plan.booth < station and passage.adrift_s is not None:
+        passage = left_booth(t, passage, at_s=passage.adrift_s)
     passage = t.put(
         replace(
             passage,
@@ -305,21 +231,37 @@ def _off_loop(t: Turn, passage: Passage, station: int, *, known: bool) -> None:
         passage = t.put(replace(passage, tail=station + 1))
         if station == booth:
             left_booth(t, passage)
-    elif station == last and last > booth and not _stands_at_booth(t, passage):
+    elif station == last and last > booth and not where.stands_at_booth(t, passage):
         _gone_by_exit(t, passage)
         _hurry_followers(t)
-    elif passage.tail < station and not (station == booth and can_have_gone(t, passage, t.now_s)):
+    elif passage.tail < station and not (station == booth and leaving.can_have_gone(t, passage, t.now_s)):
         # The loop behind is still taken: it went back. Should it show up ahead after all, that loop was another's.
         end_permission(t, passage.id, "the vehicle went back from the booth")
         passage = t.put(replace(passage, head=station - 1, assess_s=None))
         if station - 1 == booth:
             _stays_at_booth(t, passage)
-    elif known and station == booth and not can_have_gone(t, passage, t.now_s) and _backed_onto_approach(t, station):
+    elif (
+        known
+        and station == booth
+        and not leaving.can_have_gone(t, passage, t.now_s)
+        and _backed_onto_approach(t, station)
+    ):
         _roll_back(t, passage, station - 1)
-    elif known and station < booth and _moved_up(t, station):
+    elif known and station < booth and where.moved_up(t, station):
         _enter(t, replace(passage, tail=station + 1), station + 1)
+    elif known and station == booth - 1 and (leader := where.gone_unseen(t)) is not None:
+        _passes_unseen(t, leader)
+        _enter(t, replace(passage, tail=booth), booth)
     else:
         _set_adrift(t, passage, station)
+
+
+def _passes_unseen(t: Turn, leader: Passage) -> None:
+    """It is on its way past an exit loop that cannot be believed."""
+    leader = left_booth(t, leader)
+    past = t.plan.booth + 1
+    t.put(replace(leader, head=past, tail=past, adrift_s=t.now_s, wake_s=t.now_s + PASSING_S))
+    t.tracking = replace(t.tracking, guessed_s=t.now_s)
 
 
 def _gone_by_exit(t: Turn, passage: Passage) -> None:
@@ -329,7 +271,7 @@ def _gone_by_exit(t: Turn, passage: Passage) -> None:
         gone(t, passage)
         return
     on_s = max((contact.held_before_s for contact in t.loops(t.plan.last)), default=t.now_s)
-    since_s = min(t.now_s, on_s + FOLLOWS_S)
+    since_s = min(t.now_s, on_s + FOLLOWS_S, _off_approach_s(t))
     gone(t, left_booth(t, passage, at_s=since_s))
     _taken(t, booth)
     follower = t.at_booth()
@@ -337,18 +279,17 @@ def _gone_by_exit(t: Turn, passage: Passage) -> None:
         t.put(replace(follower, booth_s=since_s, booth_utc_s=t.utc_at(since_s)))
 
 
+def _off_approach_s(t: Turn) -> float:
+    """When the follower's rear left the loop before the booth's: its front was at the booth by then."""
+    for follower in t.live():
+        if follower.head == t.plan.booth - 1 and follower.adrift_s is not None:
+            return follower.adrift_s
+    return t.now_s
+
+
 def _stays_at_booth(t: Turn, passage: Passage) -> None:
     """It seemed to have gone on, and has not: whoever stands at the booth is assessed, and decided upon."""
     t.put(replace(passage, unreleased=False, shown=NOTHING_SHOWN, assess_s=t.now_s + t.setup.limits.assess_after_s))
-
-
-def _stands_at_booth(t: Turn, passage: Passage) -> bool:
-    """The last loop is clear and the booth's still taken: by a follower, unless the last one had made it all up."""
-    last, booth = t.plan.last, t.plan.booth
-    if passage.tail > booth or not t.held(booth):
-        return False
-    on_s = max((contact.held_before_s for contact in t.loops(last)), default=0.0)
-    return t.chatters(last) or t.now_s - on_s < SHORT_S
 
 
 def _hurry_followers(t: Turn) -> None:
@@ -395,13 +336,6 @@ def _set_adrift(t: Turn, passage: Passage, station: int) -> None:
     if passage.lost:
         patience_s = max(patience_s, LOST_S)
     t.put(replace(passage, head=station, tail=station, adrift_s=t.now_s, wake_s=t.now_s + patience_s, assess_s=None))
-
-
-def _moved_up(t: Turn, station: int) -> bool:
-    """The next loop is held by a vehicle that is already further on: the one behind has closed up to it."""
-    if not t.held(station + 1):
-        return False
-    return any(p.head > station + 1 and p.tail <= station + 1 for p in t.live())
 
 
 def next_vehicle(t: Turn) -> None:

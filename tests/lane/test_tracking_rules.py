@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 import test_lane_binding as binding
 import test_lane_passages as passages
-from lane_bench import LaneBench, card, numbers
+from lane_bench import UTC_S, LaneBench, card, numbers
 
 from lanecontrol.announcements import AlarmRaised, PassageEnd, PassageOpened, Quality, QualityChanged, ReadingOrphaned
 from lanecontrol.commands import SetOccupants
 from lanecontrol.events import GammaCounts, TagRead
 from lanecontrol.identifier import Identifier
-from lanecontrol.lane import assembly, leaving, loops, patience, sharing, stuck, tracking, votes
+from lanecontrol.lane import assembly, leaving, loops, patience, sharing, stuck, tracking, votes, where
 from lanecontrol.lane import passages as life
 from lanecontrol.lane.state import Contact
 from lanecontrol.lane.turn import Turn
@@ -152,8 +152,70 @@ def a_follower_that_leaves_no_gap_is_at_the_booth_when_the_leader_is_at_the_exit
     lane.wait(10.0)
     (leader,) = [c for c in lane.closed if c.passage == passage]
     follower = lane.assessment
-    assert leader.booth_left_utc_s == pytest.approx(follower.booth_entered_utc_s)
+    assert leader.booth_left_utc_s == pytest.approx(follower.booth_entered_utc_s, abs=0.01)
     assert follower.at_utc_s - follower.booth_entered_utc_s > 3.0
+
+
+def a_follower_came_to_the_booth_before_its_rear_left_the_approach(lane: LaneBench) -> None:
+    passage = lane.arrives(1)
+    lane.through_portal()
+    lane.to_approach()
+    lane.releases()
+    lane.wait(2.0)
+    lane.loop("approach", False)
+    moment_utc_s = UTC_S + lane.now_s
+    lane.wait(1.0)
+    lane.loop("exit", True)
+    lane.wait(1.0)
+    lane.loop("exit", False)
+    lane.wait(10.0)
+    (leader,) = [c for c in lane.closed if c.passage == passage]
+    assert leader.booth_left_utc_s == pytest.approx(moment_utc_s, abs=0.01)
+
+
+def a_car_left_the_booth_when_its_loop_cleared(lane: LaneBench) -> None:
+    lane.arrives(1)
+    lane.through_portal()
+    lane.to_approach()
+    lane.releases()
+    lane.wait(2.5)
+    lane.loop("booth", False)
+    moment_utc_s = UTC_S + lane.now_s
+    lane.wait(0.1)
+    lane.loop("exit", True)
+    lane.wait(0.3)
+    lane.loop("booth", True)
+    lane.wait(1.5)
+    lane.loop("exit", False)
+    lane.wait(8.0)
+    assert lane.closed[0].booth_left_utc_s == pytest.approx(moment_utc_s, abs=0.01)
+
+
+def a_follower_that_is_nowhere_else_is_at_the_booth_though_the_exit_chatters(lane: LaneBench) -> None:
+    chatter(lane, "exit", 4)
+    leader = lane.arrives(1)
+    lane.through_portal()
+    lane.to_approach()
+    lane.releases()
+    lane.wait(2.0)
+    lane.loop("exit", True)
+    lane.wait(1.0)
+    lane.loop("approach", False)
+    lane.wait(0.5)
+    lane.loop("exit", False)
+    lane.read_for(8, 2)
+    assert [c.passage for c in lane.closed] == [leader] and lane.at_booth != leader
+
+
+def an_alarm_is_not_that_of_a_car_that_stood_at_the_booth_already(lane: LaneBench) -> None:
+    lane.loop("approach", True)  # the portal has missed it
+    lane.wait(1.0)
+    lane.to_booth()
+    lane.read_for(4, 1)
+    there = lane.at_booth
+    lane.through_portal(gamma=True)
+    (alarm,) = lane.told(AlarmRaised)
+    assert there and there not in alarm.passages
 
 
 def a_released_car_that_the_exit_loop_missed_is_gone_when_the_next_is_there(lane: LaneBench) -> None:
@@ -268,8 +330,8 @@ RULES: dict[str, tuple[Any, str, Any, Scene]] = {
         an_exit_loop_that_chatters_sees_nobody_off,
     ),
     "who stands at the booth has not left by the exit": (
-        tracking,
-        "_stands_at_booth",
+        where,
+        "stands_at_booth",
         says(False),
         a_blip_of_the_exit_loop_after_the_release_splits_nothing,
     ),
@@ -280,8 +342,8 @@ RULES: dict[str, tuple[Any, str, Any, Scene]] = {
         passages.test_a_follower_whose_approach_loop_never_cleared_is_found_there_when_the_leader_goes,
     ),
     "a loop that flickers keeps its vehicle": (
-        tracking,
-        "_returning",
+        where,
+        "returning",
         says(None),
         passages.test_a_booth_loop_that_flickers_keeps_its_car,
     ),
@@ -309,6 +371,30 @@ RULES: dict[str, tuple[Any, str, Any, Scene]] = {
         100.0,
         a_follower_that_leaves_no_gap_is_at_the_booth_when_the_leader_is_at_the_exit,
     ),
+    "a follower was at the booth before it was off the approach": (
+        tracking,
+        "_off_approach_s",
+        lambda t: t.now_s,
+        a_follower_came_to_the_booth_before_its_rear_left_the_approach,
+    ),
+    "the booth is left when its loop clears": (
+        tracking,
+        "left_booth",
+        lambda t, passage, **_: passage,
+        a_car_left_the_booth_when_its_loop_cleared,
+    ),
+    "a follower that is nowhere else is at the booth": (
+        where,
+        "gone_unseen",
+        says(None),
+        a_follower_that_is_nowhere_else_is_at_the_booth_though_the_exit_chatters,
+    ),
+    "who stood there before had its alarm before": (
+        sharing,
+        "_was_further_on",
+        says(False),
+        an_alarm_is_not_that_of_a_car_that_stood_at_the_booth_already,
+    ),
     "rolling back is no departure": (
         tracking,
         "_backed_onto_approach",
@@ -316,7 +402,7 @@ RULES: dict[str, tuple[Any, str, Any, Scene]] = {
         passages.test_a_car_that_rolls_back_from_the_booth_and_comes_again_is_one_passage,
     ),
     "nobody leaves before it can have moved": (
-        tracking,
+        leaving,
         "can_have_gone",
         says(True),
         a_car_released_while_it_rolls_back_is_still_the_same,
