@@ -42,6 +42,8 @@ class Barrier:
         self._mishaps = mishaps
         self.head = booth_head(scene.signal, outputs, mishaps)
         self.position = 0.0
+        self.moves = False
+        """The arm moves, or is driven in vain."""
         self.strikes = 0
         """How often the arm came down on a vehicle, or one broke through."""
         self.emergency = False
@@ -73,7 +75,7 @@ class Barrier:
 
     def step(self, dt_s: float, vehicles: Sequence[Vehicle] = ()) -> None:
         """Move the arm, with these vehicles in the lane."""
-        gate = self._scene.gate
+        gate, self.moves = self._scene.gate, False
         if gate is None or self._rests_since == self._outputs.changes:
             return
         if gate.beams:
@@ -84,6 +86,7 @@ class Barrier:
             self._stalled_s = 0.0
             self._rests_since = -1 if gate.beams else self._outputs.changes
             return
+        self.moves = True
         self.position = self._moved(gate, wanted, dt_s)
         driven_in_vain = self.position == before != wanted
         self._stalled_s = self._stalled_s + dt_s if driven_in_vain else 0.0

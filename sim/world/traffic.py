@@ -29,6 +29,9 @@ START_FROM_M = 0.6
 CREEP_MPS, CREEP_M = 0.3, 0.25
 """A driver who creeps this slowly, this close to where to stop, just stops."""
 STANDING_MPS = 0.05
+WALKING_MPS = 1.4
+AT_MARK_M = 1e-6
+"""So near to a mark it is looked at exactly."""
 INFINITE = math.inf
 TWICE_BRAKE_MPS2 = 2.0 * BRAKE_MPS2
 WALL_REACH_M = BRAKE_MPS2 * WALL_TIME_S
@@ -56,6 +59,8 @@ class Vehicle:
     __slots__ = (
         "booth_entered_s",
         "booth_left_s",
+        "clear_from_m",
+        "clear_to_m",
         "entered_s",
         "followed",
         "front_m",
@@ -67,6 +72,7 @@ class Vehicle:
         "rear_m",
         "release_seen_s",
         "released",
+        "slowed",
         "speed_mps",
         "stood_since_s",
         "stop_at_m",
@@ -95,6 +101,10 @@ class Vehicle:
         self.booth_entered_s: float | None = None
         self.booth_left_s: float | None = None
         self.struck = False
+        self.clear_from_m, self.clear_to_m = math.inf, -math.inf
+        """While its front is between these two, neither bumper passes a mark."""
+        self.slowed = False
+        """It was once slower than walking."""
 
     def place(self, front_m: float) -> None:
         self.front_m = front_m
@@ -131,6 +141,10 @@ class Traffic:
     def __init__(
         self, scene: Scene, scenario: Scenario, population: Population, barrier: Barrier, *lines: StopLine
     ) -> None:
+        marks = [(site.start_m, site.end_m) for site in scene.loops]
+        marks += [(scene.booth.start_m, scene.booth.end_m)]
+        marks += [(scene.gate.at_m, scene.gate.at_m)] if scene.gate else []
+        self._marks = sorted({at_m for mark in marks for at_m in mark})
         self._scene = scene
         self._lines = lines
         self._scenario = scenario
@@ -142,8 +156,8 @@ class Traffic:
         self.arrivals_ended_s: float | None = None
         self.left_s = 0.0
         """When the last vehicle left the world."""
-        self.moved = True
-        """Somebody moved, came or went in the last step, or may have."""
+        self.changed = True
+        """In the last step somebody came, went, slowed down, or passed a mark: an end of a loop or booth, the gate."""
         self._odd: list[Vehicle] = []
         portal = scene.portal
         self._portal_wall_m = portal.start_m - portal.keep_clear_m if portal else -math.inf
@@ -169,29 +183,39 @@ class Traffic:
 
     def step(self, now_s: float, dt_s: float) -> Sequence[Departure]:
         """Move everybody by `dt_s` up to `now_s`; the vehicles that left."""
-        self.moved = arrives = self._next is None or self._next.arrives_s <= now_s or bool(self._upstream)
-        if arrives:
+        self.changed = False
+        if self._next is None or self._next.arrives_s <= now_s or self._upstream:
             self._arrive(now_s)
         leader: Vehicle | None = None
-        booth_m = self._booth_m
         for vehicle in self.vehicles:
             if vehicle.speed_mps == 0.0 and vehicle.stood_since_s and not vehicle.goes_at_s:
                 stays = self._goes_on_standing(vehicle, leader)
             else:
                 stays = False
             if not stays:
-                self.moved = True
                 if leader is not None and vehicle.plan.conduct is Conduct.ABREAST:
                     self._beside(vehicle, leader)
                 else:
                     self._move(vehicle, leader, now_s, dt_s)
-            if vehicle.front_m >= booth_m or vehicle.booth_entered_s is not None:
-                self._booth(vehicle, now_s)
+                if not vehicle.clear_from_m < vehicle.front_m < vehicle.clear_to_m:
+                    self._passes_mark(vehicle, now_s)
+                if vehicle.speed_mps < WALKING_MPS and not vehicle.slowed:
+                    vehicle.slowed = self.changed = True
             if leader is None or vehicle.rear_m <= leader.rear_m:
                 leader = vehicle
         if self._odd or (self.vehicles and self.vehicles[0].front_m > self._end_m):
             return self._leave(now_s)
         return ()
+
+    def _passes_mark(self, vehicle: Vehicle, now_s: float) -> None:
+        """A bumper is at a mark, or has passed one: note the booth, and how far it is to the next marks."""
+        self.changed = True
+        if vehicle.front_m >= self._booth_m or vehicle.booth_entered_s is not None:
+            self._booth(vehicle, now_s)
+        front_m, length_m = vehicle.front_m, vehicle.plan.length_m
+        at_m = [mark_m for mark in self._marks for mark_m in (mark, mark + length_m)]
+        vehicle.clear_from_m = max((m for m in at_m if m <= front_m), default=-math.inf) + AT_MARK_M
+        vehicle.clear_to_m = min((m for m in at_m if m > front_m), default=math.inf) - AT_MARK_M
 
     def _goes_on_standing(self, vehicle: Vehicle, leader: Vehicle | None) -> bool:
         """Nothing has changed for a driver who stands: no room, or the signal holds it at the line."""
@@ -222,10 +246,12 @@ class Traffic:
         while self._next is not None and self._next.arrives_s <= now_s:
             self._upstream.append(self._next)
             self._next = self._draw()
+            self.changed = True
         if self._next is None and self.arrivals_ended_s is None:
             self.arrivals_ended_s = now_s
         while self._upstream and self._enter(self._upstream[0], now_s):
             self._upstream.popleft()
+            self.changed = True
 
     def _enter(self, plan: Plan, now_s: float) -> bool:
         start_m = self._scene.start_m
@@ -246,7 +272,7 @@ class Traffic:
         gone = [Departure(v, now_s, True) for v in self._odd if self._withdraws(v, now_s)]
         gone += [Departure(v, now_s, False) for v in self.vehicles[:2] if v.rear_m > self._scene.end_m]
         if gone:
-            self.left_s = now_s
+            self.left_s, self.changed = now_s, True
         for departure in gone:
             self.vehicles.remove(departure.vehicle)
             if departure.vehicle in self._odd:
@@ -282,7 +308,10 @@ class Traffic:
         if vehicle.manoeuvring and self._manoeuvre(vehicle, now_s, dt_s):
             return
         if not vehicle.released:
-            self._ask_to_pass(vehicle, leader, now_s)
+            if vehicle.speed_mps < STANDING_MPS or vehicle.plan.conduct is Conduct.TAILGATES_THROUGH:
+                self._ask_to_pass(vehicle, leader, now_s)
+            else:
+                vehicle.release_seen_s = None
         plan, speed_before_mps, front_m = vehicle.plan, vehicle.speed_mps, vehicle.front_m
         wall_m = self._wall_m(vehicle, leader)
         gap_m = INFINITE if leader is None else leader.rear_m - front_m
@@ -310,7 +339,11 @@ class Traffic:
             if approach_mps < speed_mps:
                 speed_mps = approach_mps
         if leader is not None:
-            safe_mps = self._safe_mps(plan, gap_m, leader.speed_mps)
+            leader_mps = leader.speed_mps
+            reach_m = BRAKE_MPS2 * plan.time_gap_s
+            least = reach_m * reach_m
+            square = least + leader_mps * leader_mps + TWICE_BRAKE_MPS2 * (gap_m - plan.standstill_gap_m)
+            safe_mps = math.sqrt(square) - reach_m if square > least else 0.0
             if safe_mps < speed_mps:
                 speed_mps = safe_mps
         if speed_mps < 0.0:

@@ -7,6 +7,7 @@ readings, whoever makes them. Used by the simulator, which hands the readings to
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from sim.readings import Contact, Deed, OutputSet, Reading
@@ -29,8 +30,6 @@ from sim.world.views import ViewSensor
 STEP_S = 0.1
 """Longer advances are cut into steps of at most this."""
 EPSILON_S = 1e-9
-WAITS_BELOW_MPS = 1.4
-"""A vehicle before the booth that is once slower than walking waits, until it comes to the booth."""
 STRIKES_BELOW = 0.5
 """An arm that is down this far (1 is open) meets what stands under it."""
 
@@ -66,6 +65,7 @@ class World:
             LoopSensor(site, scenario.loops.get(site.point, LoopTrouble()), streams.of(f"loop/{site.point}"))
             for site in scene.loops
         ]
+        self._troubled_loops = [loop for loop in self._loops if loop.troubled]
         waiting = scenario.radiation.waiting_suppression
         self._portals = [PortalSensor(scene.portal, waiting, streams)] if scene.portal else []
         self._portals += [
@@ -73,6 +73,7 @@ class World:
             for number, site in enumerate(scene.more_portals)
         ]
         self._antennas = [AntennaSensor(site, scenario.reads, streams) for site in scene.antennas]
+        self._round_due_s = 0.0
         self._cameras = [
             CameraSensor(
                 site,
@@ -90,7 +91,6 @@ class World:
         self._contacts: dict[tuple[str, str], bool] = {}
         self._began = False
         self._gone: list[VehicleTruth] = []
-        self._waits: set[int] = set()
         self._queue: list[tuple[float, int]] = []
 
     def advance(self, dt_s: float) -> tuple[Sensed, ...]:
@@ -99,7 +99,7 @@ class World:
         if not self._began:
             self._began = True
             self._edges(sensed)
-        steps = math.ceil(dt_s / STEP_S - EPSILON_S)
+        steps = 1 if dt_s == STEP_S else math.ceil(dt_s / STEP_S - EPSILON_S)
         for _ in range(steps):
             self.now_s += dt_s / steps
             self._step(dt_s / steps, sensed)
@@ -210,9 +210,9 @@ class World:
             self._gone.append(_told(departure.vehicle, departure))
             for antenna in self._antennas:
                 antenna.forget(departure.vehicle)
-        if self._barrier.position <= STRIKES_BELOW:
+        if self._barrier.position <= STRIKES_BELOW and (traffic.changed or self._barrier.moves):
             self._strikes()
-        if traffic.moved:
+        if traffic.changed:
             self._count_waiting()
         self._edges(sensed)
         for portal in self._portals:
@@ -222,21 +222,26 @@ class World:
             sensed += [Sensed(camera.site.device, view) for view in camera.step(vehicles)]
         for camera_view in self._views:
             sensed += [Sensed(camera_view.site.device, view) for view in camera_view.step(vehicles)]
+        if now_s >= self._round_due_s:
+            self._round(vehicles, sensed)
+
+    def _round(self, vehicles: Sequence[Vehicle], sensed: list[Sensed]) -> None:
+        """Those antennas whose turn it is ask who is there."""
         for antenna in self._antennas:
-            if now_s >= antenna.round_due_s:
-                answers = antenna.step(vehicles, now_s)
+            if self.now_s >= antenna.round_due_s:
+                answers = antenna.step(vehicles, self.now_s)
                 if answers:
                     sensed += [Sensed(antenna.site.device, answer) for answer in answers]
+        self._round_due_s = min((antenna.round_due_s for antenna in self._antennas), default=math.inf)
 
     def _edges(self, sensed: list[Sensed]) -> None:
         """Contacts that differ from what was last given; all of them at the start."""
-        vehicles, moved = self._traffic.vehicles, self._traffic.moved
-        for loop in self._loops:
-            if moved or loop.troubled:
-                on = loop.step(vehicles, self.now_s)
-                if on is not loop.told:
-                    loop.told = on
-                    sensed.append(Sensed(loop.site.device, Contact(loop.site.point, on)))
+        vehicles = self._traffic.vehicles
+        for loop in self._loops if self._traffic.changed else self._troubled_loops:
+            on = loop.step(vehicles, self.now_s)
+            if on is not loop.told:
+                loop.told = on
+                sensed.append(Sensed(loop.site.device, Contact(loop.site.point, on)))
         told = self._barrier.contacts(self.now_s)
         if self._overhead is not None:
             told += self._overhead.head.contacts()
@@ -249,24 +254,17 @@ class World:
 
     @property
     def waiting(self) -> int:
-        """Vehicles that wait to come to the booth: slowed down before it, or not even in sight of the lane's start."""
+        """Vehicles that wait to come to the booth: once slower than walking, or not even in sight of the lane."""
         return self._queue[-1][1] if self._queue else 0
 
     def _count_waiting(self) -> None:
-        waits, booth_m = self._waits, self.scene.booth.start_m
+        booth_m = self.scene.booth.start_m
         count = self._traffic.upstream
         for vehicle in self._traffic.vehicles:
             if vehicle.front_m < booth_m and vehicle.booth_entered_s is None:
-                number = vehicle.plan.number
-                if number in waits:
-                    count += 1
-                elif vehicle.speed_mps < WAITS_BELOW_MPS:
-                    waits.add(number)
-                    count += 1
+                count += vehicle.slowed
         if count != (self._queue[-1][1] if self._queue else 0):
             self._queue.append((self.now_s, count))
-            if not count:
-                waits.clear()
 
     def _strikes(self) -> None:
         gate = self.scene.gate
