@@ -12,7 +12,7 @@ from lanecontrol.lane.passages import QUEUE_LIMIT_S, close, close_gone, gone, ma
 from lanecontrol.lane.plan import BEFORE
 from lanecontrol.lane.record import replace
 from lanecontrol.lane.state import Passage
-from lanecontrol.lane.tracking import reconcile
+from lanecontrol.lane.tracking import reconcile, stands
 from lanecontrol.lane.turn import Turn
 
 MOVE_UP_S = 10.0
@@ -35,7 +35,10 @@ def wake(t: Turn, passage: Passage) -> None:
     elif passage.head == BEFORE:
         _judge_queued(t, passage)
     elif passage.adrift_s is None:
-        t.put(replace(passage, wake_s=None))
+        if passage.tail <= t.plan.booth < passage.head and t.held(t.plan.booth):
+            stands(t, passage)
+        else:
+            t.put(replace(passage, wake_s=None))
     elif passage.head < t.plan.booth:
         _judge_approach(t, passage, passage.adrift_s)
     else:

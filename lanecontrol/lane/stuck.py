@@ -1,6 +1,7 @@
 """Loops that stay on whatever passes: they see nobody, and the quality of the matching is degraded.
 
-Called by `lane.tracking` when a vehicle comes to the booth.
+Called by `lane.tracking` when a vehicle comes to the booth, and by `lane.patience` when one has been on
+both sides of the gate for longer than anybody takes to drive on.
 """
 
 from __future__ import annotations
@@ -8,6 +9,16 @@ from __future__ import annotations
 from lanecontrol.lane.record import replace
 from lanecontrol.lane.state import STUCK_AFTER
 from lanecontrol.lane.turn import Turn
+
+
+def doubt_station(t: Turn, station: int) -> None:
+    """The loops of this station are not believed until they are off once."""
+    contacts = list(t.equipment.contacts)
+    for index, place in enumerate(t.plan.loop_station):
+        if place == station and contacts[index].held:
+            contacts[index] = replace(contacts[index], passed=STUCK_AFTER)
+            t.doubt(f"stuck:{t.setup.loops[index].name}", for_s=120.0)
+    t.equipment = replace(t.equipment, contacts=tuple(contacts))
 
 
 def doubt_stuck_loops(t: Turn) -> tuple[int, ...]:

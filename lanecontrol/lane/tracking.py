@@ -48,6 +48,8 @@ OUT_OF_SIGHT_S = 1.5
 """Off the booth loop and not on the approach, where the next one already is: it has gone, released or not."""
 MISSED_S = 120.0
 """So long after a loop has missed a vehicle the matching is degraded."""
+STANDS_S = 6.0
+"""At the booth and at the exit for so long without having been let go (`LEAVE_S` otherwise): it stands at the booth."""
 PASSING_S = 3.0
 """From the booth loop to the exit loop, for a vehicle that is on its way."""
 
@@ -180,6 +182,9 @@ def _enter(t: Turn, passage: Passage, station: int) -> None:
     if station > t.plan.booth:
         passage = beyond_booth(t, passage)
         _let_go_of(t, passage)
+        passage = t.passage(passage.id) or passage
+        if passage.tail <= t.plan.booth:
+            t.put(replace(passage, wake_s=t.now_s + (LEAVE_S if may_leave(passage) else STANDS_S)))
     if first or passage.head == passage.tail == station:
         assembly.arrived(t, passage)
     if first:
@@ -192,6 +197,8 @@ def _leave_stuck_loops(t: Turn) -> None:
         for other in t.live():
             if other.head == station < t.plan.booth and other.reached_s is not None:
                 _was_nobody(t, other)
+            elif other.head == other.tail == station > t.plan.booth:
+                gone(t, other)
 
 
 def _relieve(t: Turn, passage: Passage) -> None:
@@ -285,6 +292,16 @@ def _off_approach_s(t: Turn) -> float:
         if follower.head == t.plan.booth - 1 and follower.adrift_s is not None:
             return follower.adrift_s
     return t.now_s
+
+
+def stands(t: Turn, passage: Passage) -> None:
+    """Its loops have said for long that it is at the booth and beyond: a stuck loop, or it does not move.
+
+    Whoever still covers the booth's loop is for the officer to decide upon, wherever its front is.
+    """
+    stuck.doubt_station(t, passage.head)
+    passage = t.put(replace(passage, head=t.plan.booth, wake_s=None))
+    _stays_at_booth(t, passage)
 
 
 def _stays_at_booth(t: Turn, passage: Passage) -> None:
