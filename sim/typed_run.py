@@ -104,7 +104,7 @@ class TypedRun:
         self.world = World(simulation.scene, scenario, seed)
         self.received: list[Received] = []
         self.inputs = 0
-        self._at = Instant(0.0, EPOCH_UTC_S)
+        self._at: Instant | None = None
         """The moment of every input of the world's present step."""
         self._topics: dict[str, str] = {}
         self._devices = [(device.id, device.kind) for device in loaded.devices]
@@ -130,7 +130,7 @@ class TypedRun:
         world = self.world
         sensed = world.advance(TICK_S)
         now_s = world.now_s
-        self._at = Instant(now_s, EPOCH_UTC_S + now_s)
+        self._at = None
         for device, reading in sensed:
             for event in events_of(reading):
                 self.give(device, event)
@@ -143,7 +143,11 @@ class TypedRun:
     def give(self, source: str, event: Event) -> None:
         """One input, and everything that follows from it."""
         self.inputs += 1
-        self._state, effects = step(self.setup, self._state, Input(self._at, source, event))
+        at = self._at
+        if at is None:
+            now_s = self.world.now_s
+            at = self._at = Instant(now_s, EPOCH_UTC_S + now_s)
+        self._state, effects = step(self.setup, self._state, Input(at, source, event))
         for effect in effects:
             self._do(effect)
 

@@ -99,7 +99,11 @@ class World:
         if not self._began:
             self._began = True
             self._edges(sensed)
-        steps = 1 if dt_s == STEP_S else math.ceil(dt_s / STEP_S - EPSILON_S)
+        if dt_s == STEP_S:
+            self.now_s += dt_s
+            self._step(dt_s, sensed)
+            return tuple(sensed)
+        steps = math.ceil(dt_s / STEP_S - EPSILON_S)
         for _ in range(steps):
             self.now_s += dt_s / steps
             self._step(dt_s / steps, sensed)
@@ -202,15 +206,15 @@ class World:
         scanner, now_s, traffic = self._scanner, self.now_s, self._traffic
         if self._mishaps.planned:
             self._mishaps.step(now_s, scanner.phase if scanner else "")
-        vehicles = traffic.vehicles
-        self._barrier.step(dt_s, vehicles)
+        vehicles, barrier = traffic.vehicles, self._barrier
+        barrier.step(dt_s, vehicles)
         if scanner is not None:
             scanner.step(dt_s, now_s, vehicles)
         for departure in traffic.step(now_s, dt_s):
             self._gone.append(_told(departure.vehicle, departure))
             for antenna in self._antennas:
                 antenna.forget(departure.vehicle)
-        if self._barrier.position <= STRIKES_BELOW and (traffic.changed or self._barrier.moves):
+        if (traffic.changed or barrier.moves) and barrier.position <= STRIKES_BELOW:
             self._strikes()
         if traffic.changed:
             self._count_waiting()
