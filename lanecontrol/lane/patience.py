@@ -7,7 +7,7 @@ read. It judges by the absence of facts, so every judgement leaves room for the 
 from __future__ import annotations
 
 from lanecontrol.announcements import PassageEnd, Quality
-from lanecontrol.lane import assembly, departures, set_aside, sharing
+from lanecontrol.lane import assembly, departures, set_aside, sharing, stuck
 from lanecontrol.lane.passages import QUEUE_LIMIT_S, close, close_gone, gone, may_leave
 from lanecontrol.lane.plan import BEFORE
 from lanecontrol.lane.record import replace
@@ -19,6 +19,8 @@ MOVE_UP_S = 10.0
 """How long a vehicle may be taken for moving up behind one that is leaving."""
 MEASURED_LIMIT_S = 15.0
 """A passage stays open for so long at most while a portal behind the booth counts on."""
+EXIT_S = 30.0
+"""On the exit loop for so long, and not at the booth any more: the loop is stuck, or the way out is jammed."""
 AWAY_S = 60.0
 """The same while the loops still cannot be read."""
 
@@ -35,15 +37,27 @@ def wake(t: Turn, passage: Passage) -> None:
     elif passage.head == BEFORE:
         _judge_queued(t, passage)
     elif passage.adrift_s is None:
-        if passage.tail <= t.plan.booth < passage.head and t.held(t.plan.booth):
-            stands(t, passage)
-        else:
-            t.put(replace(passage, wake_s=None))
+        _judge_standing(t, passage)
     elif passage.head < t.plan.booth:
         _judge_approach(t, passage, passage.adrift_s)
     else:
         _judge_booth(t, passage)
     reconcile(t)
+
+
+def _judge_standing(t: Turn, passage: Passage) -> None:
+    """It is on a loop, as it was when this moment was fixed."""
+    wake_s = None
+    if passage.head > t.plan.booth and t.held(passage.head):
+        if passage.tail <= t.plan.booth:
+            stands(t, passage)
+            return
+        wake_s = t.held_since_s(passage.head) + EXIT_S
+        if t.due(wake_s):
+            stuck.doubt_station(t, passage.head)
+            gone(t, passage)
+            return
+    t.put(replace(passage, wake_s=wake_s))
 
 
 def _judge_queued(t: Turn, passage: Passage) -> None:
