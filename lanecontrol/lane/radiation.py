@@ -303,7 +303,7 @@ def _alarm(t: Turn, index: int, kind: AlarmKind) -> None:
     occupancy = t.radiation[index].occupancy
     if occupancy is None or (occupancy.check and source_check.noticed(t, index, kind)):
         return
-    names = sharing.with_one_ahead(t, occupancy.passages)
+    names = sharing.with_neighbours(t, occupancy.passages)
     alarms.raise_alarm(t, kind, t.given.source, names, occupancy.id)
     for passage in names:
         attach(

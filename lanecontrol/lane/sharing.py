@@ -6,6 +6,8 @@ given up, and by `lane.radiation` for where it begins a passage.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from lanecontrol.announcements import LaneType
 from lanecontrol.lane import alarms
 from lanecontrol.lane.passages import attach
@@ -33,30 +35,62 @@ def sees_first(t: Turn, zone: str) -> bool:
 
 
 def hand_on(t: Turn, passage: Passage) -> None:
-    """A vehicle that seems to have gone had an alarm: it may be that of the one ahead, or of the next one."""
-    rows = [row for row in passage.occupancies if row.gamma_alarm or row.neutron_alarm]
-    if not rows:
-        return
-    order = [other.id for other in t.tracking.passages]
-    at = order.index(passage.id)
-    for name in (*order[max(0, at - 1) : at], *order[at + 1 : at + 2]):
-        for row in rows:
+    """A vehicle that seems to have gone had an alarm: it may be that of the one ahead, or of the next one.
+
+    If it is a loop that chatters which says so, those behind may be one further on than the lane takes them for.
+    """
+    live = t.tracking.passages
+    at = live.index(passage)
+    if at:
+        _also(t, passage, live[at - 1].id)
+    _also(t, passage, *[other.id for other in live[at + 1 : at + 2]])
+    if _made_up(t):
+        for one, behind in pairwise(live[at + 1 :]):
+            _also(t, one, behind.id)
+    doubt_order(t)
+
+
+def _also(t: Turn, passage: Passage, *names: str) -> None:
+    """The alarms of this vehicle may be those of others."""
+    for row in passage.occupancies:
+        for name in names if row.gamma_alarm or row.neutron_alarm else ():
             alarms.concern(t, row.occupancy, name)
             attach(t, name, row.occupancy, gamma=row.gamma_alarm, neutron=row.neutron_alarm, ambiguous=True)
 
 
-def with_one_ahead(t: Turn, passages: tuple[str, ...]) -> tuple[str, ...]:
-    """Whose an alarm may be: for a while after a guess, the passage ahead of these may be their vehicle's."""
+def _made_up(t: Turn) -> bool:
+    """Whether loops up to the booth chatter: vehicles may be there that are not, or the other way round."""
+    return any(t.chatters(station) for station in range(t.plan.booth + 1))
+
+
+def doubt_order(t: Turn) -> None:
+    """The number of passages was changed on the word of a loop; for a while it may be one too many or too few."""
+    if _made_up(t):
+        t.tracking = replace(t.tracking, guessed_s=t.now_s)
+
+
+def _guessing(t: Turn) -> bool:
+    """It is not long ago that the lane had to guess who is who."""
     guessed_s = t.tracking.guessed_s
-    if guessed_s is None or t.now_s - guessed_s > GUESS_S:
-        return passages
+    return guessed_s is not None and t.now_s - guessed_s <= GUESS_S
+
+
+def share_with_new(t: Turn, name: str) -> None:
+    """A passage begins at the portal: is the lane behind by one, the alarm of the one before is its vehicle's."""
+    before = t.tracking.passages[-2:-1]
+    if before and _guessing(t) and _made_up(t):
+        _also(t, before[0], name)
+
+
+def with_neighbours(t: Turn, passages: tuple[str, ...]) -> tuple[str, ...]:
+    """Whose an alarm may be: for a while after a guess, those before and behind may be the vehicle of these."""
     order = [other.id for other in t.tracking.passages]
-    if not passages or passages[0] not in order:
+    if not _guessing(t) or not passages or passages[0] not in order:
         return passages
-    at = order.index(passages[0])
-    if at == 0 or _was_further_on(t, t.tracking.passages[at - 1], t.tracking.passages[at]):
-        return passages
-    return (order[at - 1], *passages)
+    at, last = order.index(passages[0]), order.index(passages[-1]) if passages[-1] in order else len(order)
+    ahead = () if at == 0 or _was_further_on(t, *t.tracking.passages[at - 1 : at + 1]) else (order[at - 1],)
+    behind = tuple(order[last + 1 : last + 2]) if _made_up(t) else ()
+    return (*ahead, *passages, *behind)
 
 
 def _was_further_on(t: Turn, ahead: Passage, passage: Passage) -> bool:
@@ -64,7 +98,7 @@ def _was_further_on(t: Turn, ahead: Passage, passage: Passage) -> bool:
 
     That holds only as far as loops can be trusted.
     """
-    if any(t.chatters(station) for station in range(t.plan.booth + 1)):
+    if _made_up(t):
         return False
     if ahead.gone_s is not None:
         return ahead.gone_s < passage.opened_s

@@ -62,6 +62,8 @@ def seen_at_portal(t: Turn, zone: str, *, since_s: float | None = None) -> str:
     passage = open_passage(t, BEFORE, zone)
     if since_s is not None:
         t.put(replace(passage, opened_s=since_s))
+        sharing.doubt_order(t)
+    sharing.share_with_new(t, passage.id)
     return passage.id
 
 
@@ -149,7 +151,7 @@ def _from_queue(t: Turn, station: int) -> Passage | None:
         sharing.hand_on(t, queue[0])
         close(t, queue[0], PassageEnd.WITHDRAWN, "passed the portal and never reached the approach")
         queue.pop(0)
-    return queue[0] if queue else None
+    return t.passage(queue[0].id) if queue else None  # as it is now: it may have been given an alarm
 
 
 def _roll_back(t: Turn, passage: Passage, station: int) -> None:
@@ -180,6 +182,8 @@ def _enter(t: Turn, passage: Passage, station: int) -> None:
             _leave_stuck_loops(t)
         passage = arrive(t, passage)
     if station > t.plan.booth:
+        if passage.booth_s is None:
+            sharing.hand_on(t, passage)  # nobody has seen it at the booth
         passage = beyond_booth(t, passage)
         _let_go_of(t, passage)
         passage = t.passage(passage.id) or passage
