@@ -9,7 +9,7 @@ import pytest
 
 from sim.score_file import Score
 from sim.simfile import load_scenario, load_simfile
-from sim.typed_run import run_typed
+from sim.typed_run import TypedRun, run_typed
 from sim.world.scenario import Scenario
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -24,6 +24,9 @@ TROUBLES: dict[str, dict[str, Any]] = {
     "approach chatters, exit dead": {
         "loops": {"loop_approach": {"chatter_per_min": 90}, "loop_exit": {"dead": True, "from_s": 100}},
     },
+    "approach chatters": {"loops": {"loop_approach": {"chatter_per_min": 60}}},
+    "exit is stuck": {"loops": {"loop_exit": {"stuck": True, "from_s": 100}}},
+    "booth chatters": {"loops": {"loop_booth": {"chatter_per_min": 60}}},
     "approach is stuck": {"loops": {"loop_approach": {"stuck": True, "from_s": 100}}},
     "booth misses vehicles": {"loops": {"loop_booth": {"missed_share": 0.05}}},
     "long vehicles among cars": {"traffic": {"vehicles_per_h": 250, "mix": {"car": 50, "bus": 20, "truck_semi": 30}}},
@@ -43,6 +46,15 @@ def test_no_alarm_is_missed_and_everybody_gets_through(trouble: str) -> None:
     assert score.alarms.missed == 0
     assert score.vehicles == VEHICLES
     assert score.passages.missed == 0
+
+
+@pytest.mark.slow
+def test_a_stuck_exit_loop_is_told_and_stops_nobody() -> None:
+    run = TypedRun(load_simfile(CONFIGS / "sim.yaml"), Scenario.model_validate(CALM | TROUBLES["exit is stuck"]), 10)
+    run.play()
+    told = [one.event["data"] for one in run.received if one.name == "quality_changed"]
+    assert any(change["quality"] == "DEGRADED" and "exit" in str(change) for change in told)
+    assert sum(one.name == "passage_closed" for one in run.received) == VEHICLES
 
 
 def test_two_side_by_side_with_equal_strength_come_out_ambiguous() -> None:
