@@ -93,8 +93,8 @@ def slide(window: tuple[Sums, ...], total: Sums, sums: Sums, intervals: int) -> 
 def strongest(total: Sums, expected: tuple[float, ...], intervals: int) -> tuple[float | None, int]:
     """The highest S of a full window and the place of its group; None where there is no background to compare with."""
     highest, where = None, 0
-    for place, counted in enumerate(total):
-        background = expected[place] * intervals if place < len(expected) else 0.0
+    for place, (counted, rate) in enumerate(zip(total, expected, strict=False)):  # nothing expected: no background
+        background = rate * intervals
         if background > 0.0:
             s = (counted - background) / sqrt(background)
             if highest is None or s > highest:

@@ -35,6 +35,7 @@ from lanecontrol.lane.turn import EARLY_S, Turn
 from lanecontrol.lane.votes import QUEUE_WEIGHT, claim, heard, learnt, strength, value, voted
 
 _assembly, _reading = maker(Assembly), maker(Reading)
+_TAG, _PLATE = What.TAG, What.PLATE
 
 ONE_VOTE_S = 0.9
 """One vote per tag and place in this time; readers repeat a tag about once a second (tracking rules)."""
@@ -63,7 +64,7 @@ def tag_read(t: Turn, read: TagRead) -> bool:
     if read.late:
         _held_back(t, read, zone, rssi)
         return False
-    at = find(t, What.TAG, read.epc)
+    at = find(t, _TAG, read.epc)
     before = t.assembly.readings[at] if at >= 0 else None
     if before is None:
         kind = tag_kind(t.setup, read.epc)
@@ -159,15 +160,12 @@ def _antenna(t: Turn, number: int) -> tuple[int, str]:
 
 def find(t: Turn, what: What, number: Identifier, *, late: bool = False) -> int:
     """Where the reading of this number, on no track, stands in the list; -1 when it is new."""
-    plate = what is What.PLATE
+    plate = what is _PLATE
     for at, reading in enumerate(t.assembly.readings):
         seen = reading.seen
-        if (
-            (seen.number == number or (plate and same_plate(t.setup, seen.number, number)))
-            and seen.what is what
-            and seen.late is late
-            and not seen.track
-        ):
+        if seen.number != number and not (plate and same_plate(t.setup, seen.number, number)):
+            continue
+        if seen.what is what and seen.late is late and not seen.track:
             return at
     return -1
 
@@ -248,7 +246,7 @@ def bound(t: Turn, passage: Passage) -> tuple[tuple[BoundTag, ...], tuple[BoundP
             continue
         worth, ambiguous = round(claimed[0], 4), claimed[1]
         seen = reading.seen
-        if seen.what is What.TAG:
+        if seen.what is _TAG:
             tags.append(
                 BoundTag(seen.number, seen.kind, worth, reading.reads, seen.first_utc_s, reading.last_utc_s, ambiguous)
             )

@@ -318,7 +318,7 @@ def watch_booth_loop(t: Turn) -> None:
 def _any_blind(t: Turn) -> bool:
     """A loop of the booth that cannot be read."""
     zone = t.setup.booth_zone
-    return any(loop.zone == zone and not t.usable(loop.device) for loop in t.setup.loops)
+    return bool([loop for loop in t.setup.loops if loop.zone == zone and not t.usable(loop.device)])
 
 
 def _note(t: Turn, note: DeviceNote) -> None:

@@ -32,7 +32,8 @@ _MENDERS = frozenset({Role.TECHNICIAN, Role.SUPERVISOR})
 _RULERS = frozenset({Role.SUPERVISOR, Role.CENTRAL})
 CLEAR_S = 15.0
 """Whoever passed the green arrow just before it went out is on the first loop by then."""
-_WORKING = (LaneLife.OPEN, LaneLife.OPENING)
+_OPEN = LaneLife.OPEN
+_WORKING = (_OPEN, LaneLife.OPENING)
 
 
 def ordered(t: Turn, actor: Actor, request: SuspendLane | Maintain | EndMaintenance | ServeType) -> Outcome:
@@ -111,6 +112,8 @@ def begin_closing(t: Turn, why: str) -> None:
 
 def settle(t: Turn) -> None:
     """Opening ends when everything can be relied on, closing when the lane is empty."""
+    if t.desk.life is _OPEN:
+        return
     if t.desk.life is LaneLife.OPENING and not interlock.unsound(t):
         change(t, LaneLife.OPEN, "signal, gate and loops are in order")
     elif t.desk.life is LaneLife.CLOSING and drained(t):

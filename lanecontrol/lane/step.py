@@ -71,7 +71,7 @@ from lanecontrol.lane.plan import make_plan
 from lanecontrol.lane.record import maker, replace
 from lanecontrol.lane.setup import LaneSetup
 from lanecontrol.lane.state import Desk, LaneState
-from lanecontrol.lane.turn import Turn
+from lanecontrol.lane.turn import EARLY_S, Turn
 
 Effects = tuple[Effect, ...]
 _lane_state = maker(LaneState)
@@ -92,26 +92,31 @@ def initial(setup: LaneSetup) -> LaneState:
 def step(setup: LaneSetup, state: LaneState, given: Input) -> tuple[LaneState, Effects]:
     """The state after `given`, and what is to be done about it, in order. Never raises, whatever the event says."""
     event = given.event
-    if type(event) is Started:
+    kind = type(event)
+    if kind is Started:
         state = restart.rebased(setup, state, given)
     t = Turn(setup, state, given, state.offset_s)
-    if state.wake_s is not None and state.wake_s <= t.now_s + 0.001 and type(event) is not Started:
+    due = state.wake_s is not None and state.wake_s <= t.now_s + EARLY_S and kind is not Started
+    if due:
         _do_what_is_due(t)
-    handle = _HANDLERS.get(type(event))
+    handle = _HANDLERS.get(kind)
     if handle is not None:
         handle(t, event)
-    if (
-        t.tracking is not state.tracking
-        or t.equipment is not state.equipment
-        or t.desk is not state.desk
-        or t.regime is not state.regime
-    ):
+    calm = (
+        t.tracking is state.tracking
+        and t.equipment is state.equipment
+        and t.desk is state.desk
+        and t.regime is state.regime
+    )
+    if not calm:
         _follow_up(t, state)
     if t.scanner is not None:
         scanner.follow(t, state)
-    if t.effects or t.due(t.numbers.wake_s):
+        calm = calm and t.scanner is state.scanner and t.equipment is state.equipment and t.desk is state.desk
+    if t.effects or due or kind is Started:
         numbers.follow(t)
-    return _finished(t, state), _ordered(t)
+    wake_s = state.wake_s if calm and _calm(t, state) else _wake_s(t)
+    return _finished(t, state, wake_s), _ordered(t) if t.effects else ()
 
 
 def deadline(state: LaneState) -> float | None:
@@ -158,19 +163,14 @@ def _wake_passage(t: Turn, name: str) -> None:
 
 
 def _calm(t: Turn, state: LaneState) -> bool:
-    """Whether nothing can have become due earlier, so that the old moment serves: at worst it comes too early."""
+    """Whether nothing else can have become due earlier, so that the old moment serves: at worst it comes too early."""
     return (
         state.wake_s is not None
         and state.wake_s > t.now_s
-        and t.tracking is state.tracking
-        and t.equipment is state.equipment
-        and t.desk is state.desk
-        and t.assembly.sweep_s == state.assembly.sweep_s
+        and (t.assembly is state.assembly or t.assembly.sweep_s == state.assembly.sweep_s)
         and t.counters is state.counters
-        and t.scanner is state.scanner
         and t.inquiry is state.inquiry
-        and t.regime is state.regime
-        and t.numbers.wake_s == state.numbers.wake_s
+        and (t.numbers is state.numbers or t.numbers.wake_s == state.numbers.wake_s)
     )
 
 
@@ -333,14 +333,14 @@ def _follow_up(t: Turn, before: LaneState) -> None:
     equipment.show(t)
 
 
-def _finished(t: Turn, state: LaneState) -> LaneState:
+def _finished(t: Turn, state: LaneState, wake_s: float | None) -> LaneState:
     return _lane_state(
         t.plan,
         state.boot,
         state.offset_s,
         t.now_s,
         t.utc_s,
-        state.wake_s if _calm(t, state) else _wake_s(t),
+        wake_s,
         t.radiation,
         t.tracking,
         t.assembly,
@@ -357,8 +357,6 @@ def _finished(t: Turn, state: LaneState) -> LaneState:
 def _ordered(t: Turn) -> Effects:
     """Withdrawals, announcements, answers, grants; a grant that did not survive its own step is dropped."""
     effects = t.effects
-    if not effects:
-        return ()
     if len(effects) == 1 and type(effects[0]) is Publish:
         return (effects[0],)
     withdrawals: list[Effect] = []

@@ -29,6 +29,7 @@ _tracking = maker(Tracking)
 EARLY_S = 0.001
 """A timer may come this much early: clocks and sums of seconds are not exact."""
 _LATEST_S = 1e12
+_ONLINE = DeviceState.ONLINE
 _PICTURE_S = 2.0
 """For a camera to take its first picture; nobody waits for it."""
 
@@ -74,11 +75,12 @@ class Turn:
         self.numbers = state.numbers
         self.regime = state.regime
         self.effects: list[Effect] = []
-        self.last_s = state.now_s
-        now_s = given.at.mono_s + offset_s
+        self.last_s = before_s = state.now_s
+        at = given.at
+        now_s, utc_s = at.mono_s + offset_s, at.utc_s
         # Lane time never runs backwards, whatever a caller's clock does; this also takes care of NaN.
-        self.now_s = now_s if state.now_s <= now_s < _LATEST_S else state.now_s
-        self.utc_s = given.at.utc_s if 0 <= given.at.utc_s < _LATEST_S else state.utc_s
+        self.now_s = now_s if before_s <= now_s < _LATEST_S else before_s
+        self.utc_s = utc_s if 0 <= utc_s < _LATEST_S else state.utc_s
 
     @property
     def lane_type(self) -> LaneType:
@@ -213,7 +215,7 @@ class Turn:
     def usable(self, device: str) -> bool:
         """Not known to be away, and its inputs not stale."""
         note = self.device(device)
-        return note is None or (note.state is DeviceState.ONLINE and not note.stale)
+        return note is None or (note.state is _ONLINE and not note.stale)
 
     # --- quality ---
 

@@ -18,6 +18,7 @@ from lanecontrol.lane.state import Habits, Passage, Reading, Vote, What
 from lanecontrol.lane.turn import Turn
 
 _habits, _vote = maker(Habits), maker(Vote)
+_TAG, _PLATE = What.TAG, What.PLATE
 
 LINGER_S = 1.0
 """A card may still answer this long after its vehicle has left the booth loop: the field ends behind it."""
@@ -61,7 +62,7 @@ def voted(t: Turn, reading: Reading, place: int, level: float) -> tuple[Vote, ..
     """The votes after one more counted read at `place`."""
     found: list[Vote] = []
     rest = list(reading.votes)
-    tag = reading.seen.what is What.TAG
+    tag = reading.seen.what is _TAG
     first_queued = True
     booth, now_s = t.plan.booth, t.now_s
     for passage in t.tracking.passages:
@@ -137,7 +138,7 @@ def value(t: Turn, reading: Reading, vote: Vote, passage: Passage | None) -> flo
 
     Of a passage that has closed (None) this was settled then.
     """
-    if reading.seen.what is What.PLATE:
+    if reading.seen.what is _PLATE:
         few = vote.reads < reading.counted
         return vote.score * (vote.reads / reading.counted) ** STRAY_POWER if few else vote.score
     if passage is None or passage.reached_s is None:
@@ -174,7 +175,7 @@ def _stay_s(t: Turn, passage: Passage) -> tuple[float, float]:
 
 def claim(t: Turn, reading: Reading, name: str) -> tuple[float, bool] | None:
     """Whether passage `name` may claim this reading: its value and whether that is ambiguous; None when it may not."""
-    if reading.seen.what is What.PLATE:
+    if reading.seen.what is _PLATE:
         return _claim_plate(t, reading, name)
     if not reading.votes:
         return None
