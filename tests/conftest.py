@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,12 @@ settings.load_profile("lanecontrol")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The long ones first, whole pages of the documentation before all: at the end no worker waits for another."""
     items.sort(key=lambda item: (item.path.name != "test_readme.py", item.get_closest_marker("slow") is None))
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Names what fails at once: of a run that is cut short nobody sees the summary."""
+    if report.failed and "PYTEST_XDIST_WORKER" not in os.environ:
+        sys.stdout.write(f"\nfailed: {report.nodeid} ({report.when})\n")
 
 
 @pytest.fixture(autouse=True)
