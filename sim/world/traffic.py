@@ -43,7 +43,8 @@ SLOWS_M = 9.0
 """Drivers slow down for the portal from this far before it."""
 DONE = 4
 LEAVERS = frozenset({Conduct.BACKS_OUT, Conduct.CHANGES_LANE})
-WITH_OTHERS = frozenset({Conduct.TAILGATES_THROUGH, Conduct.ABREAST})
+ABREAST, TAILGATES_THROUGH = Conduct.ABREAST, Conduct.TAILGATES_THROUGH
+WITH_OTHERS = frozenset({TAILGATES_THROUGH, ABREAST})
 """They go by what another vehicle does."""
 FOLLOW_THROUGH_M = 7.0
 """A tailgater this close behind a released vehicle goes with it."""
@@ -118,7 +119,7 @@ class Vehicle:
             and leader.rear_m - self.front_m - plan.standstill_gap_m < START_FROM_M
             and not self.manoeuvring
             and not self.released
-            and plan.conduct is not Conduct.TAILGATES_THROUGH
+            and plan.conduct is not TAILGATES_THROUGH
         )
 
     def covers(self, start_m: float, end_m: float) -> bool:
@@ -193,7 +194,7 @@ class Traffic:
             else:
                 stays = False
             if not stays:
-                if leader is not None and vehicle.plan.conduct is Conduct.ABREAST:
+                if leader is not None and vehicle.plan.conduct is ABREAST:
                     self._beside(vehicle, leader)
                 else:
                     self._move(vehicle, leader, now_s, dt_s)
@@ -308,7 +309,7 @@ class Traffic:
         if vehicle.manoeuvring and self._manoeuvre(vehicle, now_s, dt_s):
             return
         if not vehicle.released:
-            if vehicle.speed_mps < STANDING_MPS or vehicle.plan.conduct is Conduct.TAILGATES_THROUGH:
+            if vehicle.speed_mps < STANDING_MPS or vehicle.plan.conduct is TAILGATES_THROUGH:
                 self._ask_to_pass(vehicle, leader, now_s)
             else:
                 vehicle.release_seen_s = None
@@ -419,7 +420,7 @@ class Traffic:
         """Decide whether the stop line holds this vehicle any longer."""
         if vehicle.manoeuvring:
             return
-        if vehicle.plan.conduct is Conduct.TAILGATES_THROUGH and self._goes_with(vehicle, leader):
+        if vehicle.plan.conduct is TAILGATES_THROUGH and self._goes_with(vehicle, leader):
             vehicle.released = vehicle.followed = True
             return
         at_line = vehicle.speed_mps < STANDING_MPS and vehicle.stop_at_m - vehicle.front_m <= START_FROM_M
