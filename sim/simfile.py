@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lanecontrol.config.document import Leaf, Table, find, plain, read
+from lanecontrol.config.overlay import read_layers
 from lanecontrol.config.wording import close_to, problems_of
 from lanecontrol.errors import ConfigError, Problem
 from sim import fake
@@ -85,6 +86,8 @@ def load_simfile(path: Path | str) -> Simulation:
         _check_devices(file.scene, root, fakes, problems)
         for key in ("lane", "scenario"):
             _check_there(path, root, key, getattr(file, key), problems)
+        if not problems:
+            _check_in_lane(root, path.parent / file.lane, fakes, problems)
     if problems or file is None:
         raise _all_of(problems)
     return Simulation(
@@ -184,7 +187,21 @@ def _check_devices(scene: Scene, root: Table, fakes: dict[str, FakeConfig | None
     for device, location in devices_of(scene).items():
         if device not in fakes:
             node, _ = find(root, location)
-            problems.append(node.place.problem(f"the scene's device '{device}' has no fake", close_to(device, fakes)))
+            what = f"the scene's device '{device}' has no fake"
+            if len(location) == len(("scene", "portal", "device")):
+                what += f" (in a lane without one, say `{location[1]}: null`)"
+            problems.append(node.place.problem(what, close_to(device, fakes)))
+
+
+def _check_in_lane(root: Table, lane: Path, fakes: dict[str, FakeConfig | None], problems: list[Problem]) -> None:
+    """Each fake stands for a device of the lane file."""
+    devices = plain(read_layers(lane, []), lambda secret: "").get("devices")
+    known = [stanza.get("id") for stanza in devices if isinstance(stanza, dict)] if isinstance(devices, list) else []
+    for device in fakes if known else ():
+        if device not in known:
+            node, _ = find(root, ("fakes", device))
+            what = f"the fake '{device}' is no device of the lane file {lane.name}"
+            problems.append(node.place.problem(what, close_to(device, [str(name) for name in known])))
 
 
 def _check_there(path: Path, root: Table, key: str, name: str, problems: list[Problem]) -> None:
