@@ -18,6 +18,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from _tracking_bound import shared
 from _tracking_day import Day, Inputs, play_day, stepped_s
 
 from lanecontrol.lane.step import initial
@@ -74,9 +75,11 @@ class Played:
     alarms: Counter[str] = field(default_factory=Counter)
     doubted: int = 0
     closed: int = 0
+    shared: int = 0
+    """Vehicles in one occupancy with another's alarm: by occupancy nobody can clear them."""
 
     def add(self, other: Played) -> None:
-        for name in ("vehicles", "cpu_s", "step_s", "inputs", "doubted", "closed"):
+        for name in ("vehicles", "cpu_s", "step_s", "inputs", "doubted", "closed", "shared"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         for name in ("passages", "readings", "alarms"):
             getattr(self, name).update(getattr(other, name))
@@ -144,6 +147,7 @@ def play(name: str, vehicles: int, seed: int) -> Played:
         alarms=Counter(asdict(result.alarms)),
         doubted=sum(quality != "GOOD" for quality in closed),
         closed=len(closed),
+        shared=shared(run.world.truth),
     )
 
 
@@ -194,7 +198,7 @@ def judge_day(day: Day | None) -> list[str]:
 
 def show(totals: dict[str, Played], day: Day | None, missed: Sequence[str]) -> None:
     print(f"{'':14}{'vehicles':>9}  {'merged+split+missed':>20}  {'misassigned':>14}  {'ambig.+orphan':>14}", end="")
-    print(f"  {'alarms missed':>13}  {'anothers alarm':>14}  {'DEGRADED':>8}")
+    print(f"  {'alarms missed':>13}  {'anothers alarm':>14}  {'DEGRADED':>8}  {'one occ.':>9}")
     print(f"{'':14}{'':>9}  {'per 1,000 vehicles':>20}  {'per 1,000':>14}  {'%':>14}  {'':>13}  {'per 1,000':>14}")
     for name, total in totals.items():
         row = next((row for row in TABLE if row.scenario == name), None)
@@ -202,7 +206,9 @@ def show(totals: dict[str, Played], day: Day | None, missed: Sequence[str]) -> N
         cells = [cell(value, limit) for value, limit in zip(total.rates().values(), limits, strict=True)]
         said = f"{100 * total.doubted / max(1, total.closed):.0f} %"
         print(f"{Path(name).stem:14}{total.vehicles:>9}  {cells[0]:>20}  {cells[1]:>14}  {cells[2]:>14}", end="")
-        print(f"  {total.alarms['missed']:>13}  {cells[3]:>14}  {said:>8}")
+        print(
+            f"  {total.alarms['missed']:>13}  {cells[3]:>14}  {said:>8}  {1000 * total.shared / total.vehicles:>9.2f}"
+        )
     everything = Played()
     for total in totals.values():
         everything.add(total)
