@@ -14,7 +14,7 @@ import test_lane_passages as passages
 from lane_bench import UTC_S, LaneBench, card, numbers
 
 from lanecontrol.announcements import AlarmRaised, PassageEnd, PassageOpened, Quality, QualityChanged, ReadingOrphaned
-from lanecontrol.commands import SetOccupants
+from lanecontrol.commands import Result, SetOccupants
 from lanecontrol.events import GammaCounts, TagRead
 from lanecontrol.identifier import Identifier
 from lanecontrol.lane import assembly, leaving, loops, patience, sharing, stuck, tracking, votes, where
@@ -218,6 +218,24 @@ def an_alarm_is_not_that_of_a_car_that_stood_at_the_booth_already(lane: LaneBenc
     assert there and there not in alarm.passages
 
 
+def the_alarm_of_a_car_given_up_is_also_the_next_ones(lane: LaneBench) -> None:
+    lane.through_portal(gamma=True)
+    lane.wait(6.0)
+    lane.through_portal()
+    lane.to_approach()
+    (given_up,) = lane.closed
+    (here,) = lane.state.tracking.passages
+    assert given_up.end is PassageEnd.WITHDRAWN
+    assert any(row.gamma_alarm and row.ambiguous for row in here.occupancies)
+
+
+def a_stuck_exit_loop_takes_nobody_from_the_officer(lane: LaneBench) -> None:
+    passage = lane.arrives(1)
+    lane.loop("exit", True)
+    lane.wait(8.0)
+    assert lane.at_booth == passage and lane.dispose().result is Result.DONE
+
+
 def a_released_car_that_the_exit_loop_missed_is_gone_when_the_next_is_there(lane: LaneBench) -> None:
     passage = lane.arrives(1)
     lane.through_portal()
@@ -394,6 +412,18 @@ RULES: dict[str, tuple[Any, str, Any, Scene]] = {
         "_was_further_on",
         says(False),
         an_alarm_is_not_that_of_a_car_that_stood_at_the_booth_already,
+    ),
+    "the alarm of who was given up is also the next one's": (
+        sharing,
+        "_also",
+        does_nothing,
+        the_alarm_of_a_car_given_up_is_also_the_next_ones,
+    ),
+    "at booth and exit for long is at the booth": (
+        patience,
+        "stands",
+        does_nothing,
+        a_stuck_exit_loop_takes_nobody_from_the_officer,
     ),
     "rolling back is no departure": (
         tracking,
