@@ -20,7 +20,7 @@ MOVE_UP_S = 10.0
 MEASURED_LIMIT_S = 15.0
 """A passage stays open for so long at most while a portal behind the booth counts on."""
 EXIT_S = 30.0
-"""On the exit loop for so long, and not at the booth any more: the loop is stuck, or the way out is jammed."""
+"""On the exit loop for so long, with another at the booth by now: the loop is stuck, or the way out is jammed."""
 AWAY_S = 60.0
 """The same while the loops still cannot be read."""
 
@@ -53,7 +53,9 @@ def _judge_standing(t: Turn, passage: Passage) -> None:
             stands(t, passage)
             return
         wake_s = t.held_since_s(passage.head) + EXIT_S
-        if t.due(wake_s):
+        if t.due(wake_s) and t.at_booth() is None:
+            wake_s = t.now_s + EXIT_S  # nobody is kept waiting by it
+        elif t.due(wake_s):
             stuck.doubt_station(t, passage.head)
             gone(t, passage)
             return
