@@ -112,7 +112,7 @@ async def stand(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 
 
 async def soon(transport: Transport) -> Any:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         return await transport.receive()
 
 
