@@ -40,7 +40,10 @@ def hand_on(t: Turn, passage: Passage) -> None:
     If it is a loop that chatters which says so, those behind may be one further on than the lane takes them for.
     """
     live = t.tracking.passages
-    at = live.index(passage)
+    at = next((at for at, other in enumerate(live) if other.id == passage.id), None)
+    if at is None:
+        return
+    passage = live[at]  # as it is now: it may have been given another's alarm meanwhile
     if at:
         _also(t, passage, live[at - 1].id)
     _also(t, passage, *[other.id for other in live[at + 1 : at + 2]])

@@ -148,9 +148,9 @@ def _from_queue(t: Turn, station: int) -> Passage | None:
     slowest_s = (t.plan.portal_to_loop_m + t.plan.starts_m[station] - t.plan.starts_m[0]) / SLOWEST_MPS
     free_s = where.free_since_s(t, station)
     while len(queue) > 1 and t.now_s > max(queue[0].opened_s + slowest_s, free_s + MOVES_UP_S):
-        sharing.hand_on(t, queue[0])
-        close(t, queue[0], PassageEnd.WITHDRAWN, "passed the portal and never reached the approach")
-        queue.pop(0)
+        gone = queue.pop(0)
+        sharing.hand_on(t, gone)
+        close(t, t.passage(gone.id) or gone, PassageEnd.WITHDRAWN, "passed the portal and never reached the approach")
     return t.passage(queue[0].id) if queue else None  # as it is now: it may have been given an alarm
 
 
