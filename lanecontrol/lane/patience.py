@@ -53,8 +53,8 @@ def _judge_standing(t: Turn, passage: Passage) -> None:
             stands(t, passage)
             return
         wake_s = t.held_since_s(passage.head) + EXIT_S
-        if t.due(wake_s) and t.at_booth() is None:
-            wake_s = t.now_s + EXIT_S  # nobody is kept waiting by it
+        if t.due(wake_s) and (t.at_booth() is None or passage.head == t.plan.scanner_station):
+            wake_s = t.now_s + EXIT_S  # nobody is kept waiting by it, or it stands there to be scanned
         elif t.due(wake_s):
             stuck.doubt_station(t, passage.head)
             gone(t, passage)
