@@ -47,14 +47,15 @@ def wake(t: Turn, passage: Passage) -> None:
 
 def _judge_standing(t: Turn, passage: Passage) -> None:
     """It is on a loop, as it was when this moment was fixed."""
-    wake_s = None
-    if passage.head > t.plan.booth and t.held(passage.head):
+    wake_s: float | None = None
+    scanned = passage.head == t.plan.scanner_station  # it stands there until that is done
+    if passage.head > t.plan.booth and t.held(passage.head) and not scanned:
         if passage.tail <= t.plan.booth:
             stands(t, passage)
             return
         wake_s = t.held_since_s(passage.head) + EXIT_S
-        if t.due(wake_s) and (t.at_booth() is None or passage.head == t.plan.scanner_station):
-            wake_s = t.now_s + EXIT_S  # nobody is kept waiting by it, or it stands there to be scanned
+        if t.due(wake_s) and t.at_booth() is None:
+            wake_s = t.now_s + EXIT_S  # nobody is kept waiting by it
         elif t.due(wake_s):
             stuck.doubt_station(t, passage.head)
             gone(t, passage)
