@@ -437,8 +437,10 @@ class Walk:
         self.number += 1
         chance = self.rng.random()
         key = key or (self.rng.choice(self.keys) if chance < 0.04 else f"walk-{self.number}")
-        deadline_utc_s = UTC_S + self.now_s + (-1.0 if late or chance > 0.96 else 10.0)
-        self.step("port", OrderGiven(Order(key, actor, request, deadline_utc_s)))
+        self.give(request, actor, key, -1.0 if late or chance > 0.96 else 10.0)
+
+    def give(self, request: Request, actor: Actor, key: str, in_time_s: float) -> None:
+        self.step("port", OrderGiven(Order(key, actor, request, UTC_S + self.now_s + in_time_s)))
 
     def help_on(self) -> None:
         """What a good world does next, so that walks come far."""
@@ -526,7 +528,8 @@ class Walk:
         """Everybody does what they should for a while: what was withdrawn in vain has come true by then."""
         self.failing = 0.3
         self.step(SCANNER_IO, InputsStale(0.3))
-        self.order(AbortScan(), TECHNICIAN, f"abort-{self.steps}")
+        # In time for certain: an order that comes late is rightly refused, and then the scan rightly goes on.
+        self.give(AbortScan(), TECHNICIAN, f"abort-{self.steps}", 10.0)
         self.failing = 0.03
         for _ in range(40):
             while self.open:
