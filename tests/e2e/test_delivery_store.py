@@ -10,12 +10,11 @@ import asyncio
 import json
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
 from asyncio.subprocess import Process
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -168,16 +167,6 @@ async def test_damage_while_running_ends_the_daemon_and_the_next_start_delivers_
 # --- disks that fail -------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def strace() -> str:
-    found = shutil.which("strace")
-    if found is None or subprocess.run([found, "-o", os.devnull, "true"], capture_output=True).returncode != 0:
-        if os.environ.get("CI"):
-            pytest.fail("strace must work in CI")
-        pytest.skip("strace is not here, or may not trace")
-    return found
-
-
 @pytest.mark.parametrize(
     ("call", "error", "when"),
     [("fdatasync", "EIO", 1), ("fdatasync", "EIO", 4), ("pwrite64", "ENOSPC", 60), ("pwrite64", "EROFS", 60)],
@@ -195,26 +184,15 @@ async def test_a_disk_that_fails_is_said_and_what_was_confirmed_before_is_delive
     assert site.all_as_recorded
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A real disk of 3 MiB; only root can make one."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(folder)], capture_output=True)
-    if mounted.returncode != 0:
-        pytest.skip("a small tmpfs cannot be mounted here")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
 def remount(folder: Path, how: str) -> None:
     subprocess.run(["mount", "-o", f"remount,{how}", str(folder)], check=True)
 
 
 @pytest.mark.parametrize("how", ["full", "read-only"])
 async def test_a_full_or_read_only_disk_delivers_its_backlog_and_heals_without_a_restart(
-    site: Site, small_disk: Path, how: str
+    site: Site, make_disk: Callable[[int], Path], how: str
 ) -> None:
+    small_disk = make_disk(3)
     site.store.parent.symlink_to(small_disk / "store")
     (small_disk / "store").mkdir()
     waiting = await site.fill()

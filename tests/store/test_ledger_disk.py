@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -93,19 +91,8 @@ async def test_a_store_that_cannot_be_made_can_be_made_later(open_ledger: Any, s
     assert (await open_ledger()).next_seq == 1
 
 
-@pytest.fixture
-def tiny_disk(tmp_path: Path) -> Iterator[Path]:
-    """A real disk of 1 MiB; only root can make one."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)], capture_output=True)
-    if mounted.returncode != 0:
-        pytest.skip("a small tmpfs cannot be mounted here")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
-
-
-async def test_a_really_full_disk_heals_when_room_is_made(open_ledger: Any, make: Any, tiny_disk: Path) -> None:
+async def test_a_really_full_disk_heals_when_room_is_made(open_ledger: Any, make: Any, make_disk: Any) -> None:
+    tiny_disk = make_disk(mib=1)
     ballast = tiny_disk / "ballast"
     ballast.write_bytes(bytes(500_000))
     ledger = await open_ledger(path=tiny_disk / "store" / "ledger.db", limits=Limits(retry_first_s=3600))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import re
 import shutil
@@ -17,6 +16,7 @@ from typing import Any
 import pytest
 
 APPENDING = Path(__file__).with_name("appending_process.py")
+PRUNING = Path(__file__).with_name("pruning_process.py")
 
 
 def confirmed_until_killed(store: Path, lines: int, width: int) -> list[tuple[int, int]]:
@@ -59,24 +59,13 @@ async def test_a_killed_writer_has_lost_nothing_it_confirmed(open_ledger: Any, s
 # --- system calls ----------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="session")
-def strace() -> str:
-    """The tracer; the test skips where there is none or where tracing is not allowed."""
-    found = shutil.which("strace")
-    if found is None or subprocess.run([found, "-o", "/dev/null", "true"], capture_output=True).returncode != 0:
-        if os.environ.get("CI"):
-            pytest.fail("strace must work in CI")
-        pytest.skip("strace is not here, or may not trace")
-    return found
-
-
 CALLS = "pwrite64,fdatasync,fsync,rename,renameat,renameat2,unlink,ftruncate,mkdir"
 
 
-def appended_until_call(strace: str, store: Path, when: int) -> subprocess.CompletedProcess[bytes]:
-    """Ten appends, one by one, in a process that is killed at the call with this number in its thread."""
+def run_until_call(when: int, strace: str, program: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    """A process that is killed at the call with this number in its thread."""
     tracer = [strace, "-f", "-qq", "-o", "/dev/null", f"--trace={CALLS}", f"--inject={CALLS}:signal=KILL:when={when}"]
-    return subprocess.run([*tracer, sys.executable, str(APPENDING), str(store), "0"], capture_output=True)
+    return subprocess.run([*tracer, sys.executable, str(program), *arguments], capture_output=True)
 
 
 @pytest.mark.slow
@@ -87,21 +76,13 @@ async def test_a_process_killed_at_any_system_call_has_lost_nothing(
     killed = 0
     for when in _every_third():
         store = tmp_path / str(when) / "ledger.db"
-        done = appended_until_call(strace, store, when)
+        done = run_until_call(when, strace, APPENDING, str(store), "0")
         confirmed = [(int(e), int(s)) for e, s in map(bytes.split, done.stdout.splitlines())]
         await check_everything_confirmed_is_there(open_ledger, store, confirmed)
         if done.returncode == 0:
             break
         killed += 1
     assert killed > 10
-
-
-PRUNING = Path(__file__).parent / "pruning_process.py"
-
-
-def pruned_until_call(strace: str, store: Path, when: int) -> subprocess.CompletedProcess[bytes]:
-    tracer = [strace, "-f", "-qq", "-o", "/dev/null", f"--trace={CALLS}", f"--inject={CALLS}:signal=KILL:when={when}"]
-    return subprocess.run([*tracer, sys.executable, str(PRUNING), str(store)], capture_output=True)
 
 
 @pytest.mark.slow
@@ -122,7 +103,7 @@ async def test_a_process_killed_at_any_system_call_of_forgetting_has_lost_nothin
     for when in range(2, 600, 9):
         store = tmp_path / str(when) / "ledger.db"
         shutil.copytree(template.parent, store.parent)
-        done = pruned_until_call(strace, store, when)
+        done = run_until_call(when, strace, PRUNING, str(store))
         ledger = await open_ledger(path=store)
         assert (await ledger.verify()).good
         assert ledger.epoch == 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import shutil
 import subprocess
@@ -21,13 +20,8 @@ APPENDING = Path(__file__).with_name("appending_process.py")
 
 
 @pytest.fixture(scope="module")
-def recorded(tmp_path_factory: pytest.TempPathFactory) -> list[Call]:
-    """Making a store, ten appends one by one, and closing: every call on its files. Skips without a tracer."""
-    strace = shutil.which("strace")
-    if strace is None or subprocess.run([strace, "-o", os.devnull, "true"], capture_output=True).returncode != 0:
-        if os.environ.get("CI"):
-            pytest.fail("strace must work in CI")
-        pytest.skip("strace is not here, or may not trace")
+def recorded(tmp_path_factory: pytest.TempPathFactory, strace: str) -> list[Call]:
+    """Making a store, ten appends one by one, and closing: every call on its files."""
     folder = tmp_path_factory.mktemp("recorded") / "store"
     trace = folder.with_name("trace")
     command = [strace, "-f", "-y", "-s", "200000", "-o", str(trace), f"--trace={TRACED}"]
