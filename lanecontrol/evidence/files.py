@@ -146,7 +146,7 @@ class PictureFiles:
             with suppress(OSError):
                 unfinished.unlink()
             raise
-        _sync_folder(place.parent)
+        sync_folder(place.parent)
 
     # --- how much there is -----------------------------------------------------------------------------------------
 
@@ -265,10 +265,11 @@ def _make_folders(folder: Path, root: Path) -> None:
         return
     _make_folders(folder.parent, root)
     folder.mkdir(mode=0o700, exist_ok=True)
-    _sync_folder(folder.parent)
+    sync_folder(folder.parent)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """What was put into or taken out of this folder stays so when the power fails."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

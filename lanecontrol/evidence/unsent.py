@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lanecontrol.errors import StorageUnavailable
+from lanecontrol.evidence.files import sync_folder
 
 FOLDER = "unsent"
 """Below the pictures' own folder; longer than the two digits of theirs, which tells it from them."""
@@ -87,7 +88,7 @@ class UnsentNotes:
     def _make_folder(self) -> None:
         if not self._made:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            _sync(self._folder.parent)
+            sync_folder(self._folder.parent)
             self._made = True
 
 
@@ -99,15 +100,7 @@ def _write(path: Path, content: bytes, utc_s: float) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-    _sync(path.parent)
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync_folder(path.parent)
 
 
 def _unavailable(deed: str, error: OSError) -> StorageUnavailable:
