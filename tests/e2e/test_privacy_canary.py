@@ -7,14 +7,11 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import logging
 import signal
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import structlog
 from canary import CARD, PLATE, found_below, found_in
 from canary_lane import QUIET, SECRETS, TROUBLED, Heard, Lane, canary_lane, simulated
 from canary_world import let_canary_in
@@ -88,15 +85,6 @@ def open_to_others(store: Path) -> list[str]:
     assert store.stat().st_mode & 0o077 == 0, "the store itself is open to others"
     files = [path for path in store.rglob("*") if path.is_file() and path.stat().st_mode & 0o077]
     return [str(path) for path in files if found_in(path.read_bytes())]
-
-
-@pytest.fixture(autouse=True)
-def logging_as_before() -> Iterator[None]:
-    handlers, level = logging.root.handlers[:], logging.root.level
-    yield
-    logging.root.handlers[:] = handlers
-    logging.root.setLevel(level)
-    structlog.reset_defaults()
 
 
 @pytest.fixture

@@ -128,7 +128,7 @@ class LaneBench:
     # --- giving inputs ---
 
     def give(self, source: str, event: Event) -> tuple[Effect, ...]:
-        given = Input(Instant(self.now_s, UTC_S + self.now_s), source, event)
+        given = Input(self.instant(), source, event)
         self.given.append(given)
         self.state, effects = step(self.setup, self.state, given)
         self.last = effects
@@ -137,6 +137,10 @@ class LaneBench:
             if isinstance(effect, Drive):
                 self._perform(effect)
         return effects
+
+    def instant(self) -> Instant:
+        """What the lane's clock says now."""
+        return Instant(self.now_s, UTC_S + self.now_s)
 
     def _perform(self, drive: Drive) -> None:
         if not self.carries_out:

@@ -14,11 +14,10 @@ from lanecontrol.announcements import LaneLife, LaneLifeChanged, LaneType, Sched
 from lanecontrol.clock import Instant
 from lanecontrol.commands import Actor, Outcome, Request, Role, TakePicture
 from lanecontrol.config import time_zone
-from lanecontrol.events import DivertHeard, Event, Input
-from lanecontrol.lane.effects import Drive, Effect
+from lanecontrol.events import DivertHeard
+from lanecontrol.lane.effects import Drive
 from lanecontrol.lane.schedule import Hours, Schedule, WeeklyHours
 from lanecontrol.lane.setup import LaneSetup, Stage
-from lanecontrol.lane.step import step
 
 ZONE = "America/Tijuana"
 TECHNICIAN = Actor("technician-7", Role.TECHNICIAN)
@@ -63,16 +62,8 @@ class LivingLane(EquippedLane):
         self.synchronised = True
         self._notices = 0
 
-    def give(self, source: str, event: Event) -> tuple[Effect, ...]:
-        given = Input(Instant(self.now_s, self.utc_s, self.synchronised), source, event)
-        self.given.append(given)
-        self.state, effects = step(self.setup, self.state, given)
-        self.last = effects
-        self.effects += effects
-        for effect in effects:
-            if isinstance(effect, Drive):
-                self._perform(effect)
-        return effects
+    def instant(self) -> Instant:
+        return Instant(self.now_s, self.utc_s, self.synchronised)
 
     def started(self, *, cold: bool = True, boot: str = "boot-1") -> LivingLane:
         super().started(cold=cold, boot=boot)

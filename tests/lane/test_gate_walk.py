@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from gate_walk import INVARIANTS, Violation, Walk
@@ -25,6 +24,8 @@ from lanecontrol.lane import (
 )
 from lanecontrol.lane.setup import LaneSignal, Signal
 from lanecontrol.lane.turn import Turn
+
+pytestmark = pytest.mark.usefixtures("nothing_collected")
 
 STEPS = 8000
 OFTEN = 10
@@ -47,14 +48,6 @@ WANTED = (
         for phase in ("set", "ended")
     ),
 )
-
-
-@pytest.fixture(autouse=True)
-def _nothing_is_collected() -> Iterator[None]:
-    """A walk leaves no cycles behind, and looking for some through all of the tests' memory takes a tenth of it."""
-    gc.disable()
-    yield
-    gc.enable()
 
 
 @pytest.mark.parametrize("seed", range(100, 103))

@@ -28,18 +28,17 @@ from lanecontrol.announcements import (
     Referral,
 )
 from lanecontrol.clock import Instant
-from lanecontrol.commands import DONE, Actor, CloseLane, Disposition, NextVehicle, Outcome, Request
-from lanecontrol.events import DeviceChanged, DeviceState, Event, Input, InputsLost, Started, TagRead, Tick
+from lanecontrol.commands import DONE, Actor, CloseLane, Disposition, NextVehicle, Outcome, Request, Role
+from lanecontrol.events import DeviceChanged, DeviceState, Event, InputsLost, Started, TagRead, Tick
 from lanecontrol.figures import PassageTimes, Stage, StageTimes
 from lanecontrol.forms import from_json, to_json
 from lanecontrol.identifier import Identifier
-from lanecontrol.lane.effects import Drive, Effect, Publish
+from lanecontrol.lane.effects import Effect, Publish
 from lanecontrol.lane.numbers import after
-from lanecontrol.lane.numbers_state import MAX_TIMINGS, Moment, Numbers
+from lanecontrol.lane.numbers_state import Moment, Numbers
 from lanecontrol.lane.recount import Recounted, Told, recount
 from lanecontrol.lane.setup import LaneSetup
 from lanecontrol.lane.state import LaneState
-from lanecontrol.lane.step import step
 
 WINDOW_S = 900.0
 
@@ -54,16 +53,15 @@ class Lane(LaneBench):
         self.events: list[Told] = []
 
     def give(self, source: str, event: Event) -> tuple[Effect, ...]:
-        at = Instant(self.now_s, UTC_S + self.now_s + self.ahead_s, self.synchronised)
-        self.given.append(Input(at, source, event))
-        self.state, self.last = step(self.setup, self.state, self.given[-1])
-        self.effects += self.last
-        for effect in self.last:
+        at = self.instant()
+        effects = super().give(source, event)
+        for effect in effects:
             if isinstance(effect, Publish):
                 self.events.append(Told(at.utc_s, effect.announcement, at.synchronised))
-            elif isinstance(effect, Drive):
-                self._perform(effect)
-        return self.last
+        return effects
+
+    def instant(self) -> Instant:
+        return Instant(self.now_s, UTC_S + self.now_s + self.ahead_s, self.synchronised)
 
     def order(
         self, request: Request, actor: Actor = OFFICER, *, key: str | None = None, within_s: float = 1e5
@@ -201,7 +199,7 @@ def test_the_time_to_a_recommendation_is_that_of_the_first_assessment_that_makes
     assert lane.closed[-1].times.to_recommendation_s == pytest.approx(advised.at_utc_s - booth_utc_s, abs=0.002)
 
 
-def test_a_card_that_is_ambiguous_is_no_first_card(lane: Lane) -> None:
+def test_without_a_persons_card_there_is_no_first_card(lane: Lane) -> None:
     lane.arrives()
     lane.releases()
     lane.leaves()
@@ -469,7 +467,6 @@ def test_a_clock_that_is_slewed_is_not_set(lane: Lane) -> None:
 
 def test_a_window_goes_on_over_a_restart_and_the_time_away_is_not_observed(lane: Lane) -> None:
     lane.serves(1)
-    away_since_s = lane.now_s
     restart(lane, away_s=200.0)
     lane.wait(1.0)
     lane.serves(2)
@@ -479,7 +476,6 @@ def test_a_window_goes_on_over_a_restart_and_the_time_away_is_not_observed(lane:
     assert window.unobserved_s >= 200.0
     assert window.observed_s + window.unobserved_s == pytest.approx(WINDOW_S - 100.0, abs=0.05)
     assert "closed" not in lives(window) or lives(window)["closed"] < 1.0
-    assert away_since_s < lane.now_s
 
 
 def test_windows_that_nobody_observed_are_missing_and_not_empty(lane: Lane) -> None:
@@ -627,10 +623,12 @@ def test_windows_add_up_whatever_happens(hours: list[tuple[float, float, object]
     total_s = sum(w.observed_s + w.unobserved_s for w in windows) + open_window.observed_s + open_window.unobserved_s
     assert total_s <= now_s + 0.01 * (1 + len(windows))
     assert all(sum(lives(window).values()) == pytest.approx(window.observed_s, abs=0.02) for window in windows)
-    assert len(n.timings) <= MAX_TIMINGS
     assert from_json(Numbers, to_json(n)) == n
 
 
-def test_nobody_without_a_decision_counts_as_inspected(lane: Lane) -> None:
-    assert lane.dispose("07-000099", actor=OFFICER) != DONE
+def test_an_order_that_was_refused_is_no_decision_and_nobody_counts_as_inspected_by_it(lane: Lane) -> None:
+    passage = lane.arrives(1)
+    assert lane.dispose(passage, actor=Actor("technician-7", Role.TECHNICIAN)) != DONE
+    lane.leaves()
+    assert lane.closed[-1].times.to_decision_s is None
     assert lane.until_window_ends().served == 0

@@ -13,6 +13,8 @@ from lanecontrol.commands import Actor, Outcome, Role
 from lanecontrol.lane import divert, interlock, life, overhead, timetable
 from lanecontrol.lane.turn import Turn
 
+pytestmark = pytest.mark.usefixtures("nothing_collected")
+
 STEPS = 400
 WANTED = (
     "opening open",

@@ -6,8 +6,7 @@ it back, 3 emergency stops, 4 orders that are late, repeated or foreign, 5 resta
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -24,6 +23,8 @@ from lanecontrol.lane.scanner import asking, conditions, machine, outputs, table
 from lanecontrol.lane.scanner.table import TABLE, Row, asked, by_state, either, on
 from lanecontrol.lane.scanner.view import Ask, View
 
+pytestmark = pytest.mark.usefixtures("nothing_collected")
+
 SHORT = 5_000
 LONG = 23_000
 """Steps of one walk: eight long and four short ones are 204,000."""
@@ -36,14 +37,6 @@ def walked(seed: int, steps: int, *, two_persons: bool = True) -> Walk:
     walk.go(steps)
     assert walk.steps >= steps
     return walk
-
-
-@pytest.fixture(autouse=True)
-def _nothing_is_collected() -> Iterator[None]:
-    """A walk leaves no cycles behind, and looking for some through all of the tests' memory takes a tenth of it."""
-    gc.disable()
-    yield
-    gc.enable()
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -7,7 +7,6 @@ import json
 import logging
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
@@ -23,15 +22,6 @@ from lanecontrol.service.logging import Redaction, configure_logging, trace_of
 
 CARD = "e280116060000209f0000001"
 KEY = b"a key of the site, not a secret"
-
-
-@pytest.fixture(autouse=True)
-def as_before() -> Iterator[None]:
-    handlers, level = logging.root.handlers[:], logging.root.level
-    yield
-    logging.root.handlers[:] = handlers
-    logging.root.setLevel(level)
-    structlog.reset_defaults()
 
 
 def logged(style: str = "json", level: str = "info") -> io.StringIO:
