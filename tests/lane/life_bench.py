@@ -10,14 +10,16 @@ from zoneinfo import ZoneInfo
 from equipped_bench import EquippedLane, equipped
 from lane_bench import OFFICER, UTC_S
 
-from lanecontrol.announcements import LaneLife, LaneLifeChanged, LaneType, ScheduleTold
+from lanecontrol import forms
+from lanecontrol.announcements import LaneAspect, LaneLife, LaneLifeChanged, LaneType, ScheduleTold
 from lanecontrol.clock import Instant
-from lanecontrol.commands import Actor, Outcome, Request, Role, TakePicture
+from lanecontrol.commands import DONE, Actor, OpenLane, Outcome, Request, Role, TakePicture
 from lanecontrol.config import time_zone
 from lanecontrol.events import DivertHeard
 from lanecontrol.lane.effects import Drive
 from lanecontrol.lane.schedule import Hours, Schedule, WeeklyHours
 from lanecontrol.lane.setup import LaneSetup, Stage
+from lanecontrol.lane.state import LaneState
 
 ZONE = "America/Tijuana"
 TECHNICIAN = Actor("technician-7", Role.TECHNICIAN)
@@ -69,6 +71,11 @@ class LivingLane(EquippedLane):
         super().started(cold=cold, boot=boot)
         return self
 
+    def restarts(self) -> None:
+        """The software starts anew from its checkpoint, as it stands in the ledger."""
+        self.state = forms.from_json(LaneState, forms.to_json(self.state))
+        self.started(cold=False)
+
     def order(
         self, request: Request, actor: Actor = OFFICER, *, key: str | None = None, within_s: float = 10.0
     ) -> Outcome:
@@ -112,3 +119,17 @@ class LivingLane(EquippedLane):
     def pictures(self) -> list[str]:
         """Which devices were asked for a picture."""
         return [e.device for e in self.effects if isinstance(e, Drive) and isinstance(e.command, TakePicture)]
+
+
+def opened() -> LivingLane:
+    """An open lane without a schedule."""
+    lane = LivingLane().started()
+    assert lane.order(OpenLane()) == DONE
+    lane.wait(5.0)
+    assert (lane.life, lane.overhead()) == (LaneLife.OPEN, LaneAspect.OPEN)
+    return lane
+
+
+def scheduled(*weekly: WeeklyHours, starts: str = "2027-01-20 05:00") -> LivingLane:
+    """A lane that goes by these hours."""
+    return LivingLane(living(*weekly), starts=starts).started()
