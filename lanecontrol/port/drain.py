@@ -22,8 +22,10 @@ from lanecontrol.port.transport import NO_SUBSCRIBERS, REFUSED, Message, Sink, T
 if TYPE_CHECKING:
     from lanecontrol.port.relay import Relay
 
-_BATCH = 500
-_LOW = 1000
+_BATCH = 125
+"""Rows per read: their bodies are copied several times, and of more than some 100 KiB the processor's cache holds only
+a part: reading 500 at once takes half as long again for each."""
+_LOW = 500
 """More is fetched when fewer are in hand: so many are sent while the disk is asked."""
 _PARKED_LIMIT = 2000
 """Rows kept in memory while their classes wait; beyond it nothing more is fetched until some have been settled."""
