@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 import json
+import math
 import random
 import tempfile
 import time
@@ -66,12 +67,13 @@ from sim.score import Received, Run, score
 from sim.score_file import Score
 from sim.simfile import Simulation
 from sim.simulate import EPOCH_UTC_S, SETTLE_S
-from sim.stage import TICK_S
 from sim.world.scenario import Scenario
 from sim.world.typed import events_of
 from sim.world.world import World
 
 EPOCH = 1
+EARLY_S = 1e-6
+"""So much earlier the officer is asked: whether a moment has come is for `work` alone to reckon."""
 TICK = Tick()
 
 
@@ -127,18 +129,24 @@ class TypedRun:
             self._advance()
 
     def _advance(self) -> None:
-        world = self.world
-        sensed = world.advance(TICK_S)
+        world, officer, due_s = self.world, self._officer, deadline(self._state)
+        until_s = math.inf if due_s is None else due_s
+        if officer is not None:
+            until_s = min(until_s, officer.next_s())
+        began_s = world.now_s
+        sensed = world.advance_until(until_s)
         now_s = world.now_s
         self._at = None
+        if officer is not None and world.before_s > began_s:
+            officer.waited(world.before_s)
         for device, reading in sensed:
             for event in events_of(reading):
                 self.give(device, event)
         due = deadline(self._state)
         if due is not None and due <= now_s:
             self.give("lane", TICK)
-        if self._officer is not None:
-            self._officer.work(now_s)
+        if officer is not None:
+            officer.work(now_s)
 
     def give(self, source: str, event: Event) -> None:
         """One input, and everything that follows from it."""
@@ -248,6 +256,16 @@ class _Officer:
             case AlarmRaised(alarm=alarm, kind=AlarmKind.UNRELEASED_DEPARTURE):
                 seen = Acknowledge(alarm)
                 self._later(self._run.world.now_s + RETRY_S, lambda: self._ask(seen, lambda done: None))
+
+    def next_s(self) -> float:
+        """Before this `work` has nothing to do, as long as nothing new is heard."""
+        first_s = self._plans[0][0] if self._plans else math.inf
+        return first_s if self._busy else min(first_s, self._idle_since_s + RETRY_S - EARLY_S)
+
+    def waited(self, until_s: float) -> None:
+        """Nothing has happened up to here since `work` was last called: what it would have noted meanwhile."""
+        if self._busy:
+            self._idle_since_s = until_s
 
     def work(self, now_s: float) -> None:
         """Do what is due, and begin with the next vehicle when free."""

@@ -52,8 +52,10 @@ class Barrier:
         self._obstructed: dict[str, bool] = {}
         self._stalled_s = 0.0
         self._told: tuple[object, ...] | None = None
-        self._rests_since = -1
-        """The arm rests where these outputs (`Outputs.changes`) want it; nothing else can move it."""
+        self.rests_since = -1
+        """The arm rests where these outputs (`Outputs.changes`) want it: `step` need not be called while they stand."""
+        self.settled = False
+        """Every contact was told as it is, and stays so until the arm moves or somebody presses a button."""
         self._quiet = not mishaps.planned and not self.head.reads_back
         """Contacts change only with the arm, the photo-eyes and the buttons."""
 
@@ -70,21 +72,28 @@ class Barrier:
     def press(self, now_s: float) -> None:
         """Somebody presses the booth button."""
         self._released_s = now_s + BUTTON_S
+        self.settled = False
+
+    def latch(self, *, held: bool) -> None:
+        """Somebody presses the emergency button, or (not `held`) pulls it out again."""
+        self.emergency = held
+        self.settled = False
 
     # --- the gate's operator -----------------------------------------------------------------------------------------
 
     def step(self, dt_s: float, vehicles: Sequence[Vehicle] = ()) -> None:
         """Move the arm, with these vehicles in the lane."""
         gate, self.moves = self._scene.gate, False
-        if gate is None or self._rests_since == self._outputs.changes:
+        if gate is None or self.rests_since == self._outputs.changes:
             return
+        self.settled = False
         if gate.beams:
             self._obstructed = {beam.point: self._sees(gate, beam, vehicles) for beam in gate.beams}
         wanted = 1.0 if self._outputs.on(gate.device, gate.open_output) or any(self._obstructed.values()) else 0.0
         before = self.position
         if before == wanted and not self._mishaps.planned:
             self._stalled_s = 0.0
-            self._rests_since = -1 if gate.beams else self._outputs.changes
+            self.rests_since = -1 if gate.beams else self._outputs.changes
             return
         self.moves = True
         self.position = self._moved(gate, wanted, dt_s)
@@ -122,6 +131,7 @@ class Barrier:
         pressed = now_s < self._released_s
         stands = (self.position, pressed, self.emergency, self._stalled_s >= STALLED_S, self._obstructed)
         if stands == self._told and self._quiet:
+            self.settled = not pressed
             return []
         self._told = stands
         return [*self._gate_contacts(), *self._buttons(pressed), *self.head.contacts()]

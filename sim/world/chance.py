@@ -8,7 +8,6 @@ from __future__ import annotations
 import random
 from bisect import bisect_right
 from collections.abc import Sequence
-from functools import lru_cache
 from math import exp, floor, lgamma, log, sqrt
 
 PTRS_FROM = 10.0
@@ -56,7 +55,9 @@ def poissons(rng: random.Random, means: Sequence[float]) -> tuple[int, ...]:
 
 def _poisson_ptrs(rng: random.Random, mean: float) -> int:
     """Transformed rejection with squeeze (W. Hoermann, 1993, algorithm PTRS)."""
-    twice_a, a, b, squeeze, log_mean, log_alpha = _ptrs_constants(mean)
+    b = 0.931 + 2.53 * sqrt(mean)
+    a = -0.059 + 0.02483 * b
+    twice_a, squeeze = 2.0 * a, 0.9277 - 3.6224 / (b - 2.0)
     random = rng.random
     while True:
         u = random() - 0.5
@@ -69,17 +70,10 @@ def _poisson_ptrs(rng: random.Random, mean: float) -> int:
             return k
         if k < 0 or (us < 0.013 and v > us):
             continue
-        accept = -mean + k * log_mean - lgamma(k + 1)
+        log_alpha = 1.1239 + 1.1328 / (b - 3.4)
+        accept = -mean + k * log(mean) - lgamma(k + 1)
         if v > 0.0 and log(v * log_alpha / (a / (us * us) + b)) <= accept:
             return k
-
-
-@lru_cache(maxsize=256)
-def _ptrs_constants(mean: float) -> tuple[float, float, float, float, float, float]:
-    """What depends on the mean alone. Between vehicles it is the background's, over and over."""
-    b = 0.931 + 2.53 * sqrt(mean)
-    a = -0.059 + 0.02483 * b
-    return 2.0 * a, a, b, 0.9277 - 3.6224 / (b - 2.0), log(mean), 1.1239 + 1.1328 / (b - 3.4)
 
 
 class PoissonTable:
@@ -100,10 +94,20 @@ class PoissonTable:
         return bisect_right(self.cumulative, rng.random()) if self.cumulative else poisson(rng, self._mean)
 
 
-def draw_all(rng: random.Random, tables: Sequence[PoissonTable]) -> tuple[int, ...]:
-    """A count from each table in turn."""
-    draw = rng.random
-    return tuple([bisect_right(table.cumulative, draw()) if table.cumulative else table.draw(rng) for table in tables])
+class PoissonTables:
+    """Counts of several means, drawn together over and over: as from a `PoissonTable` of each in turn."""
+
+    def __init__(self, means: Sequence[float]) -> None:
+        self._tables = [PoissonTable(mean) for mean in means]
+        self._cumulative = [table.cumulative for table in self._tables]
+        self._short = all(self._cumulative)
+
+    def draw(self, rng: random.Random) -> tuple[int, ...]:
+        """A count of each mean."""
+        if self._short:
+            draw = rng.random
+            return tuple([bisect_right(cumulative, draw()) for cumulative in self._cumulative])
+        return tuple([table.draw(rng) for table in self._tables])
 
 
 def chance(rng: random.Random, share: float) -> bool:

@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from sim.readings import GammaInterval, NeutronSecond, OccupancyOver, SpeedMeasured, Vacant
-from sim.world.chance import PoissonTable, Streams, between, draw_all, poisson, poissons
+from sim.world.chance import PoissonTables, Streams, between, poisson, poissons
 from sim.world.portal_rules import GammaRule, NeutronRule
 from sim.world.scene import PortalSite
 from sim.world.traffic import Vehicle
@@ -64,8 +64,10 @@ class PortalSensor:
         self._low_m, self._high_m = self._middle_m - DAMPED_M, self._middle_m + DAMPED_M
         self._alone_until_s = 0.0
         """Up to when nobody was near the vacant portal."""
-        self._vacant_gamma = [PoissonTable(cps * INTERVAL_S) for cps in site.gamma_background_cps]
-        self._vacant_neutron = [PoissonTable(cps) for cps in site.neutron_background_cps]
+        self.sleeps_until_s = 0.0
+        """Before this nothing can wake it: an occupied portal wakes by time alone."""
+        self._vacant_gamma = PoissonTables([cps * INTERVAL_S for cps in site.gamma_background_cps])
+        self._vacant_neutron = PoissonTables(site.neutron_background_cps)
         self._background = tuple(cps * INTERVAL_S for cps in site.gamma_background_cps)
         self._gamma_seen = deque((self._gamma(self._background) for _ in range(GAMMA_MEAN)), GAMMA_MEAN)
         self._neutron_seen = deque((self._neutron(()) for _ in range(NEUTRON_MEAN)), NEUTRON_MEAN)
@@ -104,8 +106,7 @@ class PortalSensor:
     def step(self, vehicles: Sequence[Vehicle], now_s: float) -> list[PortalReading]:
         """What the portal tells now, in order."""
         told: list[PortalReading] = []
-        near = [v for v in vehicles if v.front_m > self._from_m and v.rear_m < self._to_m]
-        beam = [v for v in near if v.covers(self._start_m, self._end_m) and self._name not in v.plan.missed_by]
+        near, beam = self._near(vehicles)
         if self._occupancy is None:
             self._count_vacant((), self._alone_until_s)
             if beam:
@@ -114,7 +115,22 @@ class PortalSensor:
             self._occupied(self._occupancy, near, beam, now_s, told)
         else:
             self._vacant(near, now_s, told)
+        occupancy, self.sleeps_until_s = self._occupancy, 0.0
+        if occupancy is not None:
+            self.sleeps_until_s = min(self._interval_due_s, self._second_due_s, occupancy.speed_due_s)
         return told
+
+    def _near(self, vehicles: Sequence[Vehicle]) -> tuple[list[Vehicle], list[Vehicle]]:
+        """Who makes a difference to its counts, and who of them is in the beam."""
+        near: list[Vehicle] = []
+        beam: list[Vehicle] = []
+        for vehicle in vehicles:
+            front_m, rear_m = vehicle.front_m, vehicle.rear_m
+            if front_m > self._from_m and rear_m < self._to_m:
+                near.append(vehicle)
+                if front_m >= self._start_m and rear_m <= self._end_m and self._name not in vehicle.plan.missed_by:
+                    beam.append(vehicle)
+        return near, beam
 
     # --- vacant ---
 
@@ -235,11 +251,11 @@ class PortalSensor:
     def _gamma(self, rates: tuple[float, ...]) -> tuple[int, ...]:
         """Counts of one interval. The background takes the same numbers from its stream whatever else is drawn."""
         if rates is self._background:
-            return draw_all(self._gamma_rng, self._vacant_gamma)
+            return self._vacant_gamma.draw(self._gamma_rng)
         return poissons(self._source_rng, rates)
 
     def _neutron(self, near: Sequence[Vehicle]) -> tuple[int, ...]:
-        counts = draw_all(self._neutron_rng, self._vacant_neutron)
+        counts = self._vacant_neutron.draw(self._neutron_rng)
         for vehicle in near:
             source = vehicle.plan.source
             if source is not None and any(source.neutron_cps):

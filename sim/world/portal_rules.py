@@ -21,8 +21,10 @@ class GammaRule:
     """Sum of the last intervals against the background before the occupancy, per group of panels."""
 
     def __init__(self, background_cps: tuple[float, ...], n_sigma: float, intervals: int) -> None:
-        self._window: deque[tuple[int, ...]] = deque(maxlen=intervals)
-        self._totals = [0] * len(GROUPS)
+        self._window: deque[tuple[int, int]] = deque(maxlen=intervals)
+        self._intervals = intervals
+        self._left = self._right = 0
+        """What the two pillars have counted in the window."""
         # The window lasts intervals x 0.2 s; the background is scaled to it.
         scale = intervals * 0.2
         backgrounds = [scale * sum(background_cps[panel] for panel in group) for group in GROUPS]
@@ -31,17 +33,22 @@ class GammaRule:
     def alarm(self, counts: tuple[int, ...]) -> bool:
         """One more interval; True while any group exceeds the threshold. Never before the window is full."""
         a, b, c, d = counts
-        sums = (a + b + c + d, a + b, c + d)
-        full = len(self._window) == self._window.maxlen
-        gone = self._window[0] if full else (0, 0, 0)
-        self._totals = [total + new - old for total, new, old in zip(self._totals, sums, gone, strict=True)]
-        self._window.append(sums)
-        if len(self._window) < (self._window.maxlen or 0):
+        left, right, window = a + b, c + d, self._window
+        if len(window) == self._intervals:
+            gone_left, gone_right = window[0]
+            self._left -= gone_left
+            self._right -= gone_right
+        window.append((left, right))
+        self._left = left = self._left + left
+        self._right = right = self._right + right
+        if len(window) < self._intervals:
             return False
-        for total, (background, root, n_sigma) in zip(self._totals, self._limits, strict=True):
-            if (total - background) / root > n_sigma:
-                return True
-        return False
+        (both_mean, both_root, n), (left_mean, left_root, left_n), (right_mean, right_root, right_n) = self._limits
+        return (
+            (left + right - both_mean) / both_root > n
+            or (left - left_mean) / left_root > left_n
+            or (right - right_mean) / right_root > right_n
+        )
 
 
 class NeutronRule:

@@ -8,9 +8,11 @@ brake. A final clamp keeps bodies apart whatever happens.
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import sqrt
 
 from sim.world.barrier import Barrier
 from sim.world.plan import MANOEUVRES, Conduct, Plan, Population
@@ -50,6 +52,8 @@ FOLLOW_THROUGH_M = 7.0
 """A tailgater this close behind a released vehicle goes with it."""
 TIRED_S = 3.0
 """A driver who wants to change lanes and stands this long on the approach leaves from there."""
+COMMITS_M = 3.0
+"""So near before the portal a driver who has room behind it makes up their mind to drive through."""
 CLEAR_BEHIND_M = 0.3
 """Room that drivers leave between their rear and the end of the portal."""
 
@@ -68,6 +72,7 @@ class Vehicle:
         "goes_at_s",
         "manoeuvre",
         "manoeuvring",
+        "marks_m",
         "pause_until_s",
         "plan",
         "rear_m",
@@ -75,6 +80,8 @@ class Vehicle:
         "released",
         "slowed",
         "speed_mps",
+        "steady_square",
+        "steady_to_m",
         "stood_since_s",
         "stop_at_m",
         "struck",
@@ -104,6 +111,11 @@ class Vehicle:
         self.struck = False
         self.clear_from_m, self.clear_to_m = math.inf, -math.inf
         """While its front is between these two, neither bumper passes a mark."""
+        self.marks_m: list[float] = []
+        """Where its front is as one of its bumpers passes a mark, in order."""
+        self.steady_to_m, self.steady_square = -math.inf, 0.0
+        """Up to there nothing on the lane makes it go faster or slower, nor does one ahead who is far enough away for
+        this square of speeds (see `Traffic._steady`)."""
         self.slowed = False
         """It was once slower than walking."""
 
@@ -189,11 +201,18 @@ class Traffic:
             self._arrive(now_s)
         leader: Vehicle | None = None
         for vehicle in self.vehicles:
-            if vehicle.speed_mps == 0.0 and vehicle.stood_since_s and not vehicle.goes_at_s:
-                stays = self._goes_on_standing(vehicle, leader)
-            else:
-                stays = False
-            if not stays:
+            front_m, speed_mps = vehicle.front_m, vehicle.speed_mps
+            if front_m < vehicle.steady_to_m and (leader is None or _far_ahead(leader, vehicle, dt_s)):
+                vehicle.front_m = to_m = front_m + speed_mps * dt_s
+                vehicle.rear_m = to_m - vehicle.plan.length_m
+                if not vehicle.clear_from_m < to_m < vehicle.clear_to_m:
+                    self._passes_mark(vehicle, now_s)
+            elif (
+                speed_mps != 0.0
+                or not vehicle.stood_since_s
+                or vehicle.goes_at_s
+                or not self._goes_on_standing(vehicle, leader)
+            ):
                 if leader is not None and vehicle.plan.conduct is ABREAST:
                     self._beside(vehicle, leader)
                 else:
@@ -213,10 +232,13 @@ class Traffic:
         self.changed = True
         if vehicle.front_m >= self._booth_m or vehicle.booth_entered_s is not None:
             self._booth(vehicle, now_s)
-        front_m, length_m = vehicle.front_m, vehicle.plan.length_m
-        at_m = [mark_m for mark in self._marks for mark_m in (mark, mark + length_m)]
-        vehicle.clear_from_m = max((m for m in at_m if m <= front_m), default=-math.inf) + AT_MARK_M
-        vehicle.clear_to_m = min((m for m in at_m if m > front_m), default=math.inf) - AT_MARK_M
+        if not vehicle.marks_m:
+            length_m = vehicle.plan.length_m
+            vehicle.marks_m = sorted([mark_m for mark in self._marks for mark_m in (mark, mark + length_m)])
+        at_m = vehicle.marks_m
+        passed = bisect_right(at_m, vehicle.front_m)
+        vehicle.clear_from_m = (at_m[passed - 1] if passed else -math.inf) + AT_MARK_M
+        vehicle.clear_to_m = (at_m[passed] if passed < len(at_m) else math.inf) - AT_MARK_M
 
     def _goes_on_standing(self, vehicle: Vehicle, leader: Vehicle | None) -> bool:
         """Nothing has changed for a driver who stands: no room, or the signal holds it at the line."""
@@ -336,7 +358,7 @@ class Traffic:
         if wish_mps < speed_mps:
             speed_mps = wish_mps
         if wall_m != INFINITE:
-            approach_mps = math.sqrt(WALL_SQUARE + TWICE_BRAKE_MPS2 * wall_m) - WALL_REACH_M if wall_m > 0.02 else 0.0
+            approach_mps = sqrt(WALL_SQUARE + TWICE_BRAKE_MPS2 * wall_m) - WALL_REACH_M if wall_m > 0.02 else 0.0
             if approach_mps < speed_mps:
                 speed_mps = approach_mps
         if leader is not None:
@@ -344,7 +366,7 @@ class Traffic:
             reach_m = BRAKE_MPS2 * plan.time_gap_s
             least = reach_m * reach_m
             square = least + leader_mps * leader_mps + TWICE_BRAKE_MPS2 * (gap_m - plan.standstill_gap_m)
-            safe_mps = math.sqrt(square) - reach_m if square > least else 0.0
+            safe_mps = sqrt(square) - reach_m if square > least else 0.0
             if safe_mps < speed_mps:
                 speed_mps = safe_mps
         if speed_mps < 0.0:
@@ -356,6 +378,33 @@ class Traffic:
         vehicle.speed_mps = speed_mps
         vehicle.front_m = to_m
         vehicle.rear_m = to_m - plan.length_m
+        vehicle.steady_to_m = -INFINITE
+        if speed_mps == speed_before_mps == wish_mps:
+            self._steady(vehicle, slow)
+
+    def _steady(self, vehicle: Vehicle, slow: bool) -> None:
+        """This driver goes as fast as they want to: note up to where they certainly go on like that.
+
+        Moving on at the same speed is then all there is to do; where in doubt, `_move` looks at everything again.
+        """
+        plan, front_m, speed_mps = vehicle.plan, vehicle.front_m, vehicle.speed_mps
+        if self._lines or vehicle.manoeuvring or plan.conduct in WITH_OTHERS or speed_mps < CREEP_MPS:
+            return
+        to_m = (
+            self._slow_to_m + plan.length_m if slow else self._slow_from_m if front_m <= self._slow_from_m else INFINITE
+        )
+        stops_in_m = speed_mps * (speed_mps + 2.0 * WALL_REACH_M) / TWICE_BRAKE_MPS2
+        if front_m <= self._booth_wall_m:
+            to_m = min(to_m, self._booth_wall_m - stops_in_m)
+            if front_m <= self._portal_wall_m:
+                to_m = min(to_m, self._portal_wall_m - max(stops_in_m, COMMITS_M))
+        if not vehicle.released:
+            to_m = min(to_m, vehicle.stop_at_m - stops_in_m)
+        elif front_m <= self._gate_wall_m:
+            to_m = -INFINITE
+        reach_m = BRAKE_MPS2 * plan.time_gap_s
+        vehicle.steady_to_m = to_m - AT_MARK_M
+        vehicle.steady_square = speed_mps * (speed_mps + 2.0 * reach_m) + AT_MARK_M
 
     @staticmethod
     def _stays(vehicle: Vehicle, room_m: float, now_s: float) -> bool:
@@ -378,7 +427,7 @@ class Traffic:
         reach_m = BRAKE_MPS2 * plan.time_gap_s
         least = reach_m * reach_m
         square = least + leader_mps * leader_mps + TWICE_BRAKE_MPS2 * room_m
-        return math.sqrt(square) - reach_m if square > least else 0.0
+        return sqrt(square) - reach_m if square > least else 0.0
 
     def _wall_m(self, vehicle: Vehicle, leader: Vehicle | None) -> float:
         """How far ahead this driver has to stop, as things stand."""
@@ -412,7 +461,7 @@ class Traffic:
         if not vehicle.plan.disciplined:
             return True
         room_m = leader.rear_m - vehicle.plan.standstill_gap_m - vehicle.plan.length_m - self._clear_m
-        if room_m >= 0.0 and self._portal_wall_m - vehicle.front_m < 3.0:
+        if room_m >= 0.0 and self._portal_wall_m - vehicle.front_m < COMMITS_M:
             self._committed.add(vehicle.plan.number)
         return room_m >= 0.0
 
@@ -484,3 +533,12 @@ class Traffic:
         if vehicle.plan.conduct is Conduct.BACKS_OUT:
             return self._scene.approach.start_m - 1.5
         return self._scene.booth.start_m - 0.7
+
+
+def _far_ahead(leader: Vehicle, vehicle: Vehicle, dt_s: float) -> bool:
+    """Whether the one ahead does not keep a steady driver from going on like that."""
+    free_m, leader_mps = leader.rear_m - vehicle.front_m, leader.speed_mps
+    return (
+        leader_mps * leader_mps + TWICE_BRAKE_MPS2 * (free_m - vehicle.plan.standstill_gap_m) > vehicle.steady_square
+        and free_m > vehicle.speed_mps * dt_s + BODY_GAP_M + AT_MARK_M
+    )

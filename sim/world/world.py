@@ -49,6 +49,8 @@ class World:
         self.scenario = scenario
         self.seed = seed
         self.now_s = 0.0
+        self.before_s = 0.0
+        """When the step began that has led up to now."""
         streams = Streams(seed)
         points = tuple(site.point for site in scene.loops)
         self._outputs = Outputs()
@@ -66,6 +68,8 @@ class World:
             for site in scene.loops
         ]
         self._troubled_loops = [loop for loop in self._loops if loop.troubled]
+        self._restless = bool(self._troubled_loops or lines)
+        """There are contacts that may change at any moment."""
         waiting = scenario.radiation.waiting_suppression
         self._portals = [PortalSensor(scene.portal, waiting, streams)] if scene.portal else []
         self._portals += [
@@ -109,6 +113,23 @@ class World:
             self._step(dt_s / steps, sensed)
         return tuple(sensed)
 
+    def advance_until(self, until_s: float) -> Sequence[Sensed]:
+        """As one call of `advance(STEP_S)` after the other, up to the one that gives something or reaches `until_s`.
+
+        Once the last vehicle has arrived it is a single one, for from then on the world may be done at any moment.
+        """
+        sensed: list[Sensed] = []
+        if not self._began:
+            self._began = True
+            self._edges(sensed)
+        traffic = self._traffic
+        while True:
+            self.before_s = self.now_s
+            self.now_s += STEP_S
+            self._step(STEP_S, sensed)
+            if sensed or self.now_s >= until_s or traffic.arrivals_ended_s is not None:
+                return sensed
+
     def act(self, device: str, deed: Deed) -> None:
         """An output of a device was set, by the lane or by the device's own watchdog."""
         match deed:
@@ -121,7 +142,7 @@ class World:
 
     def press_emergency(self, *, held: bool = True) -> None:
         """Somebody presses the emergency button, which latches, or (not `held`) pulls it out again."""
-        self._barrier.emergency = held
+        self._barrier.latch(held=held)
 
     def refer_to_scanner(self, number: int) -> None:
         """The officer tells the driver of this vehicle to stop at the scanner, should there be one."""
@@ -207,7 +228,8 @@ class World:
         if self._mishaps.planned:
             self._mishaps.step(now_s, scanner.phase if scanner else "")
         vehicles, barrier = traffic.vehicles, self._barrier
-        barrier.step(dt_s, vehicles)
+        if barrier.rests_since != self._outputs.changes:
+            barrier.step(dt_s, vehicles)
         if scanner is not None:
             scanner.step(dt_s, now_s, vehicles)
         for departure in traffic.step(now_s, dt_s):
@@ -218,9 +240,11 @@ class World:
             self._strikes()
         if traffic.changed:
             self._count_waiting()
-        self._edges(sensed)
+            self._edges(sensed)
+        elif self._restless or not barrier.settled:
+            self._edges(sensed)
         for portal in self._portals:
-            if portal.wakes(vehicles, now_s):
+            if now_s >= portal.sleeps_until_s and portal.wakes(vehicles, now_s):
                 sensed += [Sensed(portal.site.device, reading) for reading in portal.step(vehicles, now_s)]
         for camera in self._cameras:
             sensed += [Sensed(camera.site.device, view) for view in camera.step(vehicles)]
@@ -231,12 +255,15 @@ class World:
 
     def _round(self, vehicles: Sequence[Vehicle], sensed: list[Sensed]) -> None:
         """Those antennas whose turn it is ask who is there."""
+        now_s, next_s = self.now_s, math.inf
         for antenna in self._antennas:
-            if self.now_s >= antenna.round_due_s:
-                answers = antenna.step(vehicles, self.now_s)
+            if now_s >= antenna.round_due_s:
+                answers = antenna.step(vehicles, now_s)
                 if answers:
                     sensed += [Sensed(antenna.site.device, answer) for answer in answers]
-        self._round_due_s = min((antenna.round_due_s for antenna in self._antennas), default=math.inf)
+            if antenna.round_due_s < next_s:
+                next_s = antenna.round_due_s
+        self._round_due_s = next_s
 
     def _edges(self, sensed: list[Sensed]) -> None:
         """Contacts that differ from what was last given; all of them at the start."""
@@ -246,7 +273,7 @@ class World:
             if on is not loop.told:
                 loop.told = on
                 sensed.append(Sensed(loop.site.device, Contact(loop.site.point, on)))
-        told = self._barrier.contacts(self.now_s)
+        told = [] if self._barrier.settled else self._barrier.contacts(self.now_s)
         if self._overhead is not None:
             told += self._overhead.head.contacts()
         if self._scanner is not None:
