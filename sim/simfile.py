@@ -80,6 +80,7 @@ def load_simfile(path: Path | str) -> Simulation:
     path = Path(path)
     problems: list[Problem] = []
     root, values = _tree(path, problems)
+    _tell_other_file(root, "fakes", "a simulation's")
     file = _model(SimFile, root, values, problems)
     fakes = _fakes(root, problems)
     if file is not None:
@@ -104,6 +105,7 @@ def load_scenario(path: Path | str, devices: Collection[str] | None = None) -> S
     """The scenario in the file at `path`. Raises ConfigError with every problem, also mischief of an unknown device."""
     problems: list[Problem] = []
     root, values = _tree(Path(path), problems)
+    _tell_other_file(root, "traffic", "a scenario")
     scenario = _model(Scenario, root, values, problems)
     for index, fault in enumerate(scenario.mischief if scenario is not None else ()):
         if devices is not None and fault.device not in devices:
@@ -122,6 +124,21 @@ def _tree(path: Path, problems: list[Problem]) -> tuple[Table, Any]:
         raise ConfigError((Problem(str(path), 1, 1, f"cannot be read: {why}", ""),)) from error
     root = read(text, str(path), problems)
     return root, plain(root, lambda leaf: leaf.text)
+
+
+_OTHER_FILES = (
+    ("fakes", "a simulation's file", "give it as --config"),
+    ("zones", "a lane file", "a simulation's file names it, as configs/sim.yaml does"),
+    ("traffic", "a scenario", "give it as --scenario"),
+)
+"""A key that only such a file has, what the file is, and where it is wanted."""
+
+
+def _tell_other_file(root: Table, own: str, wanted: str) -> None:
+    """Raises ConfigError for a file of another kind: as what was asked for all of it would be wrong."""
+    for key, what, remedy in _OTHER_FILES:
+        if key != own and key in root.entries and own not in root.entries:
+            raise ConfigError((root.place.problem(f"{what}, not {wanted}", remedy),))
 
 
 def _model(model: type[M], root: Table, values: Any, problems: list[Problem]) -> M | None:

@@ -127,7 +127,8 @@ def _pipe_closed() -> int:
 
 def _help() -> str:
     extras = {p.name: KNOWN_EXTRAS.get(p.name, f"from {p.dist.name if p.dist else '?'}") for p in _extras()}
-    rows = "\n".join(f"  {name:10}{meaning}" for name, meaning in {**COMMANDS, **extras}.items())
+    every = {**COMMANDS, **extras}
+    rows = "\n".join(f"  {name:{max(map(len, every)) + 2}}{meaning}" for name, meaning in every.items())
     return (
         "usage: lanecontrol COMMAND ...\n\n"
         "Lane controller for inspection lanes at land ports of entry.\n\n"

@@ -18,7 +18,9 @@ def main(argv: list[str]) -> int:
     )
     parser.add_argument("lane", help="07, SYS/07 or sim/SYS/07")
     parser.add_argument(
-        "verb", help="disposition, open, close, emergency, override, enable ...; a wrong one lists them all"
+        "verb",
+        help="disposition, open, close, emergency, override, enable ...; a wrong one lists them all, wrong fields tell "
+        "what it takes",
     )
     parser.add_argument("fields", nargs="*", type=arguments.setting, metavar="key=value", help="what the verb takes")
     parser.add_argument("--name", default="", help="who asks, as it shall stand in the record (you, at this machine)")
@@ -32,13 +34,16 @@ def main(argv: list[str]) -> int:
 
     try:
         return asyncio.run(_command(options))
-    except (ValueError, Refusal) as error:
+    except Refusal as error:
+        output.note(f"lanecontrol command: {error}; {_wanted(options.verb)}")
+        return USAGE
+    except ValueError as error:
         output.note(f"lanecontrol command: {error}")
         return USAGE
 
 
 async def _command(options: argparse.Namespace) -> int:
-    from lanecontrol.cli.port_tools import find_lane, lane_address, person, port_client
+    from lanecontrol.cli.port_tools import find_lane, has_told, lane_address, person, port_client
     from lanecontrol.commands import Actor, Result, Role
 
     fields = _fields(options.verb, options.fields)
@@ -47,11 +52,26 @@ async def _command(options: argparse.Namespace) -> int:
     async with port_client(options, "command") as port:
         lane = address or await find_lane(port, options.lane)
         reply = await port.command(lane, options.verb, fields, actor=actor, timeout_s=options.seconds)
+        known = reply.result is not Result.UNKNOWN or await has_told(port, lane)
+    if not known:
+        output.note(f"lanecontrol command: this broker has never heard of {lane.root}: is that the lane's name?")
     if options.json:
         output.json_line({**reply.model_dump(mode="json"), "lane": lane.root})
     else:
         print(f"{reply.result}{': ' if reply.reason else ''}{reply.reason}")
     return GOOD if reply.result is Result.DONE else FAILED
+
+
+def _wanted(verb: str) -> str:
+    """What the verb takes, in a line."""
+    from lanecontrol.port.order_base import CommandPayload
+    from lanecontrol.port.order_payloads import COMMANDS
+
+    model = COMMANDS[verb]
+    own = {name: part for name, part in model.model_fields.items() if name not in CommandPayload.model_fields}
+    must = " ".join(f"{name}=..." for name, part in own.items() if part.is_required())
+    may = " ".join(f"[{name}=...]" for name, part in own.items() if not part.is_required())
+    return f"{verb} takes {f'{must} {may}'.strip() or 'nothing more'}"
 
 
 def _fields(verb: str, given: list[tuple[str, str]]) -> dict[str, Any]:

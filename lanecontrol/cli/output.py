@@ -32,8 +32,14 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
 
 def words(event: dict[str, Any]) -> str:
     """An event in a line for people: its type, then what it says; what is empty is left out."""
-    said = (f"{name}={_word(value)}" for name, value in event.items() if name != "type" and value not in ("", None, []))
-    return " ".join([str(event.get("type", "")), *said]).strip()
+    said = (f"{name}={_word(value)}" for name, value in event.items() if name != "type" and not _is_empty(value))
+    return " ".join([_word(event.get("type", "")), *said]).strip()
+
+
+def _is_empty(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(_is_empty(part) for name, part in value.items() if name != "type")
+    return value in ("", None, [])
 
 
 def _word(value: Any) -> str:
@@ -45,7 +51,12 @@ def _word(value: Any) -> str:
         case float():
             return f"{value:.6g}" if abs(value) < 1e6 else f"{value:.3f}"
         case _:
-            return str(value)
+            return printable(str(value))
+
+
+def printable(text: str) -> str:
+    """The text on one line: what a terminal would obey (colours, line ends) is written out instead."""
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
 
 
 def pairs(values: dict[str, Any]) -> None:

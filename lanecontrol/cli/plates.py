@@ -7,6 +7,7 @@ rest go on; the exit code tells.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 def main(argv: list[str]) -> int:
     parser = arguments.parser("plates", "Read plates on picture files (JPEG, PNG, BMP, WebP) and on folders of them.")
     parser.add_argument(
-        "paths", nargs="+", type=Path, metavar="PATH", help="a picture, or a folder with its subfolders"
+        "paths", nargs="+", type=_path, metavar="PATH", help="a picture, or a folder with its subfolders"
     )
     parser.add_argument(
         "--min-confidence", type=_share, metavar="P", help="a plate read with less is not `accepted` (default 0.85)"
@@ -35,11 +36,31 @@ def main(argv: list[str]) -> int:
     return _read_all(options)
 
 
+def _path(text: str) -> Path:
+    """An empty argument is a variable that somebody's script forgot to set, not the folder we are in."""
+    if not text:
+        raise argparse.ArgumentTypeError("a path is empty")
+    return Path(text)
+
+
 def _share(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
     if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError("a confidence is from 0 to 1")
+        raise argparse.ArgumentTypeError(f"{text!r} is no confidence, which is from 0 to 1")
     return value
+
+
+def _name(path: Path) -> str:
+    """The file's name on one line of any terminal, whatever bytes it has."""
+    return output.printable(_text(path))
+
+
+def _text(path: Path) -> str:
+    """A name may be bytes that are no UTF-8, which JSON cannot hold."""
+    return os.fsencode(path).decode(errors="backslashreplace")
 
 
 def _read_all(options: argparse.Namespace) -> int:
@@ -51,13 +72,13 @@ def _read_all(options: argparse.Namespace) -> int:
     code = GOOD
     for path in options.paths:
         if path.is_dir() and not any(_files([path])):
-            output.note(f"lanecontrol plates: {path}: there is no file in this folder")
+            output.note(f"lanecontrol plates: {_name(path)}: there is no file in this folder")
             code = FAILED
     for path in _with_progress(list(_files(options.paths))):
         try:
             picture, factor = pictures.decoded(pictures.content(path))
         except pictures.NotAPicture as error:
-            output.note(f"lanecontrol plates: {path}: {error}")
+            output.note(f"lanecontrol plates: {_name(path)}: {error}")
             code = FAILED
             continue
         _show(path, loaded.read([picture], wanted).scaled(factor), as_json=options.json)
@@ -94,13 +115,13 @@ def _show(path: Path, reading: Reading, *, as_json: bool) -> None:
     plate = line["plate"] or "-"
     doubt = "" if reading.accepted or not line["plate"] else "  not accepted"
     place = f"  {line['jurisdiction']}" if line["jurisdiction"] else ""
-    print(f"{path}\t{plate}\t{line['confidence']:.2f}\t{line['ms']:.0f} ms{place}{doubt}", flush=True)
+    print(f"{_name(path)}\t{plate}\t{line['confidence']:.2f}\t{line['ms']:.0f} ms{place}{doubt}", flush=True)
 
 
 def told(path: Path, reading: Reading) -> dict[str, Any]:
     """A reading as the JSON line that others script against."""
     return {
-        "file": str(path),
+        "file": _text(path),
         "plate": reading.plate.clear or None,
         "confidence": reading.confidence,
         "box": None if reading.box is None else list(reading.box),

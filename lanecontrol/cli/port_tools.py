@@ -8,9 +8,12 @@ import getpass
 import os
 import secrets
 import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from lanecontrol.cli.arguments import PASSWORD
 from lanecontrol.clock import LoopClock
+from lanecontrol.errors import DeviceError
 from lanecontrol.links import LinkOpener
 from lanecontrol.port.central import PortClient
 from lanecontrol.port.mqtt_client import MqttConnector
@@ -21,17 +24,26 @@ FIND_LANE_S = 2.0
 """Retained statuses come at once; a broker that has none for a lane stays silent."""
 
 
-def port_client(options: argparse.Namespace, command: str) -> PortClient:
-    """A tool's connection, not yet open. Each has its own client id: two tools must not throw each other out."""
+@asynccontextmanager
+async def port_client(options: argparse.Namespace, command: str) -> AsyncIterator[PortClient]:
+    """A tool's connection. Each has its own client id: two tools must not throw each other out.
+
+    Raises what `PortClient` does, with the broker's url in it.
+    """
     broker = Broker(
         url=options.broker,
         client_id=f"lanecontrol-{command}-{secrets.token_hex(6)}",
         username=options.username,
         password=os.environ.get(PASSWORD, ""),
     )
-    return PortClient(
+    client = PortClient(
         MqttConnector(LinkOpener()), broker, clock=LoopClock(), new_key=lambda: f"cli-{secrets.token_hex(12)}"
     )
+    try:
+        async with client:
+            yield client
+    except DeviceError as error:
+        raise type(error)(f"{options.broker}: {error.deed}", error.why) from error
 
 
 def person() -> str:
@@ -72,6 +84,20 @@ async def find_lane(port: PortClient, name: str) -> LaneAddress:
         raise ValueError(f"no lane {name!r} has told this broker of itself; write PORT/LANE or sim/PORT/LANE")
     names = ", ".join(sorted(address.root for address in found))
     raise ValueError(f"there are several lanes {name!r}: {names}; write PORT/LANE or sim/PORT/LANE")
+
+
+async def has_told(port: PortClient, lane: LaneAddress) -> bool:
+    """Whether the broker has a status of this lane: without one its name is wrong, or it was never here."""
+    await port.subscribe([lane.status])
+    try:
+        async with asyncio.timeout(FIND_LANE_S):
+            async for _ in port.events():
+                return True
+    except TimeoutError:
+        return False
+    except DeviceError:  # what became of the order is told; this was only a hint
+        pass
+    return True
 
 
 def _from_topic(topic: str) -> LaneAddress:

@@ -103,6 +103,23 @@ def _document(raw: bytes) -> Any:
         return raw.decode(errors="backslashreplace")
 
 
+_TOLD = ("state", "reason", "kind", "config_hash", "overrides", "simulated")
+"""Of a status or a device's state, what a person looks for: nothing that could be a number of somebody."""
+
+
+def _state(arrival: Arrival) -> str:
+    """A status or a device's state in words; of everything else, how long it is."""
+    if not arrival.raw:
+        return "removed"
+    document = _document(arrival.raw)
+    if isinstance(document, dict) and isinstance(document.get("state"), dict):
+        document = document["state"] | {"simulated": document.get("simulated")}
+    *_, kind, last = arrival.topic.split("/")
+    if not isinstance(document, dict) or "state" not in document or not (last == "status" or kind == "device"):
+        return f"{len(arrival.raw)} bytes"
+    return output.words({name: document[name] for name in _TOLD if name in document})
+
+
 def _in_words() -> Callable[[Arrival], None]:
     import secrets
 
@@ -114,8 +131,7 @@ def _in_words() -> Callable[[Arrival], None]:
     def show(arrival: Arrival) -> None:
         event = arrival.event
         if event is None:
-            text = f"{len(arrival.raw)} bytes" if arrival.raw else "removed"
-            print(f"{arrival.at.iso()} {arrival.topic} {text}", flush=True)
+            print(f"{arrival.at.iso()} {output.printable(arrival.topic)} {_state(arrival)}", flush=True)
             return
         announcement = event.announcement()
         # Of a type this version does not know, nothing is shown: it may carry numbers.

@@ -44,6 +44,9 @@ from lanecontrol.port.transport import Broker
 RULES = ("lane", "tags", "limits", "questions", "plates")
 """The sections that decide what the lane finds and recommends: `rules_hash` is made of them."""
 
+BESIDE = ("devices", "extends")
+"""Keys of a lane file that are no sections: they are read before those."""
+
 FindSecret = Callable[[str], str | None]
 M = TypeVar("M", bound=BaseModel)
 
@@ -162,10 +165,12 @@ class _Loading:
     def done(self) -> Loaded:
         if self.problems and not self.root.entries:
             raise ConfigError(tuple(self.problems))  # a file that cannot be read has no further problems
+        if other := _other_file(self.root):
+            raise ConfigError((other,))  # as a lane file all of it would be wrong
         self._tell_missing_secrets()
         values = plain(self.root, self._secret)
         stanzas = values.pop("devices", None)
-        file = self._section(LaneFile, values, self.root)
+        file = self._section(LaneFile, values, self.root, BESIDE)
         devices, broken = self._devices(stanzas, simulated=file.simulated is not False)
         self._tell(check_file(file))
         self._tell(check_devices(file, devices, broken))
@@ -188,14 +193,14 @@ class _Loading:
 
     # --- sections and devices ----------------------------------------------------------------------------------------
 
-    def _section(self, model: type[M], values: Any, at: Tree) -> M:
+    def _section(self, model: type[M], values: Any, at: Tree, beside: tuple[str, ...] = ()) -> M:
         """The section, or as much of it as is right. A driver's may name files, which are relative to the lane file."""
         try:
             return model.model_validate(values, context={"folder": self.path.parent})
         except ConfigError as error:
             self.problems.extend(error.problems)
         except ValidationError as error:
-            self.problems.extend(problems_of(error, at, model))
+            self.problems.extend(problems_of(error, at, model, beside))
         return as_far_as_right(model, values)
 
     def _devices(self, stanzas: Any, *, simulated: bool) -> tuple[dict[str, Device], frozenset[str]]:
@@ -279,6 +284,17 @@ class _Loading:
             snapshot=_snapshot(file, self.path.parent),
             shared_hash_key=file.privacy.hash_key is not None,
         )
+
+
+def _other_file(root: Table) -> Problem | None:
+    """What to say where somebody gives a file of another kind: a simulation's, or a port's without a lane on top."""
+    if "fakes" in root.entries and "devices" not in root.entries:
+        lane_file = root.leaf("lane")
+        named = f", which is {lane_file.text}" if lane_file is not None else ""
+        return root.place.problem("a simulation's file, not a lane file", f"name the lane file that it names{named}")
+    if "port" in root.entries and not {"lane", "zones", "loops", "devices", "store"} & root.entries.keys():
+        return root.place.problem("a port file without a lane", "name a lane file that extends it")
+    return None
 
 
 def _kinds(wrong: str) -> str:

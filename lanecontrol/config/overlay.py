@@ -45,6 +45,9 @@ def _base_path(path: Path, entry: Entry, problems: list[Problem], seen: tuple[Pa
     if base.resolve() in seen or len(seen) >= MAX_FILES:
         problems.append(node.place.problem(f"'{node.value}' extends itself in the end", "break the circle"))
         return None
+    if base.is_dir():
+        problems.append(node.place.problem(f"{base} is a folder", "name the file in it"))
+        return None
     if not base.is_file():
         problems.append(node.place.problem(f"there is no file {base}", "the name is relative to this file"))
         return None

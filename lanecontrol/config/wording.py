@@ -44,9 +44,11 @@ def _is_secret(node: Tree) -> bool:
     return isinstance(node, Leaf) and bool(node.secret)
 
 
-def problems_of(error: ValidationError, root: Tree, model: type[BaseModel]) -> list[Problem]:
-    """Every error at the place in the file that it is about."""
-    return [_problem(detail, root, model) for detail in error.errors(include_url=False)]
+def problems_of(
+    error: ValidationError, root: Tree, model: type[BaseModel], beside: Iterable[str] = ()
+) -> list[Problem]:
+    """Every error at the place in the file that it is about. `beside` are keys that stand next to the model's own."""
+    return [_problem(detail, root, model, frozenset(beside)) for detail in error.errors(include_url=False)]
 
 
 def close_to(word: str, known: Iterable[str]) -> str:
@@ -58,14 +60,15 @@ def close_to(word: str, known: Iterable[str]) -> str:
     return f"known here: {', '.join(words)}" if words else ""
 
 
-def _problem(detail: ErrorDetails, root: Tree, model: type[BaseModel]) -> Problem:
+def _problem(detail: ErrorDetails, root: Tree, model: type[BaseModel], beside: frozenset[str]) -> Problem:
     location = detail["loc"]
     name = next((str(part) for part in reversed(location) if isinstance(part, str) and part != "[key]"), "")
     node, entry = find(root, location)
     match detail["type"]:
         case "extra_forbidden":
             place = entry.key_place if entry is not None else node.place
-            return place.problem(f"unknown key '{name}'", close_to(name, _keys(model, location[:-1])))
+            known = _keys(model, location[:-1]) | (frozenset() if location[:-1] else beside)
+            return place.problem(f"unknown key '{name}'", close_to(name, known))
         case "missing":
             what = f"the key '{name}' is missing"
             return find(root, location[:-1])[0].place.problem(what, _meaning(model, location))

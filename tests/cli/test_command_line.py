@@ -48,7 +48,7 @@ def test_help_is_instant_because_it_imports_nothing_heavy() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr.strip() == "[]"
     for name in [*COMMANDS, "sim", "fake"]:
-        assert f"  {name}" in done.stdout
+        assert f"  {name}  " in done.stdout
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))

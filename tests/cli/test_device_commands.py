@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lanecontrol.announcements import TagKind, TagSighted
-from lanecontrol.cli import main
+from lanecontrol.cli import main, output, port_tools
 from lanecontrol.clock import Instant, LoopClock
 from lanecontrol.commands import DONE, Role
 from lanecontrol.errors import LinkLost
@@ -236,8 +236,28 @@ async def test_watch_without_a_broker_tells_why_and_fails(capsys: Captured) -> N
     async with broker() as url:
         pass
     assert await run("watch", "--broker", url) == 1
-    assert "connect" in capsys.readouterr().err
+    assert f"lanecontrol: {url}: connect: " in capsys.readouterr().err
     assert await run("watch", "--lane", "07", "--broker", url) == 2
+
+
+async def test_watch_tells_states_in_words_and_nothing_that_a_terminal_would_obey(capsys: Captured) -> None:
+    state = {"state": "offline", "reason": "no\n\x1b[31mroute", "identity": {"maker": ""}}
+    async with broker() as url, MqttConnector(LinkOpener())(connection(url)) as lane:
+        await lane.publish(Message(LANE.status, b'{"state": "online", "overrides": []}', retain=True))
+        await lane.publish(Message(LANE.device("rpm1"), json.dumps({"state": state}).encode(), retain=True))
+        await lane.publish(Message(LANE.command("disposition"), b'{"state": "secret"}', retain=True))
+        assert await run("watch", "--broker", url, "--all", "--count", "3") == 0
+    told = {line.split(" ")[1]: line.split(" ", 2)[2] for line in capsys.readouterr().out.splitlines()}
+    assert told == {
+        LANE.status: "state=online",
+        LANE.device("rpm1"): r"state=offline reason=no\n\x1b[31mroute",
+        LANE.command("disposition"): "19 bytes",
+    }
+
+
+def test_what_is_empty_in_every_part_is_not_told() -> None:
+    event = {"type": "DeviceChanged", "state": "online", "identity": {"type": "Identity", "maker": "", "model": ""}}
+    assert output.words(event) == "DeviceChanged state=online"
 
 
 async def answering(lane: Transport, listening: asyncio.Event, seen: list[object]) -> None:
@@ -283,6 +303,21 @@ async def test_command_to_a_lane_that_does_not_listen_fails(capsys: Captured) ->
     assert capsys.readouterr().out.split(":")[0] in ("refused", "unknown")
 
 
+async def test_command_without_an_answer_tells_whether_there_is_such_a_lane(
+    capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hint = "this broker has never heard of sim/poe/SYS/lane/07"
+    async with broker() as url, MqttConnector(LinkOpener())(connection(url)) as deaf:
+        await deaf.subscribe([LANE.command("+")])
+        with monkeypatch.context() as patched:
+            patched.setattr(port_tools, "FIND_LANE_S", 0.2)
+            assert await run("command", "sim/SYS/07", "open", "--broker", url, "--seconds", "0.2") == 1
+        assert hint in capsys.readouterr().err
+        await deaf.publish(Message(LANE.status, b"{}", retain=True))
+        assert await run("command", "sim/SYS/07", "open", "--broker", url, "--seconds", "0.2") == 1
+        assert hint not in capsys.readouterr().err
+
+
 async def test_divert_tells_every_lane_of_a_port_and_stays_for_those_that_are_away() -> None:
     async with broker() as url:
         diverting = ("divert", "sim/SYS", "--for", "600", "--reason", "flood", "--name", "Ann")
@@ -315,7 +350,8 @@ async def test_a_notice_that_no_lane_would_take_is_not_sent(arguments: list[str]
     [
         (["07", "opne"], "no verb 'opne'"),
         (["a/b/c/d", "open"], "is no lane"),
-        (["SYS/07", "occupants", "count=two"], "malformed"),
+        (["SYS/07", "occupants", "count=two"], "; occupants takes passage=... count=... [minors=...]"),
+        (["SYS/07", "open", "colour=red"], "; open takes "),
         (["SYS/07", "occupants", "count=2", "count=3"], "given twice"),
     ],
 )

@@ -206,6 +206,12 @@ def test_a_missing_port_file_is_told_where_it_is_named(tmp_path: Path) -> None:
         load(tmp_path / "lane.yaml")
 
 
+def test_a_folder_in_the_place_of_the_port_file_is_told(tmp_path: Path) -> None:
+    (tmp_path / "lane.yaml").write_text("extends: .\n" + LANE)
+    with pytest.raises(ConfigError, match=r"lane\.yaml:1:10: .* is a folder, name the file in it"):
+        load(tmp_path / "lane.yaml")
+
+
 # --- what is wrong ---------------------------------------------------------------------------------------------------
 
 
@@ -245,7 +251,7 @@ store: {path: elsewhere}
         "7:57: there is no zone 'boot', did you mean 'booth'?",
         "8:38: 'loop_exit' is not among the inputs of 'io1', known here: loop_booth",
         "9:49: green and red are the same output, give each lamp its own",
-        "10:1: unknown key 'colour', known here: " + ", ".join(sorted(LaneFile.model_fields)),
+        "10:1: unknown key 'colour', known here: " + ", ".join(sorted({*LaneFile.model_fields, "devices", "extends"})),
         "12:11: no driver for 'io.modbuss' is installed, did you mean 'io.modbus'? installed: "
         + ", ".join(_installed()),
         "17:10: the scheme 'tpc' is unknown, did you mean tcp://host:port?",
@@ -254,6 +260,29 @@ store: {path: elsewhere}
         "22:17: 'url: http://192.0.2.10' is not right, mqtt://host:port or mqtts://host:port",
         "24:1: the key 'store' is given twice, first on line 23",
     ]
+
+
+@pytest.mark.parametrize(("wrong", "meant"), [("device", "devices"), ("devcies", "devices"), ("extend", "extends")])
+def test_a_misspelt_key_that_is_no_section_is_told_with_the_right_one(wrong: str, meant: str) -> None:
+    told = [str(problem) for problem in problems(LANE + f"{wrong}: x\n")]
+    assert len(told) == 1 and told[0].endswith(f"unknown key '{wrong}', did you mean '{meant}'?")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            "lane: sentri.yaml\nscene: {}\nfakes: {}\n",
+            "1:1: a simulation's file, not a lane file, name the lane file that it names, which is sentri.yaml",
+        ),
+        (
+            "port: SYS\nbrokers: [{url: mqtt://192.0.2.10:1883}]\n",
+            "1:1: a port file without a lane, name a lane file that extends it",
+        ),
+    ],
+)
+def test_a_file_of_another_kind_is_told_in_one_line(text: str, told: str) -> None:
+    assert [str(problem) for problem in problems(text)] == [f"lane.yaml:{told}"]
 
 
 def _installed() -> list[str]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -52,6 +55,31 @@ def test_good_pictures_alone_end_with_0(folder: Path, capfd: pytest.CaptureFixtu
     assert err == ""
 
 
-def test_a_minimum_confidence_beyond_1_is_wrong_usage(capfd: pytest.CaptureFixture[str]) -> None:
-    assert main(["plates", "x.jpg", "--min-confidence", "7"]) == 2
-    assert "from 0 to 1" in capfd.readouterr().err
+@pytest.mark.skipif(sys.platform == "win32", reason="such names are not possible there")
+def test_a_name_of_any_bytes_is_one_line_in_words_and_in_json(
+    folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture = (folder / "car.png").read_bytes()
+    strange = beside(folder, b"two\nlines\x1b[31m\xff.png")
+    Path(strange).write_bytes(picture)
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(stdout := io.BytesIO(), encoding="utf-8", errors="strict"))
+    assert main(["plates", strange]) == 0
+    assert main(["plates", strange, "--json"]) == 0
+    words, line = stdout.getvalue().decode().splitlines()
+    assert words.startswith(f"{folder}/two\\nlines\\x1b[31m\\xff.png\tABC1234\t")
+    assert json.loads(line)["file"] == f"{folder}/two\nlines\x1b[31m\\xff.png"
+
+
+def beside(folder: Path, name: bytes) -> str:
+    return os.fsdecode(os.fsencode(folder) + b"/" + name)
+
+
+@pytest.mark.parametrize("given", ["7", "much", "nan"])
+def test_a_minimum_confidence_beyond_1_is_wrong_usage(given: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["plates", "x.jpg", "--min-confidence", given]) == 2
+    assert f"{given!r} is no confidence, which is from 0 to 1" in capfd.readouterr().err
+
+
+def test_an_empty_path_is_wrong_usage_and_not_the_folder_we_are_in(capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["plates", ""]) == 2
+    assert "a path is empty" in capfd.readouterr().err
