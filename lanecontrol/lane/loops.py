@@ -11,7 +11,7 @@ Called by `lane.equipment` for every change of a loop and by `lane.step` when on
 
 from __future__ import annotations
 
-from lanecontrol.lane import leaving, tracking, where
+from lanecontrol.lane import leaving, stuck, tracking, where
 from lanecontrol.lane.record import replace
 from lanecontrol.lane.state import CALM_S, SHORT_S, Contact
 from lanecontrol.lane.turn import Turn
@@ -73,12 +73,18 @@ def _chatter_s(t: Turn, station: int, *, on: bool, surprise: bool) -> float:
     """Who stands at the booth or on the loop before this one may well go on standing there, whatever it says."""
     if surprise or t.held(station - 1) if on else leaving.holds_back(t, station):
         return CHATTER_SURPRISE_S
-    return CHATTER_ON_S if on and station <= t.plan.booth else CHATTER_S
+    blind = station > t.plan.booth and stuck.blind_booth(t)
+    here = t.at_booth() if on and blind else None
+    if here is not None and not leaving.can_have_gone(t, here, t.now_s):
+        return CHATTER_SURPRISE_S
+    return CHATTER_ON_S if on and (station <= t.plan.booth or blind) else CHATTER_S
 
 
 def _believe(t: Turn, index: int, contact: Contact) -> None:
     station = t.plan.loop_station[index]
     before = t.held(station)
+    if contact.passed:
+        stuck.moves_again(t, index)
     t.put_contact(
         index,
         replace(

@@ -85,12 +85,23 @@ def _judge_approach(t: Turn, passage: Passage, adrift_s: float) -> None:
         # It may never have been on a loop that makes such things up: it is still on its way there.
         wake_s = t.now_s + QUEUE_LIMIT_S / 4
         t.put(replace(passage, head=BEFORE, tail=BEFORE, reached_s=None, adrift_s=None, wake_s=wake_s))
+    elif ahead is not None and _takes_the_place_of(t, ahead):
+        close(t, ahead, PassageEnd.INTERRUPTED, "the booth's loop tells of nobody, and another one has come to it")
     elif (leaving and t.now_s - adrift_s < MOVE_UP_S) or still_read:
         t.put(replace(passage, wake_s=t.now_s + t.setup.limits.back_out_s))
     else:
         if t.desk.quality is not Quality.GOOD:
             sharing.hand_on(t, passage)  # perhaps it is at the booth, and the loop there has not told
         close(t, passage, PassageEnd.WITHDRAWN, "left the approach without reaching the booth")
+
+
+def _takes_the_place_of(t: Turn, ahead: Passage) -> bool:
+    """Whether `ahead` was only believed to be at the booth, past whose dead loop another one has driven since.
+
+    There is no room for two. So it had turned away unseen; or else it is the other one that did, and then it is found
+    at the booth under that one's name. What stood against it stands against whoever is there.
+    """
+    return ahead.head == t.plan.booth and stuck.blind_booth(t)
 
 
 def _judge_booth(t: Turn, passage: Passage) -> None:

@@ -1,7 +1,7 @@
-"""Loops that stay on whatever passes: they see nobody, and the quality of the matching is degraded.
+"""Loops that stay as they are whatever passes: they see nobody, and the quality of the matching is degraded.
 
-Called by `lane.tracking` when a vehicle comes to the booth, and by `lane.patience` when one has been on
-both sides of the gate for longer than anybody takes to drive on.
+Called by `lane.tracking` when a vehicle comes to the booth or has passed it unseen, and by `lane.patience` when one has
+been on both sides of the gate for longer than anybody takes to drive on.
 """
 
 from __future__ import annotations
@@ -9,6 +9,9 @@ from __future__ import annotations
 from lanecontrol.lane.record import replace
 from lanecontrol.lane.state import STUCK_AFTER
 from lanecontrol.lane.turn import Turn
+
+DEAD_AFTER = 2
+"""Vehicles in a row that the booth's loop did not tell of: one may be missed (a motorcycle), hardly two."""
 
 
 def doubt_station(t: Turn, station: int) -> None:
@@ -37,3 +40,31 @@ def doubt_stuck_loops(t: Turn) -> tuple[int, ...]:
                 found.append(station)
     t.equipment = replace(t.equipment, contacts=tuple(contacts))
     return tuple(found)
+
+
+def missed_at_booth(t: Turn) -> None:
+    """One more vehicle was at the booth, and the loop there has stayed as it was."""
+    contacts = list(t.equipment.contacts)
+    for index, station in enumerate(t.plan.loop_station):
+        if station == t.plan.booth:
+            passed = contacts[index].passed + 1
+            passed = STUCK_AFTER if passed >= DEAD_AFTER else passed
+            contacts[index] = replace(contacts[index], passed=passed)
+            if passed >= STUCK_AFTER:
+                t.doubt(f"unmoved:{t.setup.loops[index].name}")
+    t.equipment = replace(t.equipment, contacts=tuple(contacts))
+
+
+def moves_again(t: Turn, index: int) -> None:
+    """A loop that had stayed as it was has changed."""
+    code = f"unmoved:{t.setup.loops[index].name}"
+    if any(doubt.code == code for doubt in t.desk.doubts):
+        t.doubt(code, for_s=120.0)
+
+
+def blind_booth(t: Turn) -> bool:
+    """The booth's loop is not believed: who is there follows from the loops before and behind it."""
+    if not 0 < t.plan.booth < t.plan.last:
+        return False
+    loops = t.loops(t.plan.booth)
+    return bool(loops) and all(contact.passed >= STUCK_AFTER for contact in loops)

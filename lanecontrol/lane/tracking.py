@@ -91,6 +91,16 @@ def reconcile(t: Turn) -> None:
     for station in reversed(range(len(t.plan.stations))):
         if t.held(station) and not where.covered(t, station):
             _taken(t, station)
+    if stuck.blind_booth(t) and not where.covered(t, t.plan.booth):
+        _assume_at_booth(t)
+
+
+def _assume_at_booth(t: Turn) -> None:
+    """The booth's loop tells of nobody: whoever has left the loop before it is there, as soon as there is room."""
+    for passage in t.live():
+        if passage.head == t.plan.booth - 1 and passage.adrift_s is not None and not passage.lost:
+            _enter(t, replace(passage, tail=t.plan.booth), t.plan.booth)
+            return
 
 
 def _confirm(t: Turn, station: int) -> None:
@@ -184,6 +194,7 @@ def _enter(t: Turn, passage: Passage, station: int) -> None:
     if station > t.plan.booth:
         if passage.booth_s is None:
             sharing.hand_on(t, passage)  # nobody has seen it at the booth
+            stuck.missed_at_booth(t)
         passage = beyond_booth(t, passage)
         _let_go_of(t, passage)
         passage = t.passage(passage.id) or passage
@@ -364,5 +375,6 @@ def next_vehicle(t: Turn) -> None:
     if t.at_booth() is None and t.plan.booth < len(t.plan.stations):
         if t.held(t.plan.booth) is False:
             t.doubt("missed_loop", for_s=MISSED_S)
+            stuck.missed_at_booth(t)
         t.tracking = replace(t.tracking, guessed_s=t.now_s)
         _taken(t, t.plan.booth)

@@ -258,6 +258,57 @@ def a_second_car_in_one_occupancy_is_seen_by_counts_that_go_on(lane: LaneBench) 
     assert len(lane.told(PassageOpened)) == 2
 
 
+def past_a_dead_booth_loop(lane: LaneBench, *, gamma: bool = False) -> None:
+    lane.through_portal(gamma=gamma)
+    lane.to_approach()
+    lane.wait(1.5)
+    lane.loop("approach", False)
+
+
+def the_booth_loop_is_dead(lane: LaneBench) -> None:
+    for _ in range(2):
+        past_a_dead_booth_loop(lane)
+        lane.wait(1.0)
+        lane.leaves()
+
+
+def behind_a_dead_booth_loop_the_next_car_is_at_the_booth(lane: LaneBench) -> None:
+    the_booth_loop_is_dead(lane)
+    past_a_dead_booth_loop(lane)
+    lane.wait(300.0)
+    assert lane.state.desk.quality is Quality.DEGRADED
+    assert lane.at_booth and lane.dispose().result is Result.DONE
+    lane.leaves()
+    assert lane.closed[-1].end is PassageEnd.COMPLETE
+
+
+def who_comes_to_a_blind_booth_takes_over_the_alarm_of_who_was_believed_there(lane: LaneBench) -> None:
+    the_booth_loop_is_dead(lane)
+    past_a_dead_booth_loop(lane, gamma=True)
+    lane.wait(4.0)
+    turned_away = lane.at_booth
+    past_a_dead_booth_loop(lane)
+    lane.wait(3.0)
+    here = lane.state.tracking.passages[-1]
+    assert [c.end for c in lane.closed if c.passage == turned_away] == [PassageEnd.INTERRUPTED]
+    assert here.id != turned_away and any(row.gamma_alarm and row.ambiguous for row in here.occupancies)
+
+
+def a_blip_of_a_chattering_exit_takes_nobody_from_a_blind_booth(lane: LaneBench) -> None:
+    the_booth_loop_is_dead(lane)
+    chatter(lane, "exit", 4)
+    past_a_dead_booth_loop(lane)
+    lane.wait(4.0)
+    passage = lane.at_booth
+    lane.releases()
+    lane.wait(3.0)
+    lane.loop("exit", True)
+    lane.wait(0.5)
+    lane.loop("exit", False)
+    lane.wait(8.0)
+    assert passage and [c for c in lane.closed if c.passage == passage] == []
+
+
 def with_both_in_the_field_the_strong_card_is_the_leaders(lane: LaneBench) -> None:
     lane.through_portal()
     lane.to_approach()
@@ -346,6 +397,24 @@ RULES: dict[str, tuple[Any, str, Any, Scene]] = {
         "CHATTER_SURPRISE_S",
         0.0,
         an_exit_loop_that_chatters_sees_nobody_off,
+    ),
+    "a booth loop that does not move tells of nobody": (
+        stuck,
+        "blind_booth",
+        says(False),
+        behind_a_dead_booth_loop_the_next_car_is_at_the_booth,
+    ),
+    "two do not fit into a blind booth": (
+        patience,
+        "_takes_the_place_of",
+        says(False),
+        who_comes_to_a_blind_booth_takes_over_the_alarm_of_who_was_believed_there,
+    ),
+    "a blip does not empty a blind booth": (
+        loops,
+        "CHATTER_ON_S",
+        0.0,
+        a_blip_of_a_chattering_exit_takes_nobody_from_a_blind_booth,
     ),
     "who stands at the booth has not left by the exit": (
         where,
