@@ -8,38 +8,26 @@ are still there to carry it. A device may fail for ever without touching the lan
 from __future__ import annotations
 
 import asyncio
-import os
-import random
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 import structlog
 from pydantic import ValidationError
 
-from lanecontrol import __version__, driver, forms
+from lanecontrol import __version__, forms, status
 from lanecontrol.announcements import (
-    TOPIC_CLASS,
     Announcement,
-    BacklogDrained,
-    BacklogDraining,
     DeviceStateChanged,
-    EventUndeliverable,
-    EvidenceUndeliverable,
     OverrideTold,
-    StoreSalvaged,
 )
-from lanecontrol.backing import Backing, LaneBacking
-from lanecontrol.clock import Clock, RealWork
+from lanecontrol.backing import LaneBacking
 from lanecontrol.commands import Command, Outcome, Result
 from lanecontrol.config.load import Loaded
-from lanecontrol.driver import DeviceConfig
 from lanecontrol.ending import end_all, unless
 from lanecontrol.errors import StorageFatal, StorageUnavailable
-from lanecontrol.events import DeviceFault, DeviceState, Event, Input, Started, StoreChanged
-from lanecontrol.evidence.store import EvidenceStore
+from lanecontrol.events import Event, Input, Started, StoreChanged
 from lanecontrol.housekeeping import Housekeeper
 from lanecontrol.journal import LedgerJournal
 from lanecontrol.lane.effects import Answer, Ask, Drive, ShowCards
@@ -47,35 +35,28 @@ from lanecontrol.lane.runner import LaneRunner
 from lanecontrol.lane.setup import LaneSetup
 from lanecontrol.lane.state import LaneState
 from lanecontrol.lane.step import initial
-from lanecontrol.ledger import database
 from lanecontrol.ledger.ledger import Ledger
-from lanecontrol.ledger.opening import first_epoch
-from lanecontrol.links import DeviceLinks, LinkOpener, MemoryNet
+from lanecontrol.links import LinkOpener
+from lanecontrol.making import Maker, Surroundings
+from lanecontrol.own_events import OwnEvents
 from lanecontrol.port.answered import answered_since
 from lanecontrol.port.evidence_out import ChunkSender, Dispatch
 from lanecontrol.port.former import KEPT as NAMES
 from lanecontrol.port.former import FormerNames, Names, Presence
-from lanecontrol.port.mqtt_client import MqttConnector
-from lanecontrol.port.neighbours import Neighbours
-from lanecontrol.port.notices import Notices
-from lanecontrol.port.orders import AHEAD_LIMIT_S, Orders
+from lanecontrol.port.orders import AHEAD_LIMIT_S
 from lanecontrol.port.payloads import EVENT_TYPES
-from lanecontrol.port.questions import Asker, nothing_here
-from lanecontrol.port.relay import DeadLetter, Relay
-from lanecontrol.port.session import Birth, Companion, PortSession, PortStatus
-from lanecontrol.port.snapshot_file import SnapshotFile
+from lanecontrol.port.relay import Relay
+from lanecontrol.port.session import Birth, Companion, PortSession
 from lanecontrol.port.topics import LaneAddress
-from lanecontrol.port.transport import Broker, Connect
-from lanecontrol.recorder import Recorder
+from lanecontrol.port.transport import Broker
 from lanecontrol.safe_state import last_words
 from lanecontrol.sealing import Sealer
 from lanecontrol.service.health import LAG_LIMIT_S, Health
 from lanecontrol.service.room import LOOK_EVERY_S, Room
 from lanecontrol.standby import stay_red
-from lanecontrol.supervisor import DeviceStatus, Emit, Supervisor
+from lanecontrol.supervisor import Supervisor
 
-if TYPE_CHECKING:
-    from lanecontrol.port.evidence_put import PutSender
+__all__ = ["Lane", "Surroundings"]
 
 STOP_LIMIT_S = 1.4
 """Everything from being asked to stop to the last file closed; the process must be gone within 2 s.
@@ -99,40 +80,6 @@ _AT_WORK = (LaneState, LaneSetup, Input, Answer, Ask, ShowCards, *get_args(Comma
 """What the lane writes down while it works: checkpoints, the recorder's inputs and effects, announcements."""
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What a lane is built into: everything that a test or a simulation wants to put in place of the real thing."""
-
-    clock: Clock
-    rng: random.Random
-    boot: str
-    memory: MemoryNet | None = None
-    work: RealWork = field(default_factory=RealWork)
-    inline_store: bool = False
-    """SQL on the calling thread: for simulations on a virtual clock, where order must not depend on threads."""
-    salt: Callable[[int], bytes] = os.urandom
-    connect: Connect | None = None
-    """The MQTT client; the daemon's own if not given."""
-    database: database.Connect = database.connect
-    """Opens the store's database."""
-    recorded: Callable[[int], object] = lambda seq: None
-    """Told of each sequence number as it is given to an event: for measuring."""
-    box: str = ""
-    """Names this machine; empty where nobody knows."""
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """The lane now, for status lines and the terminal."""
-
-    state: LaneState
-    devices: tuple[DeviceStatus, ...]
-    recorded: int
-    delivered: int
-    undelivered: int
-    port: PortStatus
-
-
 class Lane:
     """One lane. `run` is its life; `ready` is set when it is at work."""
 
@@ -150,6 +97,7 @@ class Lane:
         self._room = Room(loaded.store.path, self._room_changed)
         self._log: Any = structlog.get_logger("lanecontrol.lane").bind(lane=self.setup.lane)
         self._sealer = Sealer(loaded.store.keys)
+        self._own = OwnEvents(self._log, around.clock, self._tell_port, self._emit)
         if not self._sealer.seals and not loaded.simulated:
             self._log.warning("kept in clear on disk", remedy="give the lane file's store a key: keys: [!secret name]")
 
@@ -253,17 +201,18 @@ class Lane:
     async def _open(self, stack: AsyncExitStack) -> bool:
         """Open what is kept on disk and build the lane from it. True, in the end."""
         forms.prepare(_AT_WORK)
+        self._make = Maker(self.loaded, self._around, self._sealer)
         async with asyncio.TaskGroup() as tasks:
             standby = tasks.create_task(self._stand_by(), name="stand by")
             self._ledger = await self._open_ledger()
             stack.push_async_callback(self._closed_in_time, self._ledger.close)
             standby.cancel()
-        self._recorder = self._make_recorder()
+        self._recorder = self._make.recorder(lambda why: self._log.error("flight recorder", reason=why))
         stack.push_async_callback(self._closed_in_time, self._recorder.close)
         checkpoint = await self._ledger.load_checkpoint()
         self._names = Names.after(await self._kept_names(), Presence(self.address, ""))
         # From here to the runner nothing is awaited: a store of pictures in trouble says so to the lane at once.
-        self._evidence = self._make_evidence()
+        self._evidence = self._make.evidence(self._tell_port, partial(self._own.picture_trouble, "not_kept"))
         stack.push_async_callback(self._closed_in_time, self._evidence.close)
         self._build(self._state_from(checkpoint))
         self._keep_names(Names(Presence(self.address, self._session.run_name), self._names.before))
@@ -280,65 +229,16 @@ class Lane:
         async with asyncio.TaskGroup() as tasks:
             for config in self.loaded.devices:
                 if config.id in red:
-                    tasks.create_task(stay_red(red[config.id], partial(self._make_unhealthy, config)))
-
-    def _make_unhealthy(self, config: DeviceConfig, emit: Emit) -> Supervisor:
-        """One that never feeds a module's watchdog."""
-        return self._make_supervisor(config, LinkOpener(self._around.memory).for_device(config.id), emit, lambda: False)
+                    tasks.create_task(stay_red(red[config.id], partial(self._make.unhealthy_supervisor, config)))
 
     async def _open_ledger(self) -> Ledger:
         """Open the store. While it cannot be read, say so and try again: nothing is granted without it."""
-        around = self._around
         while True:
             try:
-                return await Ledger.open(
-                    self.loaded.store.path / "ledger.db",
-                    inline=around.inline_store,
-                    work=around.work,
-                    on_change=self._store_changed,
-                    on_damage=self._store_damaged,
-                    salt=around.salt,
-                    sealer=self._sealer,
-                    connect=around.database,
-                    box=around.box,
-                    first_epoch=1 if self.loaded.simulated else first_epoch(around.clock.now().utc_s),
-                )
+                return await self._make.ledger(self._store_changed, self._store_damaged)
             except StorageUnavailable as error:
                 self._log.error("store unavailable", reason=error.why, retry_in_s=STORE_RETRY_S)
                 await asyncio.sleep(STORE_RETRY_S * self._scale)
-
-    def _make_recorder(self) -> Recorder:
-        return Recorder(
-            self.loaded.store.path / "recorder",
-            setup=self.setup,
-            limit_bytes=self.loaded.store.recorder_mib * 1024 * 1024,
-            inline=self._around.inline_store,
-            on_fault=lambda why: self._log.error("flight recorder", reason=why),
-            sealer=self._sealer,
-        )
-
-    def _make_evidence(self) -> EvidenceStore:
-        return EvidenceStore(
-            self.loaded.store.path / "evidence",
-            self.loaded.evidence,
-            clock=self._around.clock,
-            stored=self._tell_port,
-            trouble=partial(self._picture_trouble, "not_kept"),
-            sealer=self._sealer,
-            to_port=self.loaded.pictures.publish,
-            inline=self._around.inline_store,
-            work=self._around.work,
-        )
-
-    def _make_putting(self, dispatch: Dispatch) -> PutSender | None:
-        """Who puts pictures into an object store, where the lane file names one."""
-        pictures = self.loaded.pictures
-        if pictures.store is None:
-            return None
-        from lanecontrol.port.evidence_put import PutSender  # only where it is needed: it brings a protocol of its own
-
-        links = LinkOpener(self._around.memory).for_device("evidence")
-        return PutSender(dispatch, links, pictures.store, pictures.policy)
 
     def _state_from(self, checkpoint: bytes | None) -> LaneState:
         """The lane as it was. A state that this version cannot read is a cold start, said loudly."""
@@ -351,33 +251,32 @@ class Lane:
             return initial(self.setup)
 
     def _build(self, state: LaneState) -> None:
-        around, loaded = self._around, self.loaded
+        around, loaded, own = self._around, self.loaded, self._own
         self._relay = Relay(
             self._ledger,
             self.address,
             loaded.delivery.policy,
-            on_dead=self._dead_letter,
-            on_backlog=self._backlog,
+            on_dead=own.dead_letter,
+            on_backlog=partial(own.backlog, loaded.delivery.policy.backlog_per_s),
         )
-        self.orders = Orders(
-            self.address, clock=around.clock, emit=self._emit, rejected=self._tell_port, work=around.work
-        )
+        self.orders = self._make.orders(self._emit, self._tell_port)
         pictures = Dispatch(
-            self._evidence, self._relay.wait_sent, self._picture_given_up, partial(self._picture_trouble, "not_sent")
+            self._evidence, self._relay.wait_sent, own.picture_given_up, partial(own.picture_trouble, "not_sent")
         )
-        self._putting = self._make_putting(pictures)
-        self._snapshot = self._make_snapshot()
-        self.asker, self._neighbours = self._make_asker(), self._make_neighbours()
+        self._putting = self._make.object_store(pictures)
+        self._snapshot = self._make.snapshot(self._emit)
+        self.asker = self._make.asker(self._emit, self._snapshot)
+        self._neighbours = self._make.neighbours(self._emit)
         chunks = ChunkSender(pictures, self.address, loaded.pictures.policy)
         self._session = PortSession(
-            connect=around.connect or MqttConnector(LinkOpener(around.memory), around.work),
+            connect=self._make.connect(),
             brokers=loaded.brokers,
             address=self.address,
             birth=Birth(self._ledger.epoch, {"lanecontrol": __version__}, loaded.config_hash),
             relay=self._relay,
             orders=self.orders,
             clock=around.clock,
-            rng=random.Random(around.rng.random()),
+            rng=self._make.random(),
             emit=self._emit,
             devices=[device.id for device in loaded.devices],
             consumer=loaded.delivery.consumer,
@@ -404,44 +303,6 @@ class Lane:
         self.health.check("lane", self._lane_keeps_up)
         self.health.check("ledger", self._ledger_keeps_up)
 
-    def _make_asker(self) -> Asker | None:
-        """Who carries the lane's questions to the port, where it asks any."""
-        if self.setup.questions is None:
-            return None
-        return Asker(
-            self.address,
-            lane_type=self.setup.lane_type.value,
-            direction=self.setup.direction,
-            clock=self._around.clock,
-            emit=self._emit,
-            snapshot=self._snapshot.lookup if self._snapshot is not None else nothing_here,
-        )
-
-    def _make_snapshot(self) -> SnapshotFile | None:
-        """The local file of enrolments and lookouts, where the lane file names one."""
-        place = self.loaded.snapshot
-        if place is None:
-            return None
-        return SnapshotFile(
-            place.path,
-            port=self.setup.port,
-            signers=place.signers,
-            max_age_s=place.max_age_s,
-            secret=self.loaded.hash_key,
-            sealer=self._sealer,
-            clock=self._around.clock,
-            emit=self._emit,
-        )
-
-    def _make_neighbours(self) -> Neighbours | None:
-        """Who compares cards with the port's other lanes, where they share a key."""
-        if not self.loaded.shared_hash_key:
-            return None
-        clock = self._around.clock
-        return Neighbours(
-            self.address, key=self.loaded.hash_keys(lambda: clock.now().utc_s), clock=clock, emit=self._emit
-        )
-
     async def _kept_names(self) -> bytes | None:
         """What earlier runs kept of the lane's names; a copy from another box has none of its own."""
         return None if self._ledger.opened.moved else await self._ledger.get(NAMES)
@@ -452,7 +313,7 @@ class Lane:
 
     def _companions(self) -> list[Companion]:
         former = FormerNames(self._names.before, lambda gone: self._keep_names(self._names.without(gone)))
-        notices = Notices(self.address, clock=self._around.clock, emit=self._emit, rejected=self._tell_port)
+        notices = self._make.notices(self._emit, self._tell_port)
         kept = former if self._names.before else None
         found: tuple[Companion | None, ...] = (self.asker, self._neighbours, notices, kept)
         return [one for one in found if one is not None]
@@ -477,7 +338,7 @@ class Lane:
             around.memory, lambda device, way, data: self._recorder.wire(device, way, data, around.clock.now())
         )
         return {
-            config.id: self._make_supervisor(
+            config.id: self._make.supervisor(
                 config,
                 opener.for_device(config.id),
                 self._emit,
@@ -486,25 +347,6 @@ class Lane:
             )
             for config in self.loaded.devices
         }
-
-    def _make_supervisor(
-        self,
-        config: DeviceConfig,
-        links: DeviceLinks,
-        emit: Emit,
-        healthy: Callable[[], bool],
-        backing: Backing | None = None,
-    ) -> Supervisor:
-        return Supervisor(
-            driver.load(config.kind)(config, links),
-            emit,
-            clock=self._around.clock,
-            rng=random.Random(self._around.rng.random()),
-            hash_key=self.loaded.hash_keys(lambda: self._around.clock.now().utc_s),
-            healthy=healthy,
-            traffic=links.traffic,
-            backing=backing,
-        )
 
     # --- between the parts -------------------------------------------------------------------------------------------
 
@@ -526,17 +368,6 @@ class Lane:
 
     async def _record_one(self, told: Announcement) -> None:
         await self._journal.write((told,), self._around.clock.now(), None)
-
-    def _picture_trouble(self, what: str, why: str) -> None:
-        """Pictures are `not_kept`, or `not_sent`; or they are again."""
-        if why:
-            self._log.error(f"pictures {what}", reason=why)
-        well = f"pictures are {what.removeprefix('not_')}"
-        self._emit("evidence", DeviceFault(f"pictures_{what}", why or well, active=bool(why)))
-
-    def _picture_given_up(self, reference: str, why: str) -> None:
-        self._log.error("picture undeliverable", reference=reference, reason=why)
-        self._tell_port(EvidenceUndeliverable(reference, why, self._around.clock.now().utc_s))
 
     async def _perform(self, device: str, command: Command, timeout_s: float) -> Outcome:
         supervisor = self._supervisors.get(device)
@@ -580,35 +411,10 @@ class Lane:
 
     def _tell_of_opening(self) -> None:
         """What opening the store found; a store that came up unwritable is told to the lane now."""
-        report = self._ledger.opened
-        if report.moved:
-            self._log.warning("store comes from another box", epoch=self._ledger.epoch)
-        if report.quarantined:
-            self._log.error("store quarantined", files=report.quarantined, salvaged=report.salvaged, why=report.reason)
-            lost = sum(loss.last_seq - loss.first_seq + 1 for loss in report.lost)
-            at_utc_s = self._around.clock.now().utc_s
-            self._tell_port(StoreSalvaged(report.salvaged, report.bodies_lost, lost, report.reason[:200], at_utc_s))
+        self._own.store_opened(self._ledger.opened, self._ledger.epoch)
         if not self._ledger.writable:
             self._emit("store", StoreChanged(False, "the store came up without taking writes"))
             self._session.store_changed("the store came up without taking writes")
-
-    def _dead_letter(self, letter: DeadLetter) -> None:
-        self._log.error("event refused by the broker", id=f"{letter.epoch}-{letter.seq}", reason=letter.why)
-        if (
-            letter.topic_class != TOPIC_CLASS[EventUndeliverable]
-        ):  # or a broker that refuses these too would never be done
-            numbers = letter.topic_class, letter.epoch, letter.seq, letter.code
-            self._tell_port(EventUndeliverable(*numbers, letter.why, self._around.clock.now().utc_s))
-
-    def _backlog(self, waiting: int, took_s: float | None) -> None:
-        """What piled up during an outage is on its way, or through."""
-        at_utc_s = self._around.clock.now().utc_s
-        if took_s is None:
-            self._log.info("backlog", waiting=waiting)
-            self._tell_port(BacklogDraining(waiting, self.loaded.delivery.policy.backlog_per_s, at_utc_s))
-        else:
-            self._log.info("backlog delivered", count=waiting, took_s=round(took_s, 1))
-            self._tell_port(BacklogDrained(waiting, took_s, at_utc_s))
 
     def _tell_port(self, told: Announcement) -> None:
         self._journal.write((told,), self._around.clock.now(), None)
@@ -625,22 +431,11 @@ class Lane:
 
     def status_line(self) -> str:
         """The lane in a line, for `systemctl status`. Call it only after `ready`."""
-        now = self.snapshot()
-        away = [f"{d.device} {d.state.value}" for d in now.devices if d.state is not DeviceState.ONLINE]
-        port = "port connected" if now.port.connected else f"port away: {now.port.reason}"
-        devices = ", ".join(away) if away else "all devices online"
-        life, degraded = now.state.desk.life.value, now.state.inquiry.degraded
-        regime = now.state.regime
-        mode = f" as {regime.serves.value}" if regime.serves is not None else ""
-        mode += f", traffic diverted: {regime.divert.reason}" if regime.divert is not None else ""
-        mode += f", degraded mode: {degraded}" if degraded else ""
-        rows = [row for row in now.state.equipment.overrides if row.ended_s is None]
-        by_hand = f", OVERRIDDEN: {', '.join(f'{row.part.value} {row.name}'.strip() for row in rows)}" if rows else ""
-        return f"{life}{mode}{by_hand}; {devices}; {port}; {now.undelivered} events undelivered"
+        return status.line(self.snapshot())
 
-    def snapshot(self) -> Snapshot:
+    def snapshot(self) -> status.Snapshot:
         """The lane now. Call it only after `ready`."""
-        return Snapshot(
+        return status.Snapshot(
             state=self.runner.state,
             devices=tuple(s.status for s in self._supervisors.values()),
             recorded=self._journal.recorded,

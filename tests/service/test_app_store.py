@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from app_bench import Bench, full_disk
 
-from lanecontrol import app
+from lanecontrol import app, making
 from lanecontrol.announcements import DeviceStateChanged, OrderRejected
 from lanecontrol.clock import LoopClock
 from lanecontrol.events import DeviceChanged, DeviceState, Identity, Input, Started
@@ -36,7 +36,7 @@ async def test_the_start_is_the_first_input_of_a_run(bench: Bench, monkeypatch: 
         def taken_in(self, given: Input, state: object, effects: object) -> None:
             taken.append(given.event)
 
-    monkeypatch.setattr(app, "Recorder", Seen)
+    monkeypatch.setattr(making, "Recorder", Seen)
     async with bench.served():
         await bench.at_work()
     assert isinstance(taken[0], Started)
@@ -144,7 +144,7 @@ async def test_inputs_that_nobody_handles_spoil_the_health_verdict(bench: Bench)
 async def test_a_dead_letter_is_logged_and_ends_nothing(bench: Bench) -> None:
     async with bench.served() as running:
         await bench.at_work()
-        bench.lane._dead_letter(DeadLetter(1, 1, 1, "passage", 0x99, "payload format invalid"))
+        bench.lane._own.dead_letter(DeadLetter(1, 1, 1, "passage", 0x99, "payload format invalid"))
         await asyncio.sleep(0)
         assert not running.done()
 
