@@ -92,6 +92,14 @@ def slide(window: tuple[Sums, ...], total: Sums, sums: Sums, intervals: int) -> 
 
 def strongest(total: Sums, expected: tuple[float, ...], intervals: int) -> tuple[float | None, int]:
     """The highest S of a full window and the place of its group; None where there is no background to compare with."""
+    if len(total) == 3 == len(expected):  # the usual case: SUM and the two pillars
+        both, left, right = expected[0] * intervals, expected[1] * intervals, expected[2] * intervals
+        if both > 0.0 and left > 0.0 and right > 0.0:
+            s = (total[0] - both) / sqrt(both)
+            s_left, s_right = (total[1] - left) / sqrt(left), (total[2] - right) / sqrt(right)
+            if s_left > s and s_left >= s_right:
+                return s_left, 1
+            return (s_right, 2) if s_right > s else (s, 0)
     highest, where = None, 0
     for place, (counted, rate) in enumerate(zip(total, expected, strict=False)):  # nothing expected: no background
         background = rate * intervals

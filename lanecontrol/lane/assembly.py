@@ -39,6 +39,7 @@ _TAG, _PLATE = What.TAG, What.PLATE
 
 ONE_VOTE_S = 0.9
 """One vote per tag and place in this time; readers repeat a tag about once a second (tracking rules)."""
+COUNTED_AGAIN_S = ONE_VOTE_S - EARLY_S
 SWEEP_S = 5.0
 """A silent reading that an open passage may still claim is looked at again this often."""
 ALIKE = 2.0
@@ -60,16 +61,19 @@ def tag_read(t: Turn, read: TagRead) -> bool:
     if not 0 < len(read.epc) <= MAX_NUMBER:
         return False
     place, zone = _antenna(t, read.antenna)
-    rssi = read.rssi_dbm if read.rssi_dbm is not None and -200.0 < read.rssi_dbm < 100.0 else None
+    rssi = read.rssi_dbm
+    if rssi is not None and not -200.0 < rssi < 100.0:
+        rssi = None
     if read.late:
         _held_back(t, read, zone, rssi)
         return False
+    now_s, assembly = t.now_s, t.assembly
     at = find(t, _TAG, read.epc)
-    before = t.assembly.readings[at] if at >= 0 else None
+    before = assembly.readings[at] if at >= 0 else None
     if before is None:
         kind = tag_kind(t.setup, read.epc)
-        seen = Seen(What.TAG, read.epc, kind, t.given.source, zone, t.now_s, t.utc_s, _short(read.tid))
-        reading = Reading(seen, 0, 0, t.now_s, t.utc_s, t.now_s)
+        seen = Seen(What.TAG, read.epc, kind, t.given.source, zone, now_s, t.utc_s, _short(read.tid))
+        reading = Reading(seen, 0, 0, now_s, t.utc_s, now_s)
     else:
         reading = before
     seen, tids_differ = reading.seen, reading.tids_differ
@@ -80,26 +84,31 @@ def tag_read(t: Turn, read: TagRead) -> bool:
     sighted, announce = sighted_now(t, reading.sighted, zone)
     if announce:
         t.tell(TagSighted(seen.number, seen.kind, t.given.source, zone, read.antenna, t.utc_s, rssi))
-    counts = place != NOWHERE and (reading.counted == 0 or t.now_s - reading.counted_s >= ONE_VOTE_S - EARLY_S)
-    level = strength(rssi) if counts else 0.0
+    counted, counted_s, votes, habits = reading.counted, reading.counted_s, reading.votes, assembly.habits
+    counts = place != NOWHERE and (counted == 0 or now_s - counted_s >= COUNTED_AGAIN_S)
+    if counts:
+        level = strength(rssi)
+        counted, counted_s, votes = counted + 1, now_s, voted(t, reading, place, level)
+        if rssi is not None:
+            habits = heard(habits, level)
+    owner = reading.owner
     after = _reading(
         seen,
         reading.reads + 1,
-        reading.counted + counts,
-        t.now_s,
+        counted,
+        now_s,
         t.utc_s,
-        t.now_s if counts else reading.counted_s,
-        voted(t, reading, place, level) if counts else reading.votes,
+        counted_s,
+        votes,
         sighted,
         reading.confidence,
-        reading.owner,
+        owner,
         reading.shared,
-        reading.late_reads + (1 if reading.owner else 0),
+        reading.late_reads + 1 if owner else reading.late_reads,
         tids_differ,
     )
-    habits = t.assembly.habits
-    keep(t, at, after, heard(habits, level) if counts and rssi is not None else habits)
-    return before is None or tids_differ is not reading.tids_differ or (counts and after.counted == 2)
+    keep(t, at, after, habits)
+    return before is None or tids_differ is not reading.tids_differ or (counts and counted == 2)
 
 
 def _held_back(t: Turn, read: TagRead, zone: str, rssi: float | None) -> None:
@@ -152,16 +161,17 @@ def _short(tid: Identifier | None) -> Identifier | None:
 
 def _antenna(t: Turn, number: int) -> tuple[int, str]:
     source = t.given.source
-    for index, antenna in enumerate(t.setup.antennas):
+    for antenna, place in zip(t.setup.antennas, t.plan.antenna_place):  # noqa: B905  its keyword costs as much again
         if antenna.number == number and antenna.device == source:
-            return t.plan.antenna_place[index], antenna.zone
+            return place, antenna.zone
     return NOWHERE, ""
 
 
 def find(t: Turn, what: What, number: Identifier, *, late: bool = False) -> int:
     """Where the reading of this number, on no track, stands in the list; -1 when it is new."""
-    plate = what is _PLATE
-    for at, reading in enumerate(t.assembly.readings):
+    plate, at = what is _PLATE, -1
+    for reading in t.assembly.readings:  # counted by hand: most reads come here, and are one of some ten
+        at += 1
         seen = reading.seen
         if seen.number != number and not (plate and same_plate(t.setup, seen.number, number)):
             continue

@@ -96,7 +96,8 @@ def step(setup: LaneSetup, state: LaneState, given: Input) -> tuple[LaneState, E
     if kind is Started:
         state = restart.rebased(setup, state, given)
     t = Turn(setup, state, given, state.offset_s)
-    due = state.wake_s is not None and state.wake_s <= t.now_s + EARLY_S and kind is not Started
+    wake_s = state.wake_s
+    due = wake_s is not None and wake_s <= t.now_s + EARLY_S and kind is not Started
     if due:
         _do_what_is_due(t)
     handle = _HANDLERS.get(kind)
@@ -115,8 +116,27 @@ def step(setup: LaneSetup, state: LaneState, given: Input) -> tuple[LaneState, E
         calm = calm and t.scanner is state.scanner and t.equipment is state.equipment and t.desk is state.desk
     if t.effects or due or kind is Started:
         numbers.follow(t)
-    wake_s = state.wake_s if calm and _calm(t, state) else _wake_s(t)
-    return _finished(t, state, wake_s), _ordered(t) if t.effects else ()
+    if not (calm and _calm(t, state)):
+        wake_s = _wake_s(t)
+    after = _lane_state(
+        t.plan,
+        state.boot,
+        state.offset_s,
+        t.now_s,
+        t.utc_s,
+        wake_s,
+        t.radiation,
+        t.tracking,
+        t.assembly,
+        t.equipment,
+        t.desk,
+        t.counters,
+        t.scanner,
+        t.inquiry,
+        t.regime,
+        t.numbers,
+    )
+    return after, _ordered(t) if t.effects else ()
 
 
 def deadline(state: LaneState) -> float | None:
@@ -164,12 +184,13 @@ def _wake_passage(t: Turn, name: str) -> None:
 
 def _calm(t: Turn, state: LaneState) -> bool:
     """Whether nothing else can have become due earlier, so that the old moment serves: at worst it comes too early."""
+    wake_s = state.wake_s
     return (
-        state.wake_s is not None
-        and state.wake_s > t.now_s
-        and (t.assembly is state.assembly or t.assembly.sweep_s == state.assembly.sweep_s)
+        wake_s is not None
+        and wake_s > t.now_s
         and t.counters is state.counters
         and t.inquiry is state.inquiry
+        and (t.assembly is state.assembly or t.assembly.sweep_s == state.assembly.sweep_s)
         and (t.numbers is state.numbers or t.numbers.wake_s == state.numbers.wake_s)
     )
 
@@ -331,27 +352,6 @@ def _follow_up(t: Turn, before: LaneState) -> None:
     if t.regime.wish:
         timetable.pursue(t)
     equipment.show(t)
-
-
-def _finished(t: Turn, state: LaneState, wake_s: float | None) -> LaneState:
-    return _lane_state(
-        t.plan,
-        state.boot,
-        state.offset_s,
-        t.now_s,
-        t.utc_s,
-        wake_s,
-        t.radiation,
-        t.tracking,
-        t.assembly,
-        t.equipment,
-        t.desk,
-        t.counters,
-        t.scanner,
-        t.inquiry,
-        t.regime,
-        t.numbers,
-    )
 
 
 def _ordered(t: Turn) -> Effects:

@@ -165,10 +165,9 @@ class Turn:
     def level(self, station: int) -> bool | None:
         """Whether a station is taken; None while a loop that could tell has not been read."""
         known: bool | None = False
-        contacts = self.equipment.contacts
-        for index, where in enumerate(self.plan.loop_station):
-            if where == station and index < len(contacts):
-                on = contacts[index].on
+        for where, contact in zip(self.plan.loop_station, self.equipment.contacts, strict=False):
+            if where == station:
+                on = contact.on
                 if on:
                     return True
                 if on is None:
@@ -185,10 +184,9 @@ class Turn:
     def held(self, station: int) -> bool | None:
         """Whether tracking takes a station for taken: as `level`, but of changes that are believed (`lane.loops`)."""
         known: bool | None = False
-        contacts = self.equipment.contacts
-        for index, where in enumerate(self.plan.loop_station):
-            if where == station and index < len(contacts):
-                held = contacts[index].held and contacts[index].passed < STUCK_AFTER
+        for where, contact in zip(self.plan.loop_station, self.equipment.contacts, strict=False):
+            if where == station:
+                held = contact.held and contact.passed < STUCK_AFTER
                 if held:
                     return True
                 if held is None:

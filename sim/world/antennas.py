@@ -38,8 +38,6 @@ class AntennaSensor:
         self.round_due_s = 0.0
         """When its next inventory round begins."""
         self._due_s: dict[bytes, float] = {}
-        self._quiet_until_s: dict[int, float] = {}
-        """Vehicles, by number, of which no tag has its turn before this."""
         self._neighbour_due_s = self._neighbour_pause_s()
         self._neighbour_tag: tuple[float, bytes] = (-math.inf, b"")
         self._odds = reads.wrong_zone_share / (1.0 - reads.wrong_zone_share) if reads.wrong_zone_share < 1 else 0.0
@@ -48,30 +46,22 @@ class AntennaSensor:
         """One inventory round: who answers of those whose turn it is."""
         answers: list[TagAnswer] = []
         self.round_due_s = now_s + ROUND_S - 1e-9
-        start_m, end_m, due_s, quiet_until_s = self._start_m, self._end_m, self._due_s, self._quiet_until_s
+        start_m, end_m, due_s = self._start_m, self._end_m, self._due_s
         for vehicle in vehicles:
             front_m = vehicle.front_m
             if front_m < start_m:
                 break
-            plan = vehicle.plan
-            if vehicle.rear_m > end_m or now_s < quiet_until_s.get(plan.number, 0.0):
+            if vehicle.rear_m > end_m:
                 continue
-            next_s = math.inf
-            for tag in plan.tags:
-                turn_s = due_s.get(tag.epc, 0.0)
-                if now_s >= turn_s and start_m <= front_m - tag.behind_front_m <= end_m:
+            for tag in vehicle.plan.tags:
+                if now_s >= due_s.get(tag.epc, 0.0) and start_m <= front_m - tag.behind_front_m <= end_m:
                     self._read(tag, front_m - tag.behind_front_m, vehicles, now_s, answers)
-                    turn_s = due_s[tag.epc]
-                if turn_s < next_s:
-                    next_s = turn_s
-            quiet_until_s[plan.number] = next_s
         if now_s >= self._neighbour_due_s:
             answers.append(self._from_neighbour(now_s))
         return answers
 
     def forget(self, vehicle: Vehicle) -> None:
         """The vehicle has left the lane."""
-        self._quiet_until_s.clear()  # of all: another vehicle may have one of its tags
         for tag in vehicle.plan.tags:
             self._due_s.pop(tag.epc, None)
 
