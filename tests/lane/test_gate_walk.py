@@ -6,7 +6,8 @@ import dataclasses
 from collections.abc import Callable
 
 import pytest
-from gate_walk import INVARIANTS, Violation, Walk
+from gate_judge import INVARIANTS, Violation
+from gate_walk import Walk
 
 from lanecontrol.announcements import LaneAspect, LaneLife, SignalAspect
 from lanecontrol.commands import DONE, Outcome, WriteOutputs

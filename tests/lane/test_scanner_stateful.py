@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 from scanner_bench import AT_REST, CENTRAL, OFFICER, SECOND, TECHNICIAN
-from scanner_walk import Violation, Walk, lane
+from scanner_judge import Violation
+from scanner_walk import Walk, lane
 
 from lanecontrol.announcements import ScanCause as C
 from lanecontrol.announcements import ScannerState as S

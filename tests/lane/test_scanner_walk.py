@@ -10,7 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from scanner_walk import Violation, Walk, lane
+from scanner_judge import Violation
+from scanner_walk import Walk, lane
 
 from lanecontrol.announcements import ScanCause as C
 from lanecontrol.announcements import ScannerState as S
