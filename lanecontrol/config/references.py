@@ -88,15 +88,16 @@ def _scanner(lane: LaneFile) -> Iterator[Finding]:
 def _lookouts(lane: LaneFile) -> Iterator[Finding]:
     """What is known of lookouts is kept on disk, by ledger and recorder: never in clear. A snapshot's hashes need the
     key that it was made with."""
-    if lane.questions is not None and lane.questions.snapshot is not None and lane.privacy.hash_key is None:
+    questions, in_clear = lane.questions, not lane.store.keys and lane.simulated is False
+    if questions is None:
+        return
+    if questions.snapshot is not None and lane.privacy.hash_key is None:
         what = "the snapshot's hashes cannot be compared without the site's key"
         yield Finding(("questions", "snapshot"), what, "give it: privacy: {hash_key: !secret name}")
-    kept = lane.questions is not None and lane.questions.snapshot is not None and not lane.store.keys
-    if kept and lane.simulated is False:
+    if questions.snapshot is not None and in_clear:
         what = "the snapshot would be kept in clear on disk"
         yield Finding(("questions", "snapshot"), what, "give the store a key: keys: [!secret name]")
-    asked = lane.questions is not None and lane.questions.lookouts is not False
-    if asked and not lane.store.keys and lane.simulated is False:
+    if questions.lookouts is not False and in_clear:
         what = "lookouts would be kept in clear on disk"
         yield Finding(("questions",), what, "give the store a key: keys: [!secret name], or say lookouts: false")
 
@@ -172,22 +173,20 @@ def check_devices(lane: LaneFile, devices: Devices, broken: frozenset[str]) -> I
     yield from _fail_safe_times(devices) if lane.simulated is False else _scanner_age(lane, devices)
 
 
-SCANNER_STALE_MS = 250
-"""The scanner's inputs may be no older: that they were read anew between two samples follows from it."""
+MODULE_MOST_MS = {"stale_limit_ms": 250, "watchdog_ms": 2000}
+"""Fail-safe rules 4 and 1 of the lane's I/O: how old inputs may be, and when a module drops its outputs by itself."""
 
 
 def _scanner_age(lane: LaneFile, devices: Devices) -> Iterator[Finding]:
-    """The modules of the scanner's contacts tell soon enough that these are old."""
+    """In a simulation too the scanner's contacts are told of as old soon enough: that they were read anew between two
+    samples follows from it."""
+    most = MODULE_MOST_MS["stale_limit_ms"]
     names = dict.fromkeys(use.device for use in _scanner_uses(lane) if use.side == "inputs")
     for index, (name, device) in enumerate(devices.items()):
         limit_ms = getattr(device.config, "stale_limit_ms", None)
-        if name in names and limit_ms is not None and limit_ms > SCANNER_STALE_MS:
-            what = f"'{name}' reads the scanner's contacts, whose age limit is {SCANNER_STALE_MS} ms"
-            yield Finding(("devices", index, "stale_limit_ms"), what, f"at most {SCANNER_STALE_MS}")
-
-
-MODULE_MOST_MS = {"stale_limit_ms": 250, "watchdog_ms": 2000}
-"""Fail-safe rules 4 and 1 of the lane's I/O: how old inputs may be, and when a module drops its outputs by itself."""
+        if name in names and limit_ms is not None and limit_ms > most:
+            what = f"'{name}' reads the scanner's contacts, whose age limit is {most} ms"
+            yield Finding(("devices", index, "stale_limit_ms"), what, f"at most {most}")
 
 
 def _fail_safe_times(devices: Devices) -> Iterator[Finding]:

@@ -88,10 +88,9 @@ class Notices:
         if why or notice is None:
             self._refuse(received, notice, why, now)
         elif not notice.lanes or self._address.lane in notice.lanes:
-            by = Actor(notice.by.name, notice.by.role, notice.by.simulated)
             until_utc_s = notice.until if now.synchronised else now.utc_s + _holds_s(notice, received)
             words = notice.active, notice.reason, notice.to
-            self._emit(SOURCE, DivertHeard(notice.key, *words, by, notice.issued, until_utc_s))
+            self._emit(SOURCE, DivertHeard(notice.key, *words, notice.by.actor(), notice.issued, until_utc_s))
 
     def _objection(self, notice: DivertNotice, received: Received, now: Instant) -> str:
         if notice.port != self._address.port:

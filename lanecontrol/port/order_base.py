@@ -46,6 +46,10 @@ class By(BaseModel):
     simulated: bool = False
     """The simulator's automatic officer. Refused by a real lane."""
 
+    def actor(self) -> Actor:
+        """The same in the lane's words."""
+        return Actor(self.name, self.role, self.simulated)
+
 
 class CommandPayload(BaseModel):
     """What every order carries."""
@@ -84,5 +88,4 @@ class CommandPayload(BaseModel):
 
     def order(self) -> Order:
         """The order in the lane's words."""
-        actor = Actor(self.by.name, self.by.role, self.by.simulated)
-        return Order(self.key, actor, self.request(), self.deadline)
+        return Order(self.key, self.by.actor(), self.request(), self.deadline)
