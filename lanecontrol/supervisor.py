@@ -24,8 +24,8 @@ from lanecontrol.errors import CommandError, CredentialsRefused, DeviceError, Li
 from lanecontrol.events import DeviceChanged, DeviceReport, DeviceState, Event, Identity
 from lanecontrol.failures import Backoff, Bug, bug_text, cause, where
 from lanecontrol.identifier import HashKey, keyed_hash
-from lanecontrol.link_address import parse_url, place
 from lanecontrol.links import Traffic
+from lanecontrol.links.address import parse_url, place
 from lanecontrol.sealing import Sealer
 
 END_S: Final = 2.0

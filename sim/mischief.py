@@ -16,8 +16,8 @@ from enum import StrEnum
 from pydantic import BaseModel, ConfigDict, Field
 
 from lanecontrol.errors import LinkLost
-from lanecontrol.link_buffer import BufferedLink
 from lanecontrol.links import Link
+from lanecontrol.links.buffer import BufferedLink
 from sim.readings import Contact, Reading
 
 

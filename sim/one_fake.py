@@ -12,9 +12,9 @@ from dataclasses import replace
 from urllib.parse import parse_qsl, urlsplit
 
 from lanecontrol.errors import LinkLost
-from lanecontrol.link_address import TlsListenAddress
-from lanecontrol.link_stream import server_context
 from lanecontrol.links import parse_url, serve_pty, serve_tcp
+from lanecontrol.links.address import TlsListenAddress
+from lanecontrol.links.stream import server_context
 from lanecontrol.scaled_loop import ScaledLoop
 from sim.fake import load
 from sim.simfile import Simulation

@@ -22,7 +22,8 @@ from lanecontrol.config.references import check_url
 from lanecontrol.driver import DeviceConfig, Driver
 from lanecontrol.errors import DeviceError, Problem
 from lanecontrol.events import DeviceReport, Identity
-from lanecontrol.link_address import (
+from lanecontrol.links import Handler, Link, Links
+from lanecontrol.links.address import (
     ListenAddress,
     LocalAddress,
     MemoryAddress,
@@ -33,7 +34,6 @@ from lanecontrol.link_address import (
     parse_url,
     place,
 )
-from lanecontrol.links import Handler, Link, Links
 from lanecontrol.sealing import Sealer
 
 

@@ -161,8 +161,8 @@ def _pictures(loaded: Loaded) -> Iterator[Finding]:
 def _places(loaded: Loaded) -> Iterator[Finding]:
     """Where devices are to find us. A port that is taken is no fault: the daemon itself may have it."""
     from lanecontrol.errors import DeviceError
-    from lanecontrol.link_address import ListenAddress, TlsListenAddress, parse_url, place
-    from lanecontrol.link_stream import server_context
+    from lanecontrol.links.address import ListenAddress, TlsListenAddress, parse_url, place
+    from lanecontrol.links.stream import server_context
 
     for device in loaded.devices:
         address = parse_url(device.url)
@@ -195,7 +195,7 @@ def _place(what: str, where: str, host: str, port: int) -> Finding:
 
 def _serial_ports(loaded: Loaded) -> Iterator[Finding]:
     from lanecontrol.cli.bench_device import serial_port_problem
-    from lanecontrol.link_address import SerialAddress, parse_url
+    from lanecontrol.links.address import SerialAddress, parse_url
 
     for device in loaded.devices:
         match parse_url(device.url):

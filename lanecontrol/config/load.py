@@ -35,7 +35,7 @@ from lanecontrol.evidence.files import EvidenceLimits
 from lanecontrol.identifier import RotatingKey
 from lanecontrol.lane import setup as lane
 from lanecontrol.ledger.retention import Keep
-from lanecontrol.link_address import LinkAddress
+from lanecontrol.links.address import LinkAddress
 from lanecontrol.port.evidence_policy import ObjectStore, SendPolicy
 from lanecontrol.port.relay import RelayPolicy
 from lanecontrol.port.topics import CLASSES, Drop

@@ -17,7 +17,7 @@ from lanecontrol.config.model import LaneFile, ZoneSection
 from lanecontrol.config.wording import close_to
 from lanecontrol.driver import DeviceConfig, Driver
 from lanecontrol.events import GammaCounts, InputChanged, PlateRead, TagRead
-from lanecontrol.link_address import LinkAddress, ListenAddress, MemoryAddress, TlsListenAddress, parse_url
+from lanecontrol.links.address import LinkAddress, ListenAddress, MemoryAddress, TlsListenAddress, parse_url
 
 Location = tuple[int | str, ...]
 

@@ -20,8 +20,8 @@ from contract_case import Kind
 from lanecontrol.errors import LinkLost
 from lanecontrol.events import DeviceState
 from lanecontrol.failures import CAP_S
-from lanecontrol.link_listen import MOST
 from lanecontrol.links import Link
+from lanecontrol.links.listen import MOST
 
 HEAL_S = 150.0
 SLACK_S = 0.25

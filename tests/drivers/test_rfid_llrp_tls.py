@@ -17,8 +17,8 @@ from llrp_reader import Reader, report
 from drivers.rfid_llrp import LlrpConfig, LlrpReader
 from lanecontrol.errors import LinkLost, ProtocolViolation
 from lanecontrol.events import TagRead
-from lanecontrol.link_stream import StreamLink
 from lanecontrol.links import LinkOpener
+from lanecontrol.links.stream import StreamLink
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="makes its certificates with openssl")
 

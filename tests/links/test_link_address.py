@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lanecontrol.link_address import place
 from lanecontrol.links import (
     ListenAddress,
     MemoryAddress,
@@ -16,6 +15,7 @@ from lanecontrol.links import (
     TlsListenAddress,
     parse_url,
 )
+from lanecontrol.links.address import place
 
 
 @pytest.mark.parametrize(

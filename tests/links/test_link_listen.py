@@ -13,10 +13,9 @@ from typing import Any
 
 import pytest
 
-from lanecontrol import link_listen
 from lanecontrol.errors import LinkLost, ProtocolViolation
-from lanecontrol.link_listen import Crowd
-from lanecontrol.links import Link, LinkOpener, MemoryLink, MemoryNet, reserved_port
+from lanecontrol.links import Link, LinkOpener, MemoryLink, MemoryNet, listen, reserved_port
+from lanecontrol.links.listen import Crowd
 from sim.virtual_clock import VirtualLoop
 
 
@@ -136,7 +135,7 @@ async def test_what_the_body_raises_comes_out_as_it_is(place: Place) -> None:
 async def test_more_connections_than_the_limit_are_closed_at_once_and_counted(place: Place) -> None:
     async with AsyncExitStack() as devices:
         await devices.enter_async_context(place.links.listen(place.listen, echo))
-        for _ in range(link_listen.MOST):
+        for _ in range(listen.MOST):
             device = await devices.enter_async_context(place.dial())
             await device.write(b"x")
             await device.read()
@@ -193,8 +192,8 @@ def test_a_silent_connection_gives_its_place_up_when_all_are_taken() -> None:
         links = opener.for_device("lpr1")
         async with AsyncExitStack() as devices:
             await devices.enter_async_context(links.listen("mem://lpr1", echo))
-            idle = [await devices.enter_async_context(opener.open("mem://lpr1")) for _ in range(link_listen.MOST)]
-            await asyncio.sleep(link_listen.SILENT_S - 1)
+            idle = [await devices.enter_async_context(opener.open("mem://lpr1")) for _ in range(listen.MOST)]
+            await asyncio.sleep(listen.SILENT_S - 1)
             for link in idle[1:]:
                 await link.write(b"x")
                 await link.read()
@@ -211,7 +210,7 @@ def test_a_silent_connection_gives_its_place_up_when_all_are_taken() -> None:
 
 
 async def test_a_system_without_descriptors_takes_devices_in_again_later(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(link_listen, "NO_MORE_S", 0.05)
+    monkeypatch.setattr(listen, "NO_MORE_S", 0.05)
     short = [True]
     accept = socket.socket.accept
 

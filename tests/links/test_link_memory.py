@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from lanecontrol.errors import LinkLost
-from lanecontrol.link_buffer import READ_LIMIT
 from lanecontrol.links import Link, LinkOpener, MemoryLink, MemoryNet, serve_memory
+from lanecontrol.links.buffer import READ_LIMIT
 
 
 async def echo(link: Link) -> None:

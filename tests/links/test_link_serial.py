@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from lanecontrol.errors import LinkLost
-from lanecontrol.link_buffer import READ_LIMIT
-from lanecontrol.link_serial import connect_serial
 from lanecontrol.links import Link, LinkOpener, SerialAddress, serve_pty
+from lanecontrol.links.buffer import READ_LIMIT
+from lanecontrol.links.serial import connect_serial
 from sim.virtual_clock import VirtualLoop
 
 pytest.importorskip("termios", reason="ptys need a Unix")

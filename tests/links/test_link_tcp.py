@@ -10,10 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from lanecontrol import link_buffer
 from lanecontrol.errors import LinkLost
-from lanecontrol.link_stream import StreamLink, connect_stream
-from lanecontrol.links import Link, LinkOpener, TcpAddress, serve_tcp
+from lanecontrol.links import Link, LinkOpener, TcpAddress, buffer, serve_tcp
+from lanecontrol.links.stream import StreamLink, connect_stream
 from sim.virtual_clock import VirtualLoop
 
 HOST = "127.0.0.1"
@@ -162,20 +161,20 @@ async def test_a_reader_that_does_not_read_holds_at_most_its_limit() -> None:
     async with serve_tcp(HOST, 0, flood) as port:
         link = await connect_stream(TcpAddress(HOST, port), 5.0)
         async with asyncio.timeout(10):
-            while link._size <= link_buffer.READ_LIMIT:  # noqa: ASYNC110 - there is no event for it
+            while link._size <= buffer.READ_LIMIT:  # noqa: ASYNC110 - there is no event for it
                 await asyncio.sleep(0.01)
         await asyncio.sleep(0.05)
-        assert link._size <= 2 * link_buffer.READ_LIMIT
+        assert link._size <= 2 * buffer.READ_LIMIT
         total = 0
         while total < 10_000_000:
             got = len(await link.read())
-            assert got <= 2 * link_buffer.READ_LIMIT
+            assert got <= 2 * buffer.READ_LIMIT
             total += got
         await link.close()
 
 
 async def test_a_peer_that_takes_nothing_is_lost_after_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(link_buffer, "WRITE_DEADLINE_S", 0.1)
+    monkeypatch.setattr(buffer, "WRITE_DEADLINE_S", 0.1)
     with socket.socket() as deaf:
         deaf.bind((HOST, 0))
         deaf.listen()
@@ -187,7 +186,7 @@ async def test_a_peer_that_takes_nothing_is_lost_after_the_deadline(monkeypatch:
 
 
 async def test_closing_onto_a_peer_that_takes_nothing_stays_within_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lanecontrol.link_stream.CLOSE_S", 0.1)
+    monkeypatch.setattr("lanecontrol.links.stream.CLOSE_S", 0.1)
     with socket.socket() as deaf:
         deaf.bind((HOST, 0))
         deaf.listen()
@@ -200,7 +199,7 @@ async def test_closing_onto_a_peer_that_takes_nothing_stays_within_a_second(monk
         assert link._gone.done()
         with pytest.raises(LinkLost, match="closed on this side"):
             await writing
-    assert link_buffer.CLOSE_S < 1.0
+    assert buffer.CLOSE_S < 1.0
 
 
 async def test_cancelling_a_session_closes_its_link() -> None:

@@ -14,10 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from lanecontrol import link_stream
 from lanecontrol.errors import CredentialsRefused, LinkLost, ProtocolViolation
-from lanecontrol.link_stream import StreamLink, _tls_context
-from lanecontrol.links import DeviceLinks, Link, LinkOpener, TlsAddress, reserved_port, serve_tcp
+from lanecontrol.links import DeviceLinks, Link, LinkOpener, TlsAddress, reserved_port, serve_tcp, stream
+from lanecontrol.links.stream import StreamLink, _tls_context
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="makes its certificates with openssl")
 
@@ -262,7 +261,7 @@ async def test_a_device_that_speaks_no_tls_is_turned_away(certificates: Path) ->
 async def test_connections_that_never_shake_hands_take_no_more_than_their_places(
     certificates: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(link_stream, "_HANDSHAKE_S", 0.2)
+    monkeypatch.setattr(stream, "_HANDSHAKE_S", 0.2)
     descriptors = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - counted only
     with reserved_port() as port, ExitStack() as sockets:
         links = LinkOpener().for_device("lpr1")

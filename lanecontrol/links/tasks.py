@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from lanecontrol.errors import DeviceError
-from lanecontrol.link_buffer import BufferedLink
-from lanecontrol.link_contract import Handler, Link
+from lanecontrol.links.buffer import BufferedLink
+from lanecontrol.links.contract import Handler, Link
 
 
 class HandlerTasks:

@@ -9,9 +9,9 @@ import asyncio
 from collections.abc import Iterator
 
 from lanecontrol.errors import LinkLost
-from lanecontrol.link_buffer import CLOSED_HERE, CLOSED_THERE, CUT, BufferedLink
-from lanecontrol.link_contract import Handler
-from lanecontrol.link_tasks import HandlerTasks
+from lanecontrol.links.buffer import CLOSED_HERE, CLOSED_THERE, CUT, BufferedLink
+from lanecontrol.links.contract import Handler
+from lanecontrol.links.tasks import HandlerTasks
 
 
 class MemoryLink(BufferedLink):

@@ -11,7 +11,7 @@ import socket
 from abc import abstractmethod
 
 from lanecontrol.errors import DeviceError, LinkLost
-from lanecontrol.link_contract import Link
+from lanecontrol.links.contract import Link
 
 READ_LIMIT = 65536
 """Unread bytes above this stop the carrier until they are read."""

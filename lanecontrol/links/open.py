@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal, assert_never
 
 from lanecontrol.errors import LinkLost
-from lanecontrol.link_address import (
+from lanecontrol.links.address import (
     ListenAddress,
     LocalAddress,
     MemoryAddress,
@@ -18,11 +18,11 @@ from lanecontrol.link_address import (
     TlsListenAddress,
     parse_url,
 )
-from lanecontrol.link_contract import Handler, Link
-from lanecontrol.link_listen import listening
-from lanecontrol.link_memory import MemoryNet
-from lanecontrol.link_serial import connect_serial
-from lanecontrol.link_stream import connect_stream
+from lanecontrol.links.contract import Handler, Link
+from lanecontrol.links.listen import listening
+from lanecontrol.links.memory import MemoryNet
+from lanecontrol.links.serial import connect_serial
+from lanecontrol.links.stream import connect_stream
 
 Tap = Callable[[str, Literal["rx", "tx"], bytes], None]
 """Sees every byte: device id (or URL, where no device is known), direction, bytes. Must not block or raise."""

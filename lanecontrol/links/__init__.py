@@ -7,7 +7,7 @@ checks URLs with `parse_url`; the simulator and tests serve with `serve_tcp`, `s
 
 from __future__ import annotations
 
-from lanecontrol.link_address import (
+from lanecontrol.links.address import (
     LinkAddress,
     ListenAddress,
     MemoryAddress,
@@ -17,10 +17,10 @@ from lanecontrol.link_address import (
     TlsListenAddress,
     parse_url,
 )
-from lanecontrol.link_contract import Handler, Link, Links
-from lanecontrol.link_memory import MemoryLink, MemoryNet
-from lanecontrol.link_open import DeviceLinks, LinkOpener, Tap, Traffic
-from lanecontrol.link_serve import reserved_port, serve_memory, serve_pty, serve_tcp
+from lanecontrol.links.contract import Handler, Link, Links
+from lanecontrol.links.memory import MemoryLink, MemoryNet
+from lanecontrol.links.open import DeviceLinks, LinkOpener, Tap, Traffic
+from lanecontrol.links.serve import reserved_port, serve_memory, serve_pty, serve_tcp
 
 __all__ = [
     "DeviceLinks",

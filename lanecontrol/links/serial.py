@@ -6,9 +6,9 @@ import contextlib
 import errno
 
 from lanecontrol.errors import LinkLost
-from lanecontrol.link_address import SerialAddress
-from lanecontrol.link_buffer import plain_words
-from lanecontrol.link_fd import FdLink
+from lanecontrol.links.address import SerialAddress
+from lanecontrol.links.buffer import plain_words
+from lanecontrol.links.fd import FdLink
 
 _BUSY = (errno.EBUSY, errno.EWOULDBLOCK, errno.EAGAIN)
 

@@ -15,8 +15,8 @@ from contextlib import suppress
 from typing import Any
 
 from lanecontrol.errors import CredentialsRefused, LinkLost, ProtocolViolation
-from lanecontrol.link_address import TcpAddress, TlsAddress, TlsListenAddress
-from lanecontrol.link_buffer import CLOSE_S, CLOSED_HERE, CLOSED_THERE, CUT, BufferedLink, plain_words
+from lanecontrol.links.address import TcpAddress, TlsAddress, TlsListenAddress
+from lanecontrol.links.buffer import CLOSE_S, CLOSED_HERE, CLOSED_THERE, CUT, BufferedLink, plain_words
 
 _SEGMENT = 32768
 """Bytes taken from the socket at once."""

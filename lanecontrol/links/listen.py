@@ -14,11 +14,11 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
 from lanecontrol.errors import LinkLost
-from lanecontrol.link_address import ListenAddress, MemoryAddress, TlsListenAddress, place
-from lanecontrol.link_buffer import BufferedLink, plain_words
-from lanecontrol.link_contract import Handler, Link
-from lanecontrol.link_memory import MemoryNet
-from lanecontrol.link_stream import StreamLink, accept_stream, server_context
+from lanecontrol.links.address import ListenAddress, MemoryAddress, TlsListenAddress, place
+from lanecontrol.links.buffer import BufferedLink, plain_words
+from lanecontrol.links.contract import Handler, Link
+from lanecontrol.links.memory import MemoryNet
+from lanecontrol.links.stream import StreamLink, accept_stream, server_context
 
 MOST = 64
 """Connections at once."""

@@ -11,11 +11,11 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 
 from lanecontrol.errors import LinkLost
-from lanecontrol.link_contract import Handler, Link
-from lanecontrol.link_fd import FdLink
-from lanecontrol.link_memory import MemoryNet
-from lanecontrol.link_stream import StreamLink
-from lanecontrol.link_tasks import HandlerTasks
+from lanecontrol.links.contract import Handler, Link
+from lanecontrol.links.fd import FdLink
+from lanecontrol.links.memory import MemoryNet
+from lanecontrol.links.stream import StreamLink
+from lanecontrol.links.tasks import HandlerTasks
 
 __all__ = ["Handler", "reserved_port", "serve_memory", "serve_pty", "serve_tcp"]
 

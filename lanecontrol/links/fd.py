@@ -9,7 +9,7 @@ import asyncio
 import os
 from collections.abc import Callable
 
-from lanecontrol.link_buffer import CLOSE_S, CLOSED_HERE, CUT, BufferedLink, plain_words
+from lanecontrol.links.buffer import CLOSE_S, CLOSED_HERE, CUT, BufferedLink, plain_words
 
 _CHUNK = 4096
 _UNSENT_LIMIT = 4096
