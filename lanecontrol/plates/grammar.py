@@ -67,8 +67,9 @@ class Grammar:
         return any(text in words for jurisdiction in self.jurisdictions for words in jurisdiction.words)
 
     def spelled(self, text: str) -> float:
-        """The part of this text that is a word which is written on signs and vehicles, 0 to 1."""
-        runs = (run[start:end] for run in _WORD.findall(text) for start, end in combinations(range(len(run) + 1), 2))
+        """The part of this text that is a word which is written on signs and vehicles, 0 to 1; a zero may be an O."""
+        texts = _WORD.findall(text.replace("0", "O"))
+        runs = (run[start:end] for run in texts for start, end in combinations(range(len(run) + 1), 2))
         found = [len(run) for run in runs if len(run) >= _WORD_LETTERS and run in self.words]
         return max(found, default=0) / max(len(text), 1)
 

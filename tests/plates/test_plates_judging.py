@@ -73,6 +73,7 @@ def test_short_words_and_series_are_not_taken_for_signs() -> None:
     assert KNOWN.spelled("CAR1234") == 0
     assert KNOWN.spelled("ABC1234") == 0
     assert KNOWN.spelled("LANE7") == pytest.approx(0.8)
+    assert KNOWN.spelled("B0OTH12") == KNOWN.spelled("BOOTH12") == pytest.approx(5 / 7)
 
 
 def test_a_plate_of_letters_alone_is_preferred_to_a_sticker_with_a_word_and_digits() -> None:
