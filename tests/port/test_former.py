@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from test_session import PORTAL, Port
+from session_bench import PORTAL, Port
 
 from lanecontrol import forms
 from lanecontrol.port.former import FormerNames, Names, Presence

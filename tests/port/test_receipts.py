@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_relay import LANE, Desk, FakeBroker
+from relay_bench import LANE, Desk, FakeBroker
 
 from lanecontrol.ledger import Entry, Ledger
 from lanecontrol.ledger.records import Head, Position

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from test_relay import FakeOutbox
+from relay_bench import FakeOutbox
 
 from lanecontrol import forms
 from lanecontrol.clock import AnchoredClock, RealWork

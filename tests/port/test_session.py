@@ -8,130 +8,19 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from itertools import count, pairwise
-from typing import Any
+from itertools import pairwise
 
 import pytest
 from port_bench import DISCONNECT, PUBLISH, Peer, Raw, connack
-from test_relay import FakeOutbox
+from session_bench import PORTAL, ROOT, Port
 
-from lanecontrol.announcements import DeviceStateChanged, OrderRejected, OverridePhase, OverrideTold
-from lanecontrol.clock import AnchoredClock, RealWork
-from lanecontrol.commands import DONE, Actor, Outcome, OverridePart, Result, Role
-from lanecontrol.errors import LinkLost
-from lanecontrol.events import CentralChanged, DeviceState, Event, Identity, OrderGiven
-from lanecontrol.links import Link, LinkOpener, MemoryLink, MemoryNet
-from lanecontrol.port.central import PortClient
-from lanecontrol.port.mqtt_client import MqttConnector
-from lanecontrol.port.order_payloads import Refusal
-from lanecontrol.port.orders import Orders
-from lanecontrol.port.relay import Relay, RelayPolicy
-from lanecontrol.port.session import CAP_S, SLOW_S, Birth, PortSession
-from lanecontrol.port.topics import LaneAddress
+from lanecontrol.announcements import DeviceStateChanged, OverridePhase, OverrideTold
+from lanecontrol.commands import Actor, OverridePart, Role
+from lanecontrol.events import DeviceState, Identity
+from lanecontrol.links import Link
+from lanecontrol.port.session import CAP_S, SLOW_S
 from lanecontrol.port.transport import Broker, Message
 from sim.broker import MemoryBroker
-
-LANE = LaneAddress("laredo", "07", simulated=True)
-ROOT = "sim/poe/laredo/lane/07"
-OFFICER = Actor("auto", Role.OFFICER, simulated=True)
-PORTAL = DeviceStateChanged("portal", "rpm.rapiscan", DeviceState.ONLINE, "", 5.0, Identity())
-
-
-@dataclass
-class Port:
-    """One lane's session, the memory broker it may reach, and all that came of it."""
-
-    net: MemoryNet = field(default_factory=MemoryNet)
-    outbox: FakeOutbox = field(default_factory=FakeOutbox)
-    work: RealWork = field(default_factory=RealWork)
-    clock: AnchoredClock = field(default_factory=lambda: AnchoredClock(1_800_000_000.0))
-    events: list[tuple[float, Event]] = field(default_factory=list)
-    rejected: list[OrderRejected] = field(default_factory=list)
-    brokers: tuple[str, ...] = ("mem://broker",)
-    consumer: str = ""
-    links: list[Link] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.connect = MqttConnector(LinkOpener(self.net), self.work)
-        self.orders = Orders(LANE, clock=self.clock, emit=self._take, rejected=self.rejected.append, work=self.work)
-        self.relay = Relay(self.outbox, LANE, RelayPolicy(receipts=bool(self.consumer)))
-        self.session = PortSession(
-            connect=self.connect,
-            brokers=[Broker(url, "lane-07", keepalive_s=10) for url in self.brokers],
-            address=LANE,
-            birth=Birth(3, {"lanecontrol": "0.1.0"}, "abcd"),
-            relay=self.relay,
-            orders=self.orders,
-            clock=self.clock,
-            rng=random.Random(7),
-            emit=self._take,
-            devices=("portal", "reader"),
-            consumer=self.consumer,
-        )
-
-    def _take(self, source: str, event: Event) -> None:
-        assert source == "port"
-        self.events.append((asyncio.get_running_loop().time(), event))
-
-    @property
-    def reached(self) -> list[bool]:
-        return [event.reachable for _, event in self.events if isinstance(event, CentralChanged)]
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[asyncio.Task[Any]]:
-        task = asyncio.ensure_future(self.session.run())
-        try:
-            yield task
-        finally:
-            task.cancel()
-            await asyncio.wait((task,))
-            if not task.cancelled():
-                task.result()
-
-    def serve(self) -> None:
-        broker = MemoryBroker()
-
-        async def serve(link: Link) -> None:
-            self.links.append(link)
-            await broker.serve(link)
-
-        self.net.listen("broker", serve)
-
-    def cut(self) -> None:
-        """Cut the connection that was made last."""
-        link = self.links[-1]
-        assert isinstance(link, MemoryLink)
-        link.drop()
-
-    @asynccontextmanager
-    async def central(self, name: str = "central") -> AsyncIterator[PortClient]:
-        keys = count()
-        client = PortClient(
-            self.connect,
-            Broker("mem://broker", name),
-            clock=self.clock,
-            new_key=lambda: f"{name}-{next(keys):05}",
-            work=self.work,
-        )
-        async with client as found:
-            yield found
-
-    async def retained(self) -> dict[str, Any]:
-        """What stands at the broker now."""
-        found: dict[str, Any] = {}
-        async with self.connect(Broker("mem://broker", "looker")) as transport:
-            await transport.subscribe(["#"])
-            try:
-                while True:
-                    async with asyncio.timeout(1):
-                        received = await transport.receive()
-                    assert received.retained
-                    found[received.topic] = json.loads(received.payload)
-            except TimeoutError:
-                return found
 
 
 @pytest.fixture
@@ -440,126 +329,6 @@ async def test_a_stop_that_the_broker_does_not_answer_takes_half_a_second_and_le
         began_s = loop.time()
     assert loop.time() - began_s <= 1.0
     assert (ended[-1].kind, ended[-1].body) == (DISCONNECT, b"\x04")
-
-
-# --- events and orders, end to end -----------------------------------------------------------------------------------
-
-
-async def test_the_tools_client_sees_events_with_their_backlog_mark(port: Port) -> None:
-    port.serve()
-    port.outbox.commit("passage")
-    async with port.central() as central:
-        await central.subscribe([f"{ROOT}/event/#"])
-        async with port.running():
-            events = central.events()
-            first = await anext(events)
-            port.outbox.commit("alarm")
-            second = await anext(events)
-    assert (first.topic, first.raw, first.backlog) == (f"{ROOT}/event/passage", b"1", True)
-    assert (second.topic, second.raw, second.backlog) == (f"{ROOT}/event/alarm", b"2", False)
-    assert first.event is None  # the body in this test is no event
-
-
-async def answer_all(port: Port, outcome: Outcome) -> None:
-    """The lane: answers each order once."""
-    answered = 0
-    while True:
-        await asyncio.sleep(0.01)
-        given = [event for _, event in port.events if isinstance(event, OrderGiven)]
-        for event in given[answered:]:
-            port.orders.answer(event.order.key, outcome)
-        answered = len(given)
-
-
-@pytest.fixture
-async def lane(port: Port) -> AsyncIterator[Port]:
-    port.serve()
-    answering = asyncio.ensure_future(answer_all(port, DONE))
-    async with port.running():
-        await asyncio.sleep(1)
-        yield port
-    answering.cancel()
-
-
-async def test_an_order_is_answered_to_whoever_gave_it(lane: Port) -> None:
-    async with lane.central() as central, lane.central("other") as other:
-        await other.subscribe([f"{ROOT}/reply/#"])
-        reply = await central.command(LANE, "disposition", {"passage": "p1", "disposition": "RELEASED"}, actor=OFFICER)
-        assert (reply.result, reply.reason, reply.lane) == (Result.DONE, "", "07")
-        second = await central.command(LANE, "open", {}, actor=OFFICER)
-        assert second.key != reply.key
-        assert lane.work.outstanding == 0
-
-
-async def test_an_order_expires_at_the_broker_when_the_sender_stops_waiting(lane: Port) -> None:
-    async with lane.central() as central, lane.connect(Broker("mem://broker", "eavesdropper")) as ears:
-        await ears.subscribe([f"{ROOT}/cmd/#"])
-        await central.command(LANE, "open", {}, actor=OFFICER, timeout_s=2.5)
-        heard = await ears.receive()
-    assert heard.expiry_s == 3
-    assert json.loads(heard.payload)["by"] == {"name": "auto", "role": "officer", "simulated": True}
-    assert heard.response_topic == f"{ROOT}/reply/central"
-
-
-async def test_several_orders_at_once_get_their_own_replies(lane: Port) -> None:
-    async with lane.central() as central:
-        replies = await asyncio.gather(*(central.command(LANE, "open", {}, actor=OFFICER) for _ in range(20)))
-    assert len({reply.key for reply in replies}) == 20
-    assert {reply.result for reply in replies} == {Result.DONE}
-
-
-async def test_an_order_that_the_lane_refuses_comes_back_with_the_reason(lane: Port) -> None:
-    async with lane.central() as central:
-        real = LaneAddress("laredo", "07")
-        reply = await central.command(LANE, "disposition", {"passage": "p", "disposition": "VOID"}, actor=OFFICER)
-        assert reply.result is Result.DONE
-        nobody = await central.command(real, "open", {}, actor=OFFICER)
-        assert (nobody.result, nobody.reason) == (Result.REFUSED, "no such lane is listening")
-
-
-async def test_a_malformed_order_is_not_even_sent(lane: Port) -> None:
-    async with lane.central() as central:
-        with pytest.raises(Refusal, match="disposition"):
-            await central.command(LANE, "disposition", {"passage": "p", "disposition": "LET_GO"}, actor=OFFICER)
-        with pytest.raises(Refusal, match="unknown"):
-            await central.command(LANE, "explode", {}, actor=OFFICER)
-
-
-async def test_an_order_sent_to_be_retained_is_refused_live_and_stored(lane: Port) -> None:
-    async with lane.connect(Broker("mem://broker", "careless")) as transport:
-        await transport.publish(Message(f"{ROOT}/cmd/open", b"{}", retain=True))
-        await asyncio.sleep(0.1)
-        assert "retained" in lane.rejected[0].reason
-        lane.net.drop("broker")
-        await asyncio.sleep(3)
-    assert len(lane.rejected) == 2
-    assert "retained" in lane.rejected[1].reason
-
-
-async def test_an_order_without_an_answer_ends_as_unknown_in_time(port: Port) -> None:
-    loop = asyncio.get_running_loop()
-    port.serve()
-    async with port.running():
-        await asyncio.sleep(1)
-        async with port.central() as central:
-            began_s = loop.time()
-            reply = await central.command(LANE, "open", {}, actor=OFFICER, timeout_s=3)
-            assert reply.result is Result.UNKNOWN
-            assert loop.time() - began_s == pytest.approx(3.0)
-
-
-async def test_a_broker_lost_while_an_order_is_out_is_told(port: Port) -> None:
-    port.serve()
-    async with port.running():
-        await asyncio.sleep(1)
-        async with port.central() as central:
-            asking = asyncio.ensure_future(central.command(LANE, "open", {}, actor=OFFICER))
-            await asyncio.sleep(0.5)
-            port.net.drop("broker")
-            with pytest.raises(LinkLost):
-                await asking
-            with pytest.raises(LinkLost):
-                await anext(central.events())
 
 
 # --- renewal ---------------------------------------------------------------------------------------------------------
