@@ -69,8 +69,19 @@ def gamma_counts(t: Turn, event: GammaCounts) -> None:
     occupancy, counting = portal.occupancy, portal.counting
     if occupancy is None or counting is None:
         return
+    put(t, index, counted(portal, occupancy, counting, event, t.now_s, t.setup.portals[index]))
+    if event.alarm and not counting.gamma_alarm:
+        _alarm(t, index, AlarmKind.GAMMA)
+    if occupancy.another_after_s is not None and t.now_s >= occupancy.another_after_s:
+        _another(t, index, occupancy)
+
+
+def counted(
+    portal: PortalState, occupancy: Occupancy, counting: Counting, event: GammaCounts, now_s: float, site: Portal
+) -> PortalState:
+    """The portal after one more interval of its occupancy."""
     groups = portal.groups
-    sums = sums_of(event.counts, groups, t.setup.portals[index].horizontal)
+    sums = sums_of(event.counts, groups, site.horizontal)
     window, total = slide(counting.window, counting.total, sums, portal.intervals)
     sigma, group, disagreements = counting.sigma_max, counting.sigma_group, counting.disagreements
     least = counting.least_share
@@ -83,14 +94,13 @@ def gamma_counts(t: Turn, event: GammaCounts) -> None:
         if groups[0] == "SUM" and occupancy.expected[0] > 0.0:
             share = total[0] / (occupancy.expected[0] * portal.intervals)
             least = share if least is None or share < least else least
-    counted = sum(event.counts)
-    first_alarm = event.alarm and not counting.gamma_alarm
+    in_all = sum(event.counts)
     counting = _counting(
-        t.now_s,
+        now_s,
         counting.intervals + 1,
         window,
         total,
-        counted if counted > counting.gamma_max else counting.gamma_max,
+        in_all if in_all > counting.gamma_max else counting.gamma_max,
         sigma,
         group,
         counting.neutron_max,
@@ -101,32 +111,24 @@ def gamma_counts(t: Turn, event: GammaCounts) -> None:
         counting.neutron_tests,
         counting.neutron_score,
     )
-    put(
-        t,
-        index,
-        _portal(
-            portal.n_sigma,
-            portal.intervals,
-            portal.hold_in_s,
-            portal.background,
-            occupancy,
-            counting,
-            portal.past,
-            portal.tamper,
-            portal.early_speed,
-            groups,
-            portal.gamma_standing,
-            portal.neutron_standing,
-            portal.neutron_steps,
-            portal.neutron_alpha,
-            portal.check,
-            portal.check_due_s,
-        ),
+    return _portal(
+        portal.n_sigma,
+        portal.intervals,
+        portal.hold_in_s,
+        portal.background,
+        occupancy,
+        counting,
+        portal.past,
+        portal.tamper,
+        portal.early_speed,
+        groups,
+        portal.gamma_standing,
+        portal.neutron_standing,
+        portal.neutron_steps,
+        portal.neutron_alpha,
+        portal.check,
+        portal.check_due_s,
     )
-    if first_alarm:
-        _alarm(t, index, AlarmKind.GAMMA)
-    if occupancy.another_after_s is not None and t.now_s >= occupancy.another_after_s:
-        _another(t, index, occupancy)
 
 
 def neutron_counts(t: Turn, event: NeutronCounts) -> None:

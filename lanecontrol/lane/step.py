@@ -64,6 +64,7 @@ from lanecontrol.lane import (
     scanner,
     timetable,
 )
+from lanecontrol.lane.counted import only_counted
 from lanecontrol.lane.effects import Drive, Effect, Publish
 from lanecontrol.lane.passages import ask_again, assess, reassess
 from lanecontrol.lane.patience import wake
@@ -93,6 +94,10 @@ def step(setup: LaneSetup, state: LaneState, given: Input) -> tuple[LaneState, E
     """The state after `given`, and what is to be done about it, in order. Never raises, whatever the event says."""
     event = given.event
     kind = type(event)
+    if type(event) is GammaCounts:
+        after = only_counted(setup, state, given, event)
+        if after is not None:
+            return after, ()
     if kind is Started:
         state = restart.rebased(setup, state, given)
     t = Turn(setup, state, given, state.offset_s)

@@ -28,7 +28,7 @@ _tracking = maker(Tracking)
 
 EARLY_S = 0.001
 """A timer may come this much early: clocks and sums of seconds are not exact."""
-_LATEST_S = 1e12
+LATEST_S = 1e12
 _ONLINE = DeviceState.ONLINE
 _PICTURE_S = 2.0
 """For a camera to take its first picture; nobody waits for it."""
@@ -79,8 +79,8 @@ class Turn:
         at = given.at
         now_s, utc_s = at.mono_s + offset_s, at.utc_s
         # Lane time never runs backwards, whatever a caller's clock does; this also takes care of NaN.
-        self.now_s = now_s if before_s <= now_s < _LATEST_S else before_s
-        self.utc_s = utc_s if 0 <= utc_s < _LATEST_S else state.utc_s
+        self.now_s = now_s if before_s <= now_s < LATEST_S else before_s
+        self.utc_s = utc_s if 0 <= utc_s < LATEST_S else state.utc_s
 
     @property
     def lane_type(self) -> LaneType:
