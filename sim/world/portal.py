@@ -82,7 +82,7 @@ class PortalSensor:
         """Every occupancy that has ended."""
 
     def wakes(self, vehicles: Sequence[Vehicle], now_s: float) -> bool:
-        """Whether `step` has anything to do now: counts are due, or somebody is in the beam of a vacant portal.
+        """Whether `step` has anything to do now: counts or a speed are due, or somebody is in a vacant portal's beam.
 
         Who comes into the beam of an occupied one is noted with the next counts: nobody passes between two of them.
         Counts of a vacant portal that nobody is near to are put off: only their mean is told, some seconds later.
@@ -97,7 +97,10 @@ class PortalSensor:
         if now_s >= self._interval_due_s or now_s >= self._second_due_s:
             return True
         if self._occupancy is not None:
-            return now_s >= self._occupancy.speed_due_s
+            if now_s < self._occupancy.speed_due_s:
+                return False
+            end_m = self._end_m
+            return any(vehicle.front_m >= end_m >= vehicle.rear_m for vehicle in vehicles)
         if now_s >= self._vacant_due_s:
             return True
         start_m, end_m = self._start_m, self._end_m
@@ -122,15 +125,12 @@ class PortalSensor:
 
     def _near(self, vehicles: Sequence[Vehicle]) -> tuple[list[Vehicle], list[Vehicle]]:
         """Who makes a difference to its counts, and who of them is in the beam."""
-        near: list[Vehicle] = []
-        beam: list[Vehicle] = []
-        for vehicle in vehicles:
-            front_m, rear_m = vehicle.front_m, vehicle.rear_m
-            if front_m > self._from_m and rear_m < self._to_m:
-                near.append(vehicle)
-                if front_m >= self._start_m and rear_m <= self._end_m and self._name not in vehicle.plan.missed_by:
-                    beam.append(vehicle)
-        return near, beam
+        from_m, to_m = self._from_m, self._to_m
+        near = [vehicle for vehicle in vehicles if vehicle.front_m > from_m and vehicle.rear_m < to_m]
+        if not near:
+            return near, near
+        start_m, end_m, name = self._start_m, self._end_m, self._name
+        return near, [v for v in near if v.front_m >= start_m and v.rear_m <= end_m and name not in v.plan.missed_by]
 
     # --- vacant ---
 

@@ -172,6 +172,8 @@ class Traffic:
         self.changed = True
         """In the last step somebody came, went, slowed down, or passed a mark: an end of a loop or booth, the gate."""
         self._odd: list[Vehicle] = []
+        self._stands_since = -1
+        """Everybody stands, and goes on standing while the outputs (`Outputs.changes`) and the arm are as they were."""
         portal = scene.portal
         self._portal_wall_m = portal.start_m - portal.keep_clear_m if portal else -math.inf
         self._clear_m = portal.end_m + CLEAR_BEHIND_M if portal else -math.inf
@@ -198,11 +200,16 @@ class Traffic:
         """Move everybody by `dt_s` up to `now_s`; the vehicles that left."""
         self.changed = False
         if self._next is None or self._next.arrives_s <= now_s or self._upstream:
+            self._stands_since = -1
             self._arrive(now_s)
+        elif self._stands_since == self._barrier.outputs.changes and not self._barrier.moves:
+            return ()
+        stand = not self._lines and not self._odd and not self._upstream and self._barrier.predictable
         leader: Vehicle | None = None
         for vehicle in self.vehicles:
             front_m, speed_mps = vehicle.front_m, vehicle.speed_mps
             if front_m < vehicle.steady_to_m and (leader is None or _far_ahead(leader, vehicle, dt_s)):
+                stand = False
                 vehicle.front_m = to_m = front_m + speed_mps * dt_s
                 vehicle.rear_m = to_m - vehicle.plan.length_m
                 if not vehicle.clear_from_m < to_m < vehicle.clear_to_m:
@@ -213,6 +220,7 @@ class Traffic:
                 or vehicle.goes_at_s
                 or not self._goes_on_standing(vehicle, leader)
             ):
+                stand = False
                 if leader is not None and vehicle.plan.conduct is ABREAST:
                     self._beside(vehicle, leader)
                 else:
@@ -223,6 +231,7 @@ class Traffic:
                     vehicle.slowed = self.changed = True
             if leader is None or vehicle.rear_m <= leader.rear_m:
                 leader = vehicle
+        self._stands_since = self._barrier.outputs.changes if stand else -1
         if self._odd or (self.vehicles and self.vehicles[0].front_m > self._end_m):
             return self._leave(now_s)
         return ()
@@ -328,6 +337,7 @@ class Traffic:
     # --- driving ---
 
     def _move(self, vehicle: Vehicle, leader: Vehicle | None, now_s: float, dt_s: float) -> None:
+        vehicle.steady_to_m = -INFINITE
         if vehicle.manoeuvring and self._manoeuvre(vehicle, now_s, dt_s):
             return
         if not vehicle.released:
@@ -378,7 +388,6 @@ class Traffic:
         vehicle.speed_mps = speed_mps
         vehicle.front_m = to_m
         vehicle.rear_m = to_m - plan.length_m
-        vehicle.steady_to_m = -INFINITE
         if speed_mps == speed_before_mps == wish_mps:
             self._steady(vehicle, slow)
 
@@ -438,9 +447,13 @@ class Traffic:
             wall_m = self._gate_wall_m - front_m
         if leader is not None and front_m <= self._booth_wall_m:
             if front_m <= self._portal_wall_m and not self._may_enter_portal(vehicle, leader):
-                wall_m = min(wall_m, self._portal_wall_m - front_m)
+                to_portal_m = self._portal_wall_m - front_m
+                if to_portal_m < wall_m:
+                    wall_m = to_portal_m
             if vehicle.plan.disciplined and leader.rear_m < self._booth_free_m:  # one at the booth at a time
-                wall_m = min(wall_m, self._booth_wall_m - front_m)
+                to_booth_m = self._booth_wall_m - front_m
+                if to_booth_m < wall_m:
+                    wall_m = to_booth_m
         if vehicle.manoeuvring:
             wall_m = min(wall_m, self._turning_point_m(vehicle) - front_m)
         for line in self._lines:
