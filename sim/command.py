@@ -84,9 +84,15 @@ def _at_odds(options: argparse.Namespace) -> Iterator[str]:
             yield f"{_flag(way)} has one lane"
     if options.fakes_only and (options.write_config is None or not options.broker or options.speed is None):
         yield "--fakes-only needs --write-config, --broker and a --speed that is a number"
-    for folder in (path.absolute().parent for path in (options.report, options.write_config) if path is not None):
-        if not folder.is_dir():
-            yield f"there is no folder {folder}"
+    if options.write_config is not None and not options.fakes_only:
+        yield "--write-config goes with --fakes-only"
+    for path in (path for path in (options.report, options.write_config) if path is not None):
+        if not path.absolute().parent.is_dir():
+            yield f"there is no folder {path.absolute().parent}"
+        elif path.is_dir():
+            yield f"{path} is a folder, name a file"
+    if options.state is not None and options.state.exists() and not options.state.is_dir():
+        yield f"{options.state} is a file, name a folder"
 
 
 def _flag(name: str) -> str:

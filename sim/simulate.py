@@ -260,7 +260,7 @@ class _Simulating:
         path = self.folder / f"lane-{name}.yaml"
         kinds = {device: config.kind for device, config in self.options.simulation.fakes.items()}
         settings = module_settings(kinds, self.pace)
-        store = self.folder / f"store-{name}"
+        store = Path(f"store-{name}")  # beside the lane file, wherever that is
         asks = self.options.scenario.central is not None
         own = Replaced(name, urls, self.broker, store, max(self.pace, 1.0), time.time(), settings, asks)
         path.write_text(lane_file(self.options.simulation.lane, own), encoding="utf-8")

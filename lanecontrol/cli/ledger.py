@@ -1,13 +1,17 @@
 """`lanecontrol ledger verify|export|status|dead-letters|prune CONFIG`: a lane's ledger.
 
 All but `prune` only read, also while the daemon writes. `prune` forgets as the daemon does, by the same policy, and
-wants the store for itself.
+wants the store for itself. `verify` also holds the store against the witness beside it, which knows how far it had
+come.
 """
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
+import shutil
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lanecontrol.cli import FAILED, GOOD, arguments, output
@@ -16,15 +20,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from lanecontrol.ledger.reader import Reader
-    from lanecontrol.ledger.records import Row
+    from lanecontrol.ledger.records import Head, Row
+    from lanecontrol.ledger.sidefiles import Witness
+    from lanecontrol.sealing import Sealer
 
 LEDGER_FILE = "ledger.db"
+ROOM_BYTES = 64 * 1024
+"""With less free on its disk no commit is to be expected: it needs some pages."""
 
 
 def main(argv: list[str]) -> int:
     parser = arguments.parser("ledger", "The hash chain, the events, the undelivered tail of a lane's ledger.")
     parser.add_argument("what", choices=("verify", "export", "status", "dead-letters", "prune"))
-    parser.add_argument("config", help="the lane file")
+    parser.add_argument("config", help="the lane file; for all but prune also the folder of a store, or of a copy")
     parser.add_argument("--undelivered", action="store_true", help="export: only what the port has not got yet")
     parser.add_argument("--lookouts", action="store_true", help="export: lookouts too; for those who are authorised")
     parser.add_argument("--older-than", type=float, metavar="DAYS", help="prune: instead of the lane file's keep_days")
@@ -34,57 +42,115 @@ def main(argv: list[str]) -> int:
     if options.older_than is not None and not options.older_than > 0:
         parser.error("--older-than wants days, more than 0")
 
-    from lanecontrol.config import load
+    folder = _store_folder(options.config)
+    if folder is not None and options.what == "prune":
+        parser.error("prune wants the lane file: it says how long events are kept")
+    if options.what == "prune":
+        return _prune(options)
+
+    keys: tuple[bytes, ...] = ()
+    if folder is None:
+        from lanecontrol.config import load
+
+        store = load(options.config, secret=_secret_or_stand_in).store
+        folder, keys = store.path, store.keys
+    path = folder / LEDGER_FILE
+    return _look(options, path, keys) if path.is_file() else _no_ledger(path)
+
+
+def _store_folder(given: str) -> Path | None:
+    """The folder of a store, or of a copy of one, that was named in the place of a lane file."""
+    path = Path(given)
+    return path if path.is_dir() else path.parent if path.name == LEDGER_FILE else None
+
+
+def _secret_or_stand_in(name: str) -> str:
+    """Looking at the chain needs no key: where the secrets are not known, bodies stay sealed."""
     from lanecontrol.config.secrets import find_secret, stand_in
+
+    return find_secret(name) or stand_in(name)
+
+
+def _no_ledger(path: Path) -> int:
+    output.note(f"lanecontrol ledger: there is no ledger at {path}")
+    return FAILED
+
+
+def _prune(options: argparse.Namespace) -> int:
+    from lanecontrol.cli.ledger_prune import preview, prune
+    from lanecontrol.config import load
+    from lanecontrol.config.secrets import find_secret
     from lanecontrol.ledger.reader import Reader
     from lanecontrol.sealing import Sealer
 
-    # Looking at the chain needs no key: where the secrets are not known, bodies stay sealed.
-    writes = options.what == "prune" and not options.dry_run
-    loaded = load(options.config, secret=find_secret if writes else lambda name: find_secret(name) or stand_in(name))
-    store = loaded.store
-    path = store.path / LEDGER_FILE
+    loaded = load(options.config, secret=_secret_or_stand_in if options.dry_run else find_secret)
+    path = loaded.store.path / LEDGER_FILE
     if not path.is_file():
-        output.note(f"lanecontrol ledger: there is no ledger at {path}")
-        return FAILED
-    if writes:
-        from lanecontrol.cli.ledger_prune import prune
-
+        return _no_ledger(path)
+    if not options.dry_run:
         return prune(loaded, path, options.older_than, as_json=options.json)
-    with Reader.open(path, sealer=Sealer(store.keys)) as reader:
-        match options.what:
-            case "prune":
-                from lanecontrol.cli.ledger_prune import preview
+    with Reader.open(path, sealer=Sealer(loaded.store.keys)) as reader:
+        return preview(loaded, reader, options.older_than, as_json=options.json)
 
-                return preview(loaded, reader, options.older_than, as_json=options.json)
+
+def _look(options: argparse.Namespace, path: Path, keys: tuple[bytes, ...]) -> int:
+    from lanecontrol.ledger.reader import Reader
+    from lanecontrol.sealing import Sealer
+
+    if options.what == "verify":
+        return _verify(path, Sealer(keys), as_json=options.json)
+    with Reader.open(path, sealer=Sealer(keys)) as reader:
+        match options.what:
             case "dead-letters":
                 return _dead_letters(reader, as_json=options.json)
-            case "verify":
-                return _verify(reader, as_json=options.json)
             case "export":
                 return _export(reader, undelivered=options.undelivered, lookouts=options.lookouts)
             case _:
-                return _status(reader, as_json=options.json)
+                return _status(reader, path, as_json=options.json)
 
 
-def _verify(reader: Reader, *, as_json: bool) -> int:
-    check = reader.chain_check()
-    check.take_all(_with_progress(reader.every_row(), reader.row_count()))
-    verdict = check.verdict()
-    facts: dict[str, Any] = {
-        "good": verdict.good,
-        "rows": verdict.rows,
-        "erased": verdict.erased,
-        "sealed": verdict.sealed,
-        "declared_losses": [dataclasses.asdict(loss) for loss in verdict.losses],
-        "first_bad": str(verdict.first_bad) if verdict.first_bad else None,
-        "chain_head": reader.head().link.hex(),
-    }
+def _verify(path: Path, sealer: Sealer, *, as_json: bool) -> int:
+    """The verdict, also on a file that cannot be read as a ledger any more."""
+    from lanecontrol.errors import StorageCorrupt
+    from lanecontrol.ledger.reader import Reader
+    from lanecontrol.ledger.sidefiles import Paths, read_witness
+
+    try:
+        witness = read_witness(Paths(path))  # before the store: it is never ahead of what is on disk
+        with Reader.open(path, sealer=sealer) as reader:
+            facts = _verdict(reader, witness)
+    except StorageCorrupt as error:
+        facts = {"good": False, "first_bad": f"cannot be read: {error.why}"}
     if as_json:
         output.json_line(facts)
     else:
         output.pairs(facts)
-    return GOOD if verdict.good else FAILED
+    return GOOD if facts["good"] else FAILED
+
+
+def _verdict(reader: Reader, witness: Witness) -> dict[str, Any]:
+    check = reader.chain_check()
+    check.take_all(_with_progress(reader.every_row(), reader.row_count()))
+    verdict, head = check.verdict(), reader.head()
+    bad = str(verdict.first_bad) if verdict.first_bad else _cut_off(head, witness)
+    return {
+        "good": verdict.good and bad is None,
+        "rows": verdict.rows,
+        "erased": verdict.erased,
+        "sealed": verdict.sealed,
+        "declared_losses": [dataclasses.asdict(loss) for loss in verdict.losses],
+        "first_bad": bad,
+        "chain_head": head.link.hex(),
+    }
+
+
+def _cut_off(head: Head, witness: Witness) -> str | None:
+    """Whether the store once was further than it is, as the small file beside it knows."""
+    if (witness.epoch, witness.seq) <= (head.epoch, head.seq):
+        return None
+    if witness.epoch > head.epoch:
+        return f"epoch {head.epoch} is over: this is an older copy of the store"
+    return f"records {head.epoch}-{head.seq + 1} to {witness.epoch}-{witness.seq} are gone from the end"
 
 
 def _with_progress(rows: Iterator[Row], total: int) -> Iterable[Row]:
@@ -123,8 +189,10 @@ def _tail(reader: Reader) -> Iterator[Row]:
         after = batch[-1].position
 
 
-def _status(reader: Reader, *, as_json: bool) -> int:
+def _status(reader: Reader, path: Path, *, as_json: bool) -> int:
     facts = dataclasses.asdict(reader.status())
+    if shutil.disk_usage(path.parent).free < ROOM_BYTES:
+        facts |= {"writable": False, "reason": "the store's disk is full"}
     if as_json:
         output.json_line(facts)
     else:

@@ -31,7 +31,8 @@ def main(argv: list[str]) -> int:
     except ValidationError as error:
         output.note(f"lanecontrol replay: recorded by a version with another state ({error.error_count()} differences)")
         return FAILED
-    facts = {"identical": report.identical, **dataclasses.asdict(report)}
+    good = report.identical and report.inputs > 0  # of a file that is no recording nothing is identical
+    facts = {"identical": good, **dataclasses.asdict(report)}
     if options.json:
         output.json_line(facts)
     else:
@@ -43,7 +44,7 @@ def main(argv: list[str]) -> int:
         output.note(f"lanecontrol replay: {report.locked} parts are sealed; --config names the lane file with the key")
     if report.inputs == 0:
         output.note("lanecontrol replay: the recording holds no input that could be replayed")
-    return GOOD if report.identical and report.inputs else FAILED
+    return GOOD if good else FAILED
 
 
 def _keys(lane_file: str | None) -> Sealer:

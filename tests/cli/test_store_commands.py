@@ -6,6 +6,8 @@ import asyncio
 import json
 import os
 import random
+import shutil
+import sqlite3
 import sys
 import zipfile
 from pathlib import Path
@@ -57,11 +59,7 @@ def test_the_chain_of_a_lane_that_ran_verifies(lane_file: str, capsys: Captured)
 
 
 def test_a_changed_record_is_named_and_the_exit_code_is_1(lane_file: str, tmp_path: Path, capsys: Captured) -> None:
-    import shutil
-    import sqlite3
-
-    store = tmp_path / "store"
-    shutil.copytree(Path(lane_file).parent / "store", store)
+    store = copied(lane_file, tmp_path / "store")
     copy = tmp_path / "lane.yaml"
     copy.write_text(f"extends: {lane_file}\nstore: {{path: {store}}}\n")
     with sqlite3.connect(store / "ledger.db") as db:
@@ -69,6 +67,62 @@ def test_a_changed_record_is_named_and_the_exit_code_is_1(lane_file: str, tmp_pa
     db.close()
     assert main(["ledger", "verify", str(copy)]) == 1
     assert "first_bad: record 1-1: " in capsys.readouterr().out
+
+
+def copied(lane_file: str, folder: Path) -> Path:
+    shutil.copytree(Path(lane_file).parent / "store", folder)
+    return folder
+
+
+@pytest.mark.parametrize("which", ["seq = (SELECT max(seq) FROM entries)", "seq > 0"])
+def test_rows_cut_off_the_end_are_told(which: str, lane_file: str, tmp_path: Path, capsys: Captured) -> None:
+    store = copied(lane_file, tmp_path / "store")
+    with sqlite3.connect(store / "ledger.db") as db:
+        (last,) = db.execute("SELECT max(seq) FROM entries").fetchone()
+        db.execute(f"DELETE FROM entries WHERE {which}")
+        (left,) = db.execute("SELECT coalesce(max(seq), 0) FROM entries").fetchone()
+    db.close()
+    assert main(["ledger", "verify", str(store), "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert told["first_bad"] == f"records 1-{left + 1} to 1-{last} are gone from the end"
+
+
+def test_a_ledger_that_cannot_be_read_is_a_bad_one_and_no_mishap(
+    lane_file: str, tmp_path: Path, capsys: Captured
+) -> None:
+    store = copied(lane_file, tmp_path / "store")
+    for file in store.glob("ledger.db*"):
+        file.write_bytes(bytes(file.stat().st_size))
+    assert main(["ledger", "verify", str(store), "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert told["good"] is False
+    assert told["first_bad"].startswith("cannot be read: ")
+
+
+def test_a_copy_of_a_store_is_looked_at_without_its_lane_file(lane_file: str, tmp_path: Path, capsys: Captured) -> None:
+    store = copied(lane_file, tmp_path / "store")
+    assert main(["ledger", "verify", str(store)]) == 0
+    assert main(["ledger", "status", str(store / "ledger.db"), "--json"]) == 0
+    capsys.readouterr()
+    assert main(["ledger", "prune", str(store)]) == 2
+    assert "prune wants the lane file" in capsys.readouterr().err
+
+
+def test_status_of_a_store_on_a_full_disk_does_not_say_writable(
+    lane_file: str, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = shutil.disk_usage("/")._replace(free=4096)
+    monkeypatch.setattr("lanecontrol.cli.ledger.shutil.disk_usage", lambda _folder: full)
+    assert main(["ledger", "status", lane_file]) == 0
+    assert "writable: False\nreason: the store's disk is full\n" in capsys.readouterr().out
+
+
+def test_a_file_that_is_no_recording_is_not_identical_to_anything(tmp_path: Path, capsys: Captured) -> None:
+    (tmp_path / "notes.txt").write_text("no recording\n")
+    assert main(["replay", str(tmp_path / "notes.txt")]) == 1
+    told = capsys.readouterr()
+    assert "identical: False" in told.out
+    assert "no input that could be replayed" in told.err
 
 
 def test_export_gives_each_event_as_it_is_sent(lane_file: str, capsys: Captured) -> None:

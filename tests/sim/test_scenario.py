@@ -93,6 +93,16 @@ def test_a_wrong_scenario_is_refused(tmp_path: Path, text: str) -> None:
     assert problems(written(tmp_path, text))
 
 
+def test_a_file_of_another_kind_is_told_in_one_line() -> None:
+    configs = ROOT / "configs"
+    assert [line.partition(": ")[2] for line in problems(configs / "sentri.yaml", Simulation)] == [
+        "a lane file, not a simulation's, a simulation's file names it, as configs/sim.yaml does"
+    ]
+    assert [line.partition(": ")[2] for line in problems(configs / "sim.yaml")] == [
+        "a simulation's file, not a scenario, give it as --config"
+    ]
+
+
 def test_a_scenario_that_is_not_there_is_a_problem_too(tmp_path: Path) -> None:
     assert "cannot be read" in problems(tmp_path / "nowhere.yaml")[0]
 
