@@ -1,46 +1,21 @@
-"""A reader in session: greeting, set-up, reads, keep-alives, faults, contacts, goodbye."""
+"""A reader in session: greeting, set-up, versions, refusals and silence, keep-alives, configuration, goodbye."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from driver_bench import Bench, Notebook, in_session, make, session_of
-from llrp_reader import OK, Reader, event, frame, greeting, report, status
+from driver_bench import Notebook, in_session, make, session_of
+from llrp_bench import EPC, SET_UP, failure_of, serving
+from llrp_reader import OK, Reader, frame, report, status
 
 from drivers.rfid_llrp import LlrpConfig, LlrpReader
-from lanecontrol.clock import AnchoredClock
 from lanecontrol.errors import LinkLost, ProtocolViolation
-from lanecontrol.events import DeviceFault, Identity, InputChanged, TagRead
+from lanecontrol.events import Identity, TagRead
 from lanecontrol.identifier import Identifier
 from lanecontrol.links import Link, MemoryNet
-
-EPC = "f0000000000000000000beef"
-LEFT_OVER = [DeviceFault(code, "", active=False) for code in ("reader_exception", "report_buffer", "report_overflow")]
-SET_UP = [46, 1, 2, 3, 20, 21, 22, 24, 64]
-
-
-@asynccontextmanager
-async def serving(reader: Reader, **settings: Any) -> AsyncIterator[tuple[Bench, Notebook]]:
-    notebook = Notebook()
-    async with in_session(LlrpReader, reader.serve, notebook, **settings) as (_, bench):
-        await asyncio.sleep(1)
-        yield bench, notebook
-
-
-async def _failure_of(reader: Reader, **settings: Any) -> tuple[BaseException, Notebook]:
-    async with in_session(LlrpReader, reader.serve, **settings) as (_, bench):
-        return await bench.failure(), bench.notebook
-
-
-def _told(notebook: Notebook) -> list[Any]:
-    """Events without the clearing of what an earlier process may have left."""
-    return [event for event in notebook.events if event not in LEFT_OVER]
-
 
 # --- set-up ----------------------------------------------------------------------------------------------------------
 
@@ -93,7 +68,7 @@ async def test_antennas_and_powers_are_asked_for_as_the_reader_offers_them() -> 
     ],
 )
 async def test_what_the_reader_does_not_have_is_a_fault(settings: dict[str, Any], why: str) -> None:
-    failure, _ = await _failure_of(Reader(), **settings)
+    failure, _ = await failure_of(Reader(), **settings)
     assert isinstance(failure, ProtocolViolation)
     assert failure.why == why
 
@@ -251,70 +226,9 @@ async def test_where_1_0_1_is_configured_nobody_asks() -> None:
 async def test_where_1_1_is_configured_a_reader_without_it_is_not_served(supports: int) -> None:
     reader = Reader()
     reader.supports = supports
-    failure, notebook = await _failure_of(reader, version="1.1")
+    failure, notebook = await failure_of(reader, version="1.1")
     assert isinstance(failure, ProtocolViolation if supports else LinkLost)
     assert notebook.identities == []
-
-
-# --- what the reader had held back -----------------------------------------------------------------------------------
-
-
-async def test_reads_that_the_reader_had_held_back_are_told_as_late_and_those_of_now_are_not() -> None:
-    reader = Reader()
-    reader.on_enable = report("a" * 24, rospec=77) + report("b" * 24)
-    async with serving(reader) as (_, notebook):
-        await reader.send(report("c" * 24, rospec=1) + report("d" * 24) + report("e" * 24, rospec=77))
-        await asyncio.sleep(0.1)
-        assert [(read.epc[0], read.late) for read in notebook.of(TagRead)] == [
-            ("a", True),  # of another inventory
-            ("b", True),  # of no inventory, before ours was started
-            ("c", False),
-            ("d", False),  # nobody can know
-            ("e", True),
-        ]
-
-
-async def test_each_session_has_an_inventory_of_its_own_also_after_a_restart_of_the_process() -> None:
-    seen = []
-    for started_s in (1_700_000_000.0, 1_700_000_000.0, 1_800_000_000.0):
-        reader, net, notebook = Reader(), MemoryNet(), Notebook(AnchoredClock(started_s))
-        net.listen("device", reader.serve)
-        driver = make(LlrpReader, net)
-        for _ in range(2):
-            async with session_of(driver, notebook):
-                await asyncio.sleep(0.1)
-        seen.append([int.from_bytes(body[4:8], "big") for kind, body in reader.received if kind == 20])
-        await net.unlisten_and_wait("device")
-    assert len({*seen[0], *seen[2]}) == 4
-    assert max(seen[0]) < min(seen[2])
-
-
-async def test_a_flood_of_held_reads_is_told_in_slices_and_what_is_too_much_is_a_fault() -> None:
-    reader = Reader()
-    reader.on_enable = report(EPC, rospec=77) * 17_000
-    async with serving(reader) as (_, notebook):
-        assert len(notebook.of(TagRead)) == 16_384
-        lost = [fault for fault in notebook.of(DeviceFault) if fault.active]
-        assert lost == [DeviceFault("report_overflow", "616 reads that the reader had held are lost")]
-
-
-async def test_old_edges_of_a_contact_are_not_told_but_its_present_state_is() -> None:
-    reader = Reader()
-    high, low = event(bytes.fromhex("00f8 0007 0001 80")), event(bytes.fromhex("00f8 0007 0001 00"))
-    reader.on_enable = low + high + low
-    async with serving(reader, gpi={1: "loop_booth"}) as (_, notebook):
-        assert notebook.of(InputChanged) == [InputChanged("loop_booth", True)]
-
-
-async def test_faults_that_the_reader_had_held_back_are_told_before_the_present_states() -> None:
-    reader = Reader()
-    reader.on_enable = event(bytes.fromhex("00ff 0007 00 0001")) + event(bytes.fromhex("00fc 0008 0002 6869"))
-    async with serving(reader) as (_, notebook):
-        assert [(fault.code, fault.active) for fault in _told(notebook)] == [
-            ("antenna_1", True),
-            ("reader_exception", True),
-            ("antenna_1", False),
-        ]
 
 
 # --- refusals and silence --------------------------------------------------------------------------------------------
@@ -324,7 +238,7 @@ async def test_faults_that_the_reader_had_held_back_are_told_before_the_present_
 async def test_a_reader_that_has_another_client_is_a_busy_fault(attempt: int) -> None:
     reader = Reader()
     reader.status = attempt
-    failure, notebook = await _failure_of(reader)
+    failure, notebook = await failure_of(reader)
     assert isinstance(failure, ProtocolViolation)
     assert failure.why.startswith("busy")
     assert reader.asked == []
@@ -334,7 +248,7 @@ async def test_a_reader_that_has_another_client_is_a_busy_fault(attempt: int) ->
 async def test_a_refused_request_is_a_fault_with_the_readers_words() -> None:
     reader = Reader()
     reader.bodies[20] = bytes.fromhex("011f 0012 0064 000a 62616420414953706563")
-    failure, _ = await _failure_of(reader)
+    failure, _ = await failure_of(reader)
     assert isinstance(failure, ProtocolViolation)
     assert str(failure) == "ADD_ROSPEC: the reader answers status 100: bad AISpec"
 
@@ -342,7 +256,7 @@ async def test_a_refused_request_is_a_fault_with_the_readers_words() -> None:
 async def test_an_error_message_answers_the_request_it_belongs_to() -> None:
     reader = Reader()
     reader.answer = lambda kind, number: frame(100, number, bytes.fromhex("011f0008006d0000")) if kind == 24 else None
-    failure, _ = await _failure_of(reader)
+    failure, _ = await failure_of(reader)
     assert isinstance(failure, ProtocolViolation)
     assert str(failure) == "ENABLE_ROSPEC: the reader answers status 109"
 
@@ -351,7 +265,7 @@ async def test_an_error_message_answers_the_request_it_belongs_to() -> None:
 async def test_a_missing_answer_is_noticed_after_2_s(kind: int) -> None:
     reader = Reader()
     reader.mute_for = {kind}
-    failure, notebook = await _failure_of(reader)
+    failure, notebook = await failure_of(reader)
     assert isinstance(failure, LinkLost)
     assert failure.why == "no answer within 2 s"
     assert notebook.clock.now().mono_s == pytest.approx(2.0, abs=0.1)
@@ -360,7 +274,7 @@ async def test_a_missing_answer_is_noticed_after_2_s(kind: int) -> None:
 async def test_an_answer_with_another_id_is_doubted_and_never_used() -> None:
     reader = Reader()
     reader.answer = lambda kind, number: frame(34, number + 1, OK) if kind == 24 else None
-    failure, notebook = await _failure_of(reader)
+    failure, notebook = await failure_of(reader)
     assert isinstance(failure, LinkLost)
     assert [why for _, why in notebook.doubts] == ["ENABLE_ROSPEC_RESPONSE that nobody waits for"]
 
@@ -452,152 +366,6 @@ async def test_a_large_report_lets_others_have_their_turn() -> None:
             told.append(len(notebook.events) - before)
     assert told[-1] == 5_000
     assert max(after - before for before, after in itertools.pairwise(told)) <= 128
-
-
-# --- events ----------------------------------------------------------------------------------------------------------
-
-
-async def test_faults_begin_and_end_as_the_reader_says() -> None:
-    reader = Reader()
-    async with serving(reader, antennas=[1]) as (_, notebook):
-        await reader.send(event(bytes.fromhex("00ff 0007 00 0001")))
-        await reader.send(event(bytes.fromhex("00ff 0007 01 0001")))
-        await reader.send(event(bytes.fromhex("00fc 000c 0006 504120686f74")))
-        await reader.send(event(bytes.fromhex("00fa 0005 5a")))
-        await reader.send(event(bytes.fromhex("00fb 0004")))
-        await asyncio.sleep(0.1)
-        assert _told(notebook) == [
-            DeviceFault("antenna_1", "antenna 1 is not connected"),
-            DeviceFault("antenna_1", "antenna 1 is not connected", active=False),
-            DeviceFault("reader_exception", "PA hot"),
-            DeviceFault("report_buffer", "report buffer 90 % full"),
-            DeviceFault("report_overflow", "report buffer overflow: reads were lost"),
-        ]
-
-
-async def test_an_antenna_that_is_wanted_and_not_connected_is_a_fault_from_the_start() -> None:
-    async with serving(Reader(), antennas=[1, 2]) as (_, notebook):
-        assert _told(notebook) == [DeviceFault("antenna_2", "antenna 2 is not connected")]
-
-
-async def test_faults_that_nobody_clears_end_with_the_next_session() -> None:
-    reader, net, notebook = Reader(), MemoryNet(), Notebook()
-    net.listen("device", reader.serve)
-    driver = make(LlrpReader, net)
-    async with session_of(driver, notebook):
-        await asyncio.sleep(1)
-        await reader.send(event(bytes.fromhex("00fb 0004")))
-        await asyncio.sleep(0.1)
-    async with session_of(driver, notebook):
-        await asyncio.sleep(1)
-    assert [fault.active for fault in _told(notebook)] == [True]
-    assert notebook.events[-1] == DeviceFault("report_overflow", "", active=False)
-    await net.unlisten_and_wait("device")
-
-
-async def test_a_complaint_without_an_end_is_over_when_it_is_not_repeated() -> None:
-    reader = Reader()
-    async with serving(reader) as (_, notebook):
-        for _ in range(3):
-            await reader.send(event(bytes.fromhex("00fc 000c 0006 504120686f74")))
-            await asyncio.sleep(20)
-        assert _told(notebook) == [DeviceFault("reader_exception", "PA hot")]
-        await asyncio.sleep(20)
-        assert _told(notebook)[1:] == [DeviceFault("reader_exception", "PA hot", active=False)]
-
-
-@pytest.mark.parametrize("said", [f"tag {EPC} went", f"tag {EPC.upper()} went", "tag f0 00 00 00 be ef went"])
-async def test_the_number_of_a_tag_in_the_words_of_a_reader_goes_nowhere(said: str) -> None:
-    reader = Reader()
-    text = said.encode()
-    reader.bodies[20] = bytes.fromhex(f"011f {8 + len(text):04x} 0064 {len(text):04x}") + text
-    failure, _ = await _failure_of(reader)
-    assert str(failure) == "ADD_ROSPEC: the reader answers status 100: tag <redacted> went"
-    reader = Reader()
-    async with serving(reader) as (_, notebook):
-        await reader.send(event(bytes.fromhex(f"00fc {6 + len(text):04x} {len(text):04x}") + text))
-        await asyncio.sleep(0.1)
-        assert notebook.of(DeviceFault)[-1].detail.startswith("tag <redacted>")
-
-
-async def test_bytes_that_are_no_text_do_not_get_into_the_identity() -> None:
-    reader = Reader()
-    reader.bodies[1] = reader.bodies[1].replace(b"5.12.10", b"5.1\xff\x07.1")
-    async with serving(reader) as (_, notebook):
-        assert notebook.identities[0].firmware == "5.1.1"
-
-
-async def test_a_contact_may_be_on_when_its_input_is_low() -> None:
-    async with serving(Reader(), gpi={1: "loop_booth"}, invert=["loop_booth"]) as (_, notebook):
-        assert notebook.of(InputChanged) == [InputChanged("loop_booth", False)]
-
-
-def test_loops_may_name_the_contacts_of_a_reader_and_no_others() -> None:
-    config = LlrpConfig.model_validate({"id": "rfid1", "url": "tcp://192.0.2.1:5084", "gpi": {3: "loop_exit"}})
-    assert config.inputs == {"loop_exit": 3}
-
-
-async def test_contacts_at_the_reader_are_reported_from_the_start_and_at_each_edge() -> None:
-    reader = Reader()
-    async with serving(reader, gpi={1: "loop_booth"}) as (_, notebook):
-        assert "00e10008000180" in dict(reader.received)[3].hex(), "the port is switched on"
-        await reader.send(event(bytes.fromhex("00f8 0007 0001 00")))
-        await reader.send(event(bytes.fromhex("00f8 0007 0002 80")))
-        await asyncio.sleep(0.1)
-        assert notebook.of(InputChanged) == [InputChanged("loop_booth", True), InputChanged("loop_booth", False)]
-
-
-async def test_an_inventory_that_the_reader_ends_is_begun_again_by_a_new_session() -> None:
-    reader = Reader()
-    async with serving(reader) as (bench, _):
-        await reader.send(event(bytes.fromhex("00f9 000d 01 00000007 00000000")))
-        await asyncio.sleep(0.1)
-        assert not bench.session.done(), "somebody else's operation"
-        await reader.send(event(bytes.fromhex("00f9 000d 00 00000001 00000000")))
-        await reader.send(event(bytes.fromhex("00f9 000d 01 00000001 00000000")))
-        assert isinstance(await bench.failure(), LinkLost)
-
-
-async def test_the_end_of_an_earlier_inventory_that_the_reader_held_back_ends_nothing() -> None:
-    reader = Reader()
-    async with serving(reader) as (bench, _):
-        await reader.send(event(bytes.fromhex("00f9 000d 01 00000001 00000000")))
-        await reader.send(event(bytes.fromhex("00f9 000d 00 00000001 00000000")))
-        await asyncio.sleep(1)
-        assert not bench.session.done()
-
-
-async def test_a_reader_that_says_goodbye_is_lost_at_once() -> None:
-    reader = Reader()
-    async with serving(reader) as (bench, _):
-        await reader.send(event(bytes.fromhex("0101 0004")))
-        assert isinstance(await bench.failure(1), LinkLost)
-
-
-async def test_a_second_client_that_tries_does_not_disturb() -> None:
-    reader = Reader()
-    async with serving(reader) as (bench, notebook):
-        await reader.send(greeting(4))
-        await asyncio.sleep(1)
-        assert not bench.session.done()
-        assert _told(notebook) == []
-
-
-async def test_the_driver_switches_the_antennas_off_and_takes_its_leave() -> None:
-    reader = Reader()
-    async with serving(reader):
-        reader.received.clear()
-    assert reader.asked == [25, 14]
-
-
-async def test_a_reader_that_does_not_answer_the_goodbye_holds_nothing_up() -> None:
-    reader = Reader()
-    reader.mute_for = {14, 25}
-    async with serving(reader) as (bench, notebook):
-        began_s = notebook.clock.now().mono_s
-        bench.session.cancel()
-        await asyncio.wait({bench.session})
-        assert notebook.clock.now().mono_s - began_s <= 0.6
 
 
 # --- configuration ---------------------------------------------------------------------------------------------------
