@@ -3,157 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
-from collections.abc import AsyncIterator, Callable, Container, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from evidence_bench import LANE, POLICY, Kept, Lane, Line, digest, picture
 from jsonschema import Draft202012Validator
 
 from lanecontrol.announcements import EvidenceStored
 from lanecontrol.clock import Instant
-from lanecontrol.errors import LinkLost, StorageUnavailable
+from lanecontrol.errors import LinkLost
 from lanecontrol.evidence.files import EvidenceLimits
 from lanecontrol.evidence.store import EvidenceStore
-from lanecontrol.evidence.unsent import FOLDER, Unsent, UnsentNotes, media_type
-from lanecontrol.port.evidence_chunks import CHUNK_LIMIT, chunk_payload, parse_chunk, pieces
-from lanecontrol.port.evidence_in import UNFINISHED_LIMIT, PictureDesk, Taken, Took
+from lanecontrol.evidence.unsent import FOLDER, UnsentNotes, media_type
+from lanecontrol.port.evidence_chunks import CHUNK_LIMIT, chunk_payload
+from lanecontrol.port.evidence_in import PictureDesk, Took
 from lanecontrol.port.evidence_out import AGAIN_S, LEAST_CHUNK_BYTES, TRIES, ChunkSender, Dispatch, Pace
 from lanecontrol.port.evidence_policy import SendPolicy
 from lanecontrol.port.schemas import document_schemas
 from lanecontrol.port.topics import LaneAddress
-from lanecontrol.port.transport import Greeting, Message, Received, Transport
-
-LANE = LaneAddress("laredo", "07", simulated=True)
-POLICY = SendPolicy(chunk_bytes=2048, bytes_per_s=0)
-
-
-def picture(number: int, size: int = 10_000) -> bytes:
-    return b"".join(b"%d:%d;" % (number, n) for n in range(size // 2 + 1))[:size]
-
-
-def digest(of: bytes) -> str:
-    return hashlib.sha256(of).hexdigest()
-
-
-class Kept:
-    """The store of pictures as the sender sees it, in memory, with a disk that may fail."""
-
-    def __init__(self, *pictures: bytes) -> None:
-        self.pictures = {digest(one): one for one in pictures}
-        self.notes = dict.fromkeys(self.pictures, "image/jpeg")
-        self.settled: list[str] = []
-        self.failing = 0
-        self._news = asyncio.Event()
-
-    def add(self, one: bytes) -> None:
-        self.pictures[digest(one)] = one
-        self.notes[digest(one)] = "image/jpeg"
-        self._news.set()
-
-    async def unsent(self, but: Container[str]) -> list[Unsent]:
-        await asyncio.sleep(0.001)
-        self._news.clear()
-        if self.failing:
-            self.failing -= 1
-            raise StorageUnavailable("look", "disk gone")
-        return [Unsent(name, kind) for name, kind in self.notes.items() if name not in but]
-
-    async def news(self) -> None:
-        await self._news.wait()
-
-    async def read(self, name: str) -> bytes | None:
-        return self.pictures.get(name.removeprefix("sha256:"))
-
-    async def settle(self, name: str) -> None:
-        del self.notes[name]
-        self.settled.append(name)
-
-
-class Line(Transport):
-    """A connection to a broker behind which the port's desk sits. `lose_after` publishes it is gone."""
-
-    def __init__(
-        self,
-        desk: PictureDesk,
-        answer: Callable[[Message], int] = lambda message: 0,
-        *,
-        lose_after: int | None = None,
-        delivered_though_lost: bool = False,
-        maximum_packet_bytes: int | None = None,
-    ) -> None:
-        self.greeting = Greeting(False, 20, maximum_packet_bytes, 5)
-        self.desk, self.answer = desk, answer
-        self.lose_after, self.delivered_though_lost = lose_after, delivered_though_lost
-        self.sent: list[Message] = []
-        self.took: list[Taken] = []
-
-    async def publish(self, message: Message) -> int:
-        await asyncio.sleep(0.01)
-        lost = self.lose_after is not None and len(self.sent) >= self.lose_after
-        code = 0x80 if lost else self.answer(message)
-        if code < 0x80 or (lost and self.delivered_though_lost):
-            self.took.append(self.desk.take(message.payload))
-        if lost:
-            raise LinkLost("session", "gone")
-        self.sent.append(message)
-        return code
-
-    @property
-    def indexes(self) -> list[int]:
-        return [json.loads(message.payload)["index"] for message in self.sent]
-
-    async def subscribe(self, filters: Sequence[str], *, retain_as_published: bool = False) -> None:
-        raise NotImplementedError
-
-    async def receive(self) -> Received:
-        raise NotImplementedError
-
-    async def close(self, *, with_will: bool = False) -> None:
-        raise NotImplementedError
-
-
-@dataclass
-class Lane:
-    """The sender of one run of the lane, and what it told."""
-
-    kept: Kept
-    policy: SendPolicy = POLICY
-    given_up: list[tuple[str, str]] = field(default_factory=list)
-    troubles: list[str] = field(default_factory=list)
-    events_wait: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set while none waits."""
-
-    def __post_init__(self) -> None:
-        self.events_wait.set()
-        self.dispatch = Dispatch(self.kept, self._quiet, self._gave_up, self.troubles.append)
-        self.sender = ChunkSender(self.dispatch, LANE, self.policy)
-
-    async def _quiet(self) -> None:
-        await self.events_wait.wait()
-
-    def _gave_up(self, reference: str, why: str) -> None:
-        self.given_up.append((reference, why))
-
-    @asynccontextmanager
-    async def connected(self, line: Line) -> AsyncIterator[asyncio.Task[None]]:
-        task = asyncio.ensure_future(self.sender.send(line))
-        try:
-            yield task
-        finally:
-            task.cancel()
-            await asyncio.wait({task})
-
-    async def until_lost(self, line: Line) -> None:
-        with pytest.raises(LinkLost):
-            await self.sender.send(line)
-
 
 # --- all goes well ---------------------------------------------------------------------------------------------------
 
@@ -468,78 +338,6 @@ def test_notes_are_whole_for_their_owner_alone_and_the_oldest_comes_first(tmp_pa
 @pytest.mark.parametrize(("given_type", "told"), [("image/jpeg", True), ("x", False), ("a/b\r\nX: y", False)])
 def test_a_media_type_that_could_do_harm_is_not_told_on(given_type: str, told: bool) -> None:
     assert (media_type(given_type) == given_type) is told
-
-
-# --- the port's side -------------------------------------------------------------------------------------------------
-
-
-def chunks(of: bytes, chunk_bytes: int = 1000) -> list[bytes]:
-    about: dict[str, Any] = {
-        "digest": digest(of),
-        "source": LANE.root,
-        "media_type": "image/jpeg",
-        "chunk_bytes": chunk_bytes,
-    }
-    return [chunk_payload(of, index, **about) for index in range(pieces(len(of), chunk_bytes))]
-
-
-@given(st.data())
-def test_chunks_in_any_order_repeated_and_cut_in_other_ways_make_the_picture(
-    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
-) -> None:
-    one = picture(1, data.draw(st.integers(1, 5000)))
-    sent = [
-        payload for size in data.draw(st.lists(st.integers(100, 2000), max_size=2)) for payload in chunks(one, size)
-    ]
-    sent = data.draw(st.permutations([*sent, *chunks(one)]))
-    folder = tmp_path_factory.mktemp("port")
-    took = [PictureDesk(folder).take(payload).took for payload in sent]  # a consumer that starts anew for each
-    assert took.count(Took.WHOLE) == 1
-    assert set(took[took.index(Took.WHOLE) + 1 :]) <= {Took.REPEATED}
-    assert (folder / digest(one)).read_bytes() == one
-
-
-def test_a_picture_that_is_not_what_its_hash_says_is_thrown_away_and_may_come_anew(tmp_path: Path) -> None:
-    desk, one = PictureDesk(tmp_path), picture(1, 2000)
-    body = json.loads(chunks(one)[0])
-    wrong = json.dumps({**body, "data": "A" * len(body["data"])}).encode()
-    assert [desk.take(wrong).took, desk.take(chunks(one)[1]).took] == [Took.WAITING, Took.WRONG]
-    assert [desk.take(payload).took for payload in chunks(one)] == [Took.WAITING, Took.WHOLE]
-
-
-def test_incomplete_pictures_do_not_pile_up(tmp_path: Path) -> None:
-    desk = PictureDesk(tmp_path)
-    for n in range(UNFINISHED_LIMIT + 20):
-        desk.take(chunks(picture(n, 2000))[0])
-    assert len(list((tmp_path / "unfinished").iterdir())) <= UNFINISHED_LIMIT
-
-
-@given(st.binary(max_size=200))
-def test_no_bytes_make_reading_a_chunk_raise(raw: bytes) -> None:
-    assert parse_chunk(raw) is None
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"reference": "sha256:../../etc/passwd"},
-        {"reference": f"sha256:{'F' * 64}"},
-        {"offset": -1},
-        {"offset": 1001},
-        {"offset": 10**12},
-        {"size_bytes": 10**12},
-        {"size_bytes": 0},
-        {"index": 2},
-        {"count": 0},
-        {"data": ""},
-        {"data": "!!!!"},
-        {"media_type": "x" * 1000},
-    ],
-)
-def test_a_chunk_that_cannot_be_true_is_not_taken(tmp_path: Path, changes: dict[str, object]) -> None:
-    body = {**json.loads(chunks(picture(1, 2000))[0]), **changes}
-    assert PictureDesk(tmp_path).take(json.dumps(body).encode()).took is Took.NOT_OURS
-    assert list(tmp_path.iterdir()) == []
 
 
 async def test_a_pace_without_a_limit_waits_for_nothing() -> None:
