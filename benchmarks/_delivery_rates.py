@@ -263,6 +263,17 @@ def _bridge_backlog(folder: Path, count: int, lines: Sequence[str]) -> _Drain:
             central.kill()
 
 
+def careful_bridge(folder: Path, count: int) -> float:
+    """Events per second that a local broker takes in for its bridge when it writes its store after each change."""
+    central = Mosquitto(folder / "central-of-careful")  # stays away: nothing is delivered meanwhile
+    saving = "autosave_on_changes true", "autosave_interval 1"
+    bodies = (_lanes.body(1, seq) for seq in range(1, count + 1))
+    with mosquitto(folder / "careful", *bridge_lines(folder / "saved", central.port), *saving) as local:
+        began_s = time.perf_counter()
+        publish_all(local.port, _lanes.TOPIC, bodies, window=100)
+        return count / (time.perf_counter() - began_s)
+
+
 def _cap(count: int) -> float:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         body = _lanes.body(1, 1)

@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from _brokers import program
 from _delivery_kills import Fate, kill_at_every_call, kill_series, tracer
-from _delivery_rates import backlog, throughput
+from _delivery_rates import backlog, careful_bridge, throughput
 from _delivery_returns import first_events, flapping
 from _delivery_size import BUSY_PER_HOUR, KEPT_DAYS, size
 
@@ -66,6 +66,10 @@ def drain(folder: Path, options: argparse.Namespace) -> list[Figure]:
         Figure("processor time per event, us: ours, local broker", "", f"{cpu[0]:.0f}, {cpu[1]:.0f}"),
         Figure("events lost: ours, bridge", "0", f"{found.missing}, {found.bridge_missing}", found.missing == 0),
     ]
+    if options.careful:
+        tell("  a bridge that writes its store after each change:")
+        per_s = careful_bridge(folder, options.careful)
+        figures.append(Figure(f"such a bridge takes in, of {options.careful:,}, per s", "", f"{per_s:,.0f}"))
     if options.default_window:
         tell("  the broker as mosquitto comes (window 20):")
         usual = backlog(folder / "usual", options.default_window, options.backlog, tell, ())
@@ -162,6 +166,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--events", type=int, default=10_000, help="in each such round (10000)")
     parser.add_argument("--drain-rounds", type=int, default=3, help="of draining a backlog (3)")
     parser.add_argument("--backlog", type=int, default=100_000, help="events that wait (100000)")
+    parser.add_argument("--careful", type=int, default=2000, help="events into a bridge that writes each (2000)")
     parser.add_argument("--default-window", type=int, default=1, help="rounds of it with mosquitto's own window (1)")
     parser.add_argument("--kills", type=int, default=300, help="of our lane, and as many of the bridge (300)")
     parser.add_argument("--outages", type=int, default=5, help="after which the first event is waited for (5)")
