@@ -13,12 +13,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 
-class _HastySelector(selectors.BaseSelector):
-    """The real selector, asked to wait a `scale`th of what the loop thinks."""
+class OtherSelector(selectors.BaseSelector):
+    """Stands before the real selector; how long it waits is for the classes that come of it."""
 
-    def __init__(self, scale: float) -> None:
+    def __init__(self) -> None:
         self._real = selectors.DefaultSelector()
-        self._scale = scale
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
         return self._real.register(fileobj, events, data)
@@ -34,6 +33,14 @@ class _HastySelector(selectors.BaseSelector):
 
     def get_map(self) -> Mapping[Any, selectors.SelectorKey]:
         return self._real.get_map()
+
+
+class _HastySelector(OtherSelector):
+    """Waits a `scale`th of what the loop thinks."""
+
+    def __init__(self, scale: float) -> None:
+        super().__init__()
+        self._scale = scale
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         return self._real.select(None if timeout is None else timeout / self._scale)

@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import selectors
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Any, TypeVar, TypeVarTuple, Unpack
 
 from lanecontrol.clock import RealWork
+from lanecontrol.scaled_loop import OtherSelector
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -25,28 +26,13 @@ HOLD_GRACE_S = 2.0
 """A hold longer than this real time lets virtual time pass at real pace, so that time-outs work on a dead peer."""
 
 
-class _JumpingSelector(selectors.BaseSelector):
+class _JumpingSelector(OtherSelector):
     """Asks the real selector without waiting; where the loop wants to wait, moves the virtual time instead."""
 
     def __init__(self, loop: VirtualLoop) -> None:
-        self._real = selectors.DefaultSelector()
+        super().__init__()
         self._loop = loop
         self._held_since: float | None = None
-
-    def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
-        return self._real.register(fileobj, events, data)
-
-    def unregister(self, fileobj: Any) -> selectors.SelectorKey:
-        return self._real.unregister(fileobj)
-
-    def modify(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
-        return self._real.modify(fileobj, events, data)
-
-    def close(self) -> None:
-        self._real.close()
-
-    def get_map(self) -> Mapping[Any, selectors.SelectorKey]:
-        return self._real.get_map()
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         ready = self._real.select(0)

@@ -102,8 +102,8 @@ async def test_a_measuring_task_that_no_longer_runs_is_seen_too(time: Time, monk
 class Told(Notifier):
     """Hands out what systemd would hear."""
 
-    def __init__(self) -> None:
-        super().__init__(watchdog_s=0.03)
+    def __init__(self, watchdog_s: float | None = 0.03) -> None:
+        super().__init__(watchdog_s=watchdog_s)
         self.told: asyncio.Queue[str] = asyncio.Queue()
 
     def _send(self, *fields: str) -> None:
@@ -123,4 +123,6 @@ async def test_the_watchdog_is_fed_while_healthy_and_told_why_not_otherwise(time
 
 
 async def test_without_a_watchdog_nothing_is_fed(time: Time) -> None:
-    await Health(time).feed(Notifier())
+    notifier = Told(watchdog_s=None)
+    await Health(time).feed(notifier)
+    assert notifier.told.empty()
