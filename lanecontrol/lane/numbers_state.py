@@ -1,7 +1,8 @@
 """What the lane remembers for the figures of its traffic: one open window, and each open passage's moments so far.
 
 Frozen and bounded; part of `LaneState`, so that a checkpoint carries it. Every moment is lane time (monotonic, going on
-over a restart) unless it says UTC. Used by `lane.numbers`, `lane.timing`, `lane.queue` and `lane.recount` alone.
+over a restart) unless it says UTC. Only `lane.numbers`, `lane.timing` and what they count with (`lane.queue`,
+`lane.spread`) change it.
 """
 
 from __future__ import annotations
