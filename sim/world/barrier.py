@@ -38,7 +38,7 @@ class Barrier:
 
     def __init__(self, scene: Scene, outputs: Outputs, mishaps: Mishaps) -> None:
         self._scene = scene
-        self.outputs = outputs
+        self._outputs = outputs
         self._mishaps = mishaps
         self.head = booth_head(scene.signal, outputs, mishaps)
         self.position = 0.0
@@ -56,9 +56,7 @@ class Barrier:
         """The arm rests where these outputs (`Outputs.changes`) want it: `step` need not be called while they stand."""
         self.settled = False
         """Every contact was told as it is, and stays so until the arm moves or somebody presses a button."""
-        self.predictable = not mishaps.planned
-        """Arm and signal do as they are told."""
-        self._quiet = self.predictable and not self.head.reads_back
+        self._quiet = not mishaps.planned and not self.head.reads_back
         """Contacts change only with the arm, the photo-eyes and the buttons."""
 
     @property
@@ -86,16 +84,16 @@ class Barrier:
     def step(self, dt_s: float, vehicles: Sequence[Vehicle] = ()) -> None:
         """Move the arm, with these vehicles in the lane."""
         gate, self.moves = self._scene.gate, False
-        if gate is None or self.rests_since == self.outputs.changes:
+        if gate is None or self.rests_since == self._outputs.changes:
             return
         self.settled = False
         if gate.beams:
             self._obstructed = {beam.point: self._sees(gate, beam, vehicles) for beam in gate.beams}
-        wanted = 1.0 if self.outputs.on(gate.device, gate.open_output) or any(self._obstructed.values()) else 0.0
+        wanted = 1.0 if self._outputs.on(gate.device, gate.open_output) or any(self._obstructed.values()) else 0.0
         before = self.position
         if before == wanted and not self._mishaps.planned:
             self._stalled_s = 0.0
-            self.rests_since = -1 if gate.beams else self.outputs.changes
+            self.rests_since = -1 if gate.beams else self._outputs.changes
             return
         self.moves = True
         self.position = self._moved(gate, wanted, dt_s)

@@ -172,8 +172,6 @@ class Traffic:
         self.changed = True
         """In the last step somebody came, went, slowed down, or passed a mark: an end of a loop or booth, the gate."""
         self._odd: list[Vehicle] = []
-        self._stands_since = -1
-        """Everybody stands, and goes on standing while the outputs (`Outputs.changes`) and the arm are as they were."""
         portal = scene.portal
         self._portal_wall_m = portal.start_m - portal.keep_clear_m if portal else -math.inf
         self._clear_m = portal.end_m + CLEAR_BEHIND_M if portal else -math.inf
@@ -200,16 +198,11 @@ class Traffic:
         """Move everybody by `dt_s` up to `now_s`; the vehicles that left."""
         self.changed = False
         if self._next is None or self._next.arrives_s <= now_s or self._upstream:
-            self._stands_since = -1
             self._arrive(now_s)
-        elif self._stands_since == self._barrier.outputs.changes and not self._barrier.moves:
-            return ()
-        stand = not self._lines and not self._odd and not self._upstream and self._barrier.predictable
         leader: Vehicle | None = None
         for vehicle in self.vehicles:
             front_m, speed_mps = vehicle.front_m, vehicle.speed_mps
             if front_m < vehicle.steady_to_m and (leader is None or _far_ahead(leader, vehicle, dt_s)):
-                stand = False
                 vehicle.front_m = to_m = front_m + speed_mps * dt_s
                 vehicle.rear_m = to_m - vehicle.plan.length_m
                 if not vehicle.clear_from_m < to_m < vehicle.clear_to_m:
@@ -220,7 +213,6 @@ class Traffic:
                 or vehicle.goes_at_s
                 or not self._goes_on_standing(vehicle, leader)
             ):
-                stand = False
                 if leader is not None and vehicle.plan.conduct is ABREAST:
                     self._beside(vehicle, leader)
                 else:
@@ -231,7 +223,6 @@ class Traffic:
                     vehicle.slowed = self.changed = True
             if leader is None or vehicle.rear_m <= leader.rear_m:
                 leader = vehicle
-        self._stands_since = self._barrier.outputs.changes if stand else -1
         if self._odd or (self.vehicles and self.vehicles[0].front_m > self._end_m):
             return self._leave(now_s)
         return ()
