@@ -73,7 +73,9 @@ def _chatter_s(t: Turn, station: int, *, on: bool, surprise: bool) -> float:
     """Who stands at the booth or on the loop before this one may well go on standing there, whatever it says."""
     if surprise or t.held(station - 1) if on else leaving.holds_back(t, station):
         return CHATTER_SURPRISE_S
-    blind = station > t.plan.booth and stuck.blind_booth(t)
+    blind = station >= t.plan.booth and stuck.blind_booth(t)
+    if blind and station == t.plan.booth:
+        return CHATTER_ON_S if on and where.returning(t, station) is not None else CHATTER_SURPRISE_S
     here = t.at_booth() if on and blind else None
     if here is not None and not leaving.can_have_gone(t, here, t.now_s):
         return CHATTER_SURPRISE_S

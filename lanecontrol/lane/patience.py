@@ -7,12 +7,12 @@ read. It judges by the absence of facts, so every judgement leaves room for the 
 from __future__ import annotations
 
 from lanecontrol.announcements import PassageEnd, Quality
-from lanecontrol.lane import assembly, departures, set_aside, sharing, stuck
+from lanecontrol.lane import assembly, departures, leaving, set_aside, sharing, stuck
 from lanecontrol.lane.passages import QUEUE_LIMIT_S, close, close_gone, gone, may_leave
 from lanecontrol.lane.plan import BEFORE
 from lanecontrol.lane.record import replace
 from lanecontrol.lane.state import Passage
-from lanecontrol.lane.tracking import reconcile, stands
+from lanecontrol.lane.tracking import passes_unseen, reconcile, stands
 from lanecontrol.lane.turn import Turn
 
 MOVE_UP_S = 10.0
@@ -79,15 +79,15 @@ def _judge_queued(t: Turn, passage: Passage) -> None:
 def _judge_approach(t: Turn, passage: Passage, adrift_s: float) -> None:
     """Left the approach and not at the booth: gone, unless it may be closing up behind one that leaves."""
     ahead = next((p for p in t.live() if p.tail <= passage.head + 1 <= p.head and p.adrift_s is None), None)
-    leaving = ahead is not None and (may_leave(ahead) or ahead.head > passage.head + 1)
+    makes_way = ahead is not None and (may_leave(ahead) or ahead.head > passage.head + 1)
     still_read = assembly.heard_since(t, passage, t.now_s - t.setup.limits.back_out_s)
     if t.chatters(passage.head) and t.plan.births_at_portal:
         # It may never have been on a loop that makes such things up: it is still on its way there.
         wake_s = t.now_s + QUEUE_LIMIT_S / 4
         t.put(replace(passage, head=BEFORE, tail=BEFORE, reached_s=None, adrift_s=None, wake_s=wake_s))
     elif ahead is not None and _takes_the_place_of(t, ahead):
-        close(t, ahead, PassageEnd.INTERRUPTED, "the booth's loop tells of nobody, and another one has come to it")
-    elif (leaving and t.now_s - adrift_s < MOVE_UP_S) or still_read:
+        _give_up_the_booth(t, ahead, passage)
+    elif (makes_way and t.now_s - adrift_s < MOVE_UP_S) or still_read:
         t.put(replace(passage, wake_s=t.now_s + t.setup.limits.back_out_s))
     else:
         if t.desk.quality is not Quality.GOOD:
@@ -96,12 +96,24 @@ def _judge_approach(t: Turn, passage: Passage, adrift_s: float) -> None:
 
 
 def _takes_the_place_of(t: Turn, ahead: Passage) -> bool:
-    """Whether `ahead` was only believed to be at the booth, past whose dead loop another one has driven since.
+    """Whether `ahead` is only believed to be at the booth, whose loop is not, and another one has driven there since.
 
-    There is no room for two. So it had turned away unseen; or else it is the other one that did, and then it is found
-    at the booth under that one's name. What stood against it stands against whoever is there.
+    There is no room for two.
     """
-    return ahead.head == t.plan.booth and stuck.blind_booth(t)
+    if ahead.head != t.plan.booth or not stuck.blind_booth(t):
+        return False
+    return not t.held(t.plan.booth) or leaving.can_have_gone(t, ahead, t.now_s)
+
+
+def _give_up_the_booth(t: Turn, ahead: Passage, passage: Passage) -> None:
+    """It has gone, if it was let go. Else it had turned away unseen; or the other one has, and is found here instead.
+
+    So what stood against this one stands against whoever is at the booth now.
+    """
+    if leaving.can_have_gone(t, ahead, t.now_s):
+        passes_unseen(t, ahead, passage)
+    else:
+        close(t, ahead, PassageEnd.INTERRUPTED, "the booth's loop tells of nobody, and another one has come to it")
 
 
 def _judge_booth(t: Turn, passage: Passage) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 from lanecontrol.announcements import LaneType
-from lanecontrol.lane import alarms
+from lanecontrol.lane import alarms, stuck
 from lanecontrol.lane.passages import attach
 from lanecontrol.lane.record import replace
 from lanecontrol.lane.state import Passage
@@ -45,15 +45,15 @@ def hand_on(t: Turn, passage: Passage) -> None:
         return
     passage = live[at]  # as it is now: it may have been given another's alarm meanwhile
     if at:
-        _also(t, passage, live[at - 1].id)
-    _also(t, passage, *[other.id for other in live[at + 1 : at + 2]])
+        also(t, passage, live[at - 1].id)
+    also(t, passage, *[other.id for other in live[at + 1 : at + 2]])
     if _made_up(t):
         for one, behind in pairwise(live[at + 1 :]):
-            _also(t, one, behind.id)
+            also(t, one, behind.id)
     doubt_order(t)
 
 
-def _also(t: Turn, passage: Passage, *names: str) -> None:
+def also(t: Turn, passage: Passage, *names: str) -> None:
     """The alarms of this vehicle may be those of others."""
     for row in passage.occupancies:
         for name in names if row.gamma_alarm or row.neutron_alarm else ():
@@ -64,6 +64,30 @@ def _also(t: Turn, passage: Passage, *names: str) -> None:
 def _made_up(t: Turn) -> bool:
     """Whether loops up to the booth chatter: vehicles may be there that are not, or the other way round."""
     return any(t.chatters(station) for station in range(t.plan.booth + 1))
+
+
+def in_its_stead(t: Turn, passage: Passage) -> Passage:
+    """It leaves the booth long after it was let go: perhaps it is the next one, whom no other loop has told of."""
+    before = t.plan.booth - 1
+    if before < 0 or not (stuck.unmoved(t, before) or t.chatters(before)):
+        return passage
+    t.tracking = replace(t.tracking, guessed_s=t.now_s)
+    return from_behind(t, passage)
+
+
+def from_behind(t: Turn, passage: Passage) -> Passage:
+    """This may be the vehicle that the lane takes for the one behind it: alarms of that one are its own as well."""
+    live = t.tracking.passages
+    at = next((at for at, other in enumerate(live) if other.id == passage.id), len(live))
+    for other in live[at + 1 : at + 2]:
+        also(t, other, passage.id)
+    return t.passage(passage.id) or passage
+
+
+def still_guessing(t: Turn) -> None:
+    """A guess made lately is not settled: nobody tells of those who come to the booth but the portal."""
+    if _guessing(t):
+        t.tracking = replace(t.tracking, guessed_s=t.now_s)
 
 
 def doubt_order(t: Turn) -> None:
@@ -82,7 +106,7 @@ def share_with_new(t: Turn, name: str) -> None:
     """A passage begins at the portal: is the lane behind by one, the alarm of the one before is its vehicle's."""
     before = t.tracking.passages[-2:-1]
     if before and _guessing(t) and _made_up(t):
-        _also(t, before[0], name)
+        also(t, before[0], name)
 
 
 def with_neighbours(t: Turn, passages: tuple[str, ...]) -> tuple[str, ...]:

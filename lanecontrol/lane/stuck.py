@@ -11,7 +11,7 @@ from lanecontrol.lane.state import STUCK_AFTER
 from lanecontrol.lane.turn import Turn
 
 DEAD_AFTER = 2
-"""Vehicles in a row that the booth's loop did not tell of: one may be missed (a motorcycle), hardly two."""
+"""Vehicles in a row that a loop did not tell of: one may be missed (a motorcycle), hardly two."""
 
 
 def doubt_station(t: Turn, station: int) -> None:
@@ -42,11 +42,11 @@ def doubt_stuck_loops(t: Turn) -> tuple[int, ...]:
     return tuple(found)
 
 
-def missed_at_booth(t: Turn) -> None:
-    """One more vehicle was at the booth, and the loop there has stayed as it was."""
+def missed(t: Turn, missing: int) -> None:
+    """One more vehicle was at the station `missing`, and the loop there has stayed as it was."""
     contacts = list(t.equipment.contacts)
     for index, station in enumerate(t.plan.loop_station):
-        if station == t.plan.booth:
+        if station == missing:
             passed = contacts[index].passed + 1
             passed = STUCK_AFTER if passed >= DEAD_AFTER else passed
             contacts[index] = replace(contacts[index], passed=passed)
@@ -62,9 +62,33 @@ def moves_again(t: Turn, index: int) -> None:
         t.doubt(code, for_s=120.0)
 
 
+def clear_booth(t: Turn) -> None:
+    """Who was at the booth has left through the exit: what the booth's loop said of it is over."""
+    contacts = list(t.equipment.contacts)
+    for index, station in enumerate(t.plan.loop_station):
+        old = contacts[index]
+        if station == t.plan.booth and old.held:
+            again_s = t.now_s if old.on else None
+            contacts[index] = replace(
+                old, held=False, held_s=t.now_s, held_before_s=old.held_s, lean_s=0.0, settle_s=again_s
+            )
+    t.equipment = replace(t.equipment, contacts=tuple(contacts))
+
+
 def blind_booth(t: Turn) -> bool:
-    """The booth's loop is not believed: who is there follows from the loops before and behind it."""
-    if not 0 < t.plan.booth < t.plan.last:
+    """The booth's loop is not believed: who is there follows from the loops before and behind it.
+
+    It does not move, or it chatters while the loop before it is steady.
+    """
+    booth = t.plan.booth
+    if not 0 < booth < t.plan.last:
         return False
-    loops = t.loops(t.plan.booth)
+    if t.chatters(booth) and not t.chatters(booth - 1) and not unmoved(t, booth - 1):
+        return True
+    return unmoved(t, booth)
+
+
+def unmoved(t: Turn, station: int) -> bool:
+    """The loops of this station stay as they are, whoever passes."""
+    loops = t.loops(station)
     return bool(loops) and all(contact.passed >= STUCK_AFTER for contact in loops)

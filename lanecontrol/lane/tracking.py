@@ -32,8 +32,6 @@ from lanecontrol.lane.turn import Turn
 
 SLOWEST_MPS = 1.75
 """From the portal to a first loop that was free: whoever takes longer has gone, if somebody else can be it."""
-MOVES_UP_S = 4.0
-"""Whoever waited before a loop that is free now is on it by then, if somebody else can be it."""
 VANISH_S = 5.0
 """Off the booth loop and nowhere else, without a release, for so long: it is gone."""
 LEAVE_S = 15.0
@@ -155,9 +153,13 @@ def _from_queue(t: Turn, station: int) -> Passage | None:
     queue = [p for p in t.live() if p.head == BEFORE and t.now_s - p.opened_s >= reach_s]
     if station > 0 and queue:
         t.doubt("missed_loop", for_s=MISSED_S)
+        if not t.held(station - 1):
+            stuck.missed(t, station - 1)
+    if len(queue) > 1 and stuck.unmoved(t, station - 1):
+        sharing.still_guessing(t)
     slowest_s = (t.plan.portal_to_loop_m + t.plan.starts_m[station] - t.plan.starts_m[0]) / SLOWEST_MPS
     free_s = where.free_since_s(t, station)
-    while len(queue) > 1 and t.now_s > max(queue[0].opened_s + slowest_s, free_s + MOVES_UP_S):
+    while len(queue) > 1 and t.now_s > max(queue[0].opened_s + slowest_s, free_s + where.MOVES_UP_S):
         gone = queue.pop(0)
         sharing.hand_on(t, gone)
         close(t, t.passage(gone.id) or gone, PassageEnd.WITHDRAWN, "passed the portal and never reached the approach")
@@ -187,6 +189,8 @@ def _enter(t: Turn, passage: Passage, station: int) -> None:
         )
     )
     if station == t.plan.booth:
+        if where.came_late(t, passage):
+            passage = sharing.from_behind(t, passage)
         _relieve(t, passage)
         if passage.booth_s is None:
             _leave_stuck_loops(t)
@@ -194,7 +198,7 @@ def _enter(t: Turn, passage: Passage, station: int) -> None:
     if station > t.plan.booth:
         if passage.booth_s is None:
             sharing.hand_on(t, passage)  # nobody has seen it at the booth
-            stuck.missed_at_booth(t)
+            stuck.missed(t, t.plan.booth)
         passage = beyond_booth(t, passage)
         _let_go_of(t, passage)
         passage = t.passage(passage.id) or passage
@@ -225,7 +229,7 @@ def _relieve(t: Turn, passage: Passage) -> None:
         elif other.id != passage.id and other.head == t.plan.booth and other.adrift_s is not None and may_leave(other):
             other = left_booth(t, other, at_s=other.adrift_s)
             t.put(replace(other, wake_s=min(other.wake_s or t.now_s, t.now_s + PASSING_S)))
-            if t.chatters(t.plan.booth):
+            if t.chatters(t.plan.booth) and not where.came_up(t, passage):
                 t.tracking = replace(t.tracking, guessed_s=t.now_s)
 
 
@@ -244,6 +248,8 @@ def _cleared(t: Turn, station: int, *, known: bool) -> None:
     for name in [p.id for p in t.live()]:
         passage = t.passage(name)
         if passage is not None and passage.tail <= station <= passage.head and passage.adrift_s is None:
+            if station == t.plan.booth and where.lingered(t, passage):
+                passage = sharing.in_its_stead(t, passage)
             _off_loop(t, passage, station, known=known)
 
 
@@ -272,18 +278,22 @@ def _off_loop(t: Turn, passage: Passage, station: int, *, known: bool) -> None:
     elif known and station < booth and where.moved_up(t, station):
         _enter(t, replace(passage, tail=station + 1), station + 1)
     elif known and station == booth - 1 and (leader := where.gone_unseen(t)) is not None:
-        _passes_unseen(t, leader)
+        passes_unseen(t, leader, passage)
         _enter(t, replace(passage, tail=booth), booth)
     else:
         _set_adrift(t, passage, station)
 
 
-def _passes_unseen(t: Turn, leader: Passage) -> None:
-    """It is on its way past an exit loop that cannot be believed."""
-    leader = left_booth(t, leader)
+def passes_unseen(t: Turn, leader: Passage, follower: Passage) -> None:
+    """It is on its way, whatever the loops of booth and exit say of that.
+
+    If it was let go long ago it may have gone before, and the follower have stood there under its name.
+    """
+    if where.lingered(t, leader):
+        sharing.also(t, follower, leader.id)
+    leader = left_booth(t, t.passage(leader.id) or leader)
     past = t.plan.booth + 1
     t.put(replace(leader, head=past, tail=past, adrift_s=t.now_s, wake_s=t.now_s + PASSING_S))
-    t.tracking = replace(t.tracking, guessed_s=t.now_s)
 
 
 def _gone_by_exit(t: Turn, passage: Passage) -> None:
@@ -293,6 +303,10 @@ def _gone_by_exit(t: Turn, passage: Passage) -> None:
         gone(t, passage)
         return
     on_s = max((contact.held_before_s for contact in t.loops(t.plan.last)), default=t.now_s)
+    if stuck.blind_booth(t):
+        stuck.clear_booth(t)
+        gone(t, left_booth(t, passage, at_s=min(t.now_s, on_s + FOLLOWS_S)))
+        return
     since_s = min(t.now_s, on_s + FOLLOWS_S, _off_approach_s(t))
     gone(t, left_booth(t, passage, at_s=since_s))
     _taken(t, booth)
@@ -375,6 +389,6 @@ def next_vehicle(t: Turn) -> None:
     if t.at_booth() is None and t.plan.booth < len(t.plan.stations):
         if t.held(t.plan.booth) is False:
             t.doubt("missed_loop", for_s=MISSED_S)
-            stuck.missed_at_booth(t)
+            stuck.missed(t, t.plan.booth)
         t.tracking = replace(t.tracking, guessed_s=t.now_s)
         _taken(t, t.plan.booth)

@@ -5,7 +5,7 @@ Used by `lane.tracking`, which draws the conclusions, and by `lane.loops`.
 
 from __future__ import annotations
 
-from lanecontrol.lane import leaving, sharing
+from lanecontrol.lane import leaving, sharing, stuck
 from lanecontrol.lane.passages import may_leave
 from lanecontrol.lane.plan import BEFORE
 from lanecontrol.lane.state import SHORT_S, Passage
@@ -15,6 +15,10 @@ BOUNCE_S = 1.0
 """A loop that was off for less than this, with nobody else near, still has the same vehicle."""
 FLICKER_S = 0.3
 """The same for a vehicle that may leave: it could be gone by then."""
+MOVES_UP_S = 4.0
+"""Whoever waited before a loop that is free now is on it by then, if somebody else can be it."""
+LINGERS_S = 6.0
+"""Let go, a car has reacted and cleared the booth in 5 s (1.2 s, the gate's second, 6 m at 1.5 m/s2)."""
 
 
 def covered(t: Turn, station: int) -> bool:
@@ -113,12 +117,38 @@ def follows_unseen(t: Turn) -> bool:
 
 
 def gone_unseen(t: Turn) -> Passage | None:
-    """The one at the booth, if it was let go and the next one has closed up to there, as an exit that chatters hides.
+    """The one at the booth, if it was let go and the next one has closed up to there, as an exit in doubt hides.
 
-    The next one has just left the loop before the booth's, and the booth's is still on.
+    The next one has just left the loop before the booth's, forward, and there is no room for two behind that.
     """
     booth = t.plan.booth
     leader = t.at_booth()
-    if leader is None or booth == t.plan.last or t.chatters(booth) or t.chatters(booth - 1) or not t.held(booth):
+    if leader is None or booth == t.plan.last or t.chatters(booth - 1) or not exit_in_doubt(t):
         return None
-    return leader if t.chatters(t.plan.last) and leaving.can_have_gone(t, leader, t.now_s) else None
+    hides = t.held(booth) or stuck.blind_booth(t)
+    return leader if hides and leaving.can_have_gone(t, leader, t.now_s) else None
+
+
+def exit_in_doubt(t: Turn) -> bool:
+    """The last loop chatters, or has lately not told of somebody who left."""
+    return t.chatters(t.plan.last) or any(doubt.code == "missed_exit" for doubt in t.desk.doubts)
+
+
+def came_up(t: Turn, passage: Passage) -> bool:
+    """It is at the booth with its whole length, and was on the loop before, which can be believed."""
+    booth = t.plan.booth
+    before = passage.reached_s is not None and passage.reached_s < t.now_s
+    return before and passage.tail == booth > 0 and not t.chatters(booth - 1)
+
+
+def came_late(t: Turn, passage: Passage) -> bool:
+    """Found at a loop and not at the portal, and then it let the booth be free for long: it may have come only now."""
+    if passage.reached_s is None or passage.opened_s < passage.reached_s or not t.plan.births_at_portal:
+        return False
+    return t.now_s - max(passage.reached_s, free_since_s(t, t.plan.booth)) > MOVES_UP_S
+
+
+def lingered(t: Turn, passage: Passage) -> bool:
+    """It was let go so long ago that somebody else may be leaving the booth in its stead."""
+    by = passage.disposition
+    return by is not None and may_leave(passage) and t.utc_s - by.at_utc_s > LINGERS_S
