@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from lanecontrol.announcements import LaneType
 from lanecontrol.lane import alarms, stuck
 from lanecontrol.lane.passages import attach
 from lanecontrol.lane.record import replace
@@ -25,8 +24,6 @@ GUESS_S = 60.0
 """So long after a guess an alarm is also the one's ahead: by then the loops have told who is who."""
 SPLIT_MARGIN_S = 0.5
 """Counting goes on for so much longer than the hold-in: a further vehicle."""
-
-_LONG_VEHICLES = frozenset({LaneType.COMMERCIAL, LaneType.FAST, LaneType.EMPTY, LaneType.BUS})
 
 
 def sees_first(t: Turn, zone: str) -> bool:
@@ -140,7 +137,7 @@ def measured_now(t: Turn, name: str) -> bool:
 
 def note_departure_from_portal(t: Turn, passage: Passage) -> None:
     """If counting goes on after this vehicle has left the portal, somebody else is in it."""
-    if t.lane_type in _LONG_VEHICLES:
+    if t.lane_type in stuck.LONG_VEHICLES:
         return
     portals = []
     for portal in t.radiation:

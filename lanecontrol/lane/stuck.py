@@ -6,10 +6,13 @@ been on both sides of the gate for longer than anybody takes to drive on.
 
 from __future__ import annotations
 
+from lanecontrol.announcements import LaneType
 from lanecontrol.lane.record import replace
 from lanecontrol.lane.state import STUCK_AFTER
 from lanecontrol.lane.turn import Turn
 
+LONG_VEHICLES = frozenset({LaneType.COMMERCIAL, LaneType.FAST, LaneType.EMPTY, LaneType.BUS})
+"""In lanes of these types a vehicle may be on the loop before the booth and at the booth at once, or longer still."""
 DEAD_AFTER = 2
 """Vehicles in a row that a loop did not tell of: one may be missed (a motorcycle), hardly two."""
 
@@ -78,10 +81,11 @@ def clear_booth(t: Turn) -> None:
 def blind_booth(t: Turn) -> bool:
     """The booth's loop is not believed: who is there follows from the loops before and behind it.
 
-    It does not move, or it chatters while the loop before it is steady.
+    It does not move, or it chatters while the loop before it is steady. Not in lanes for long vehicles, where who has
+    left the loop before is past the booth: there it is the officer who says who is at the booth.
     """
     booth = t.plan.booth
-    if not 0 < booth < t.plan.last:
+    if not 0 < booth < t.plan.last or t.lane_type in LONG_VEHICLES:
         return False
     if t.chatters(booth) and not t.chatters(booth - 1) and not unmoved(t, booth - 1):
         return True

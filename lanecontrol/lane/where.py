@@ -17,8 +17,9 @@ FLICKER_S = 0.3
 """The same for a vehicle that may leave: it could be gone by then."""
 MOVES_UP_S = 4.0
 """Whoever waited before a loop that is free now is on it by then, if somebody else can be it."""
-LINGERS_S = 6.0
-"""Let go, a car has reacted and cleared the booth in 5 s (1.2 s, the gate's second, 6 m at 1.5 m/s2)."""
+LINGERS_S, LINGERS_LONG_S = 6.0, 15.0
+"""Let go, a car has reacted and cleared the booth in 5 s (1.2 s, the gate's second, 6 m at 1.5 m/s2); a truck in 10 s
+(25 m at 0.9 m/s2)."""
 
 
 def covered(t: Turn, station: int) -> bool:
@@ -151,4 +152,5 @@ def came_late(t: Turn, passage: Passage) -> bool:
 def lingered(t: Turn, passage: Passage) -> bool:
     """It was let go so long ago that somebody else may be leaving the booth in its stead."""
     by = passage.disposition
-    return by is not None and may_leave(passage) and t.utc_s - by.at_utc_s > LINGERS_S
+    limit_s = LINGERS_LONG_S if t.lane_type in stuck.LONG_VEHICLES else LINGERS_S
+    return by is not None and may_leave(passage) and t.utc_s - by.at_utc_s > limit_s

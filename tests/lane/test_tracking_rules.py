@@ -11,9 +11,17 @@ from typing import Any
 import pytest
 import test_lane_binding as binding
 import test_lane_passages as passages
-from lane_bench import UTC_S, LaneBench, card, numbers
+from lane_bench import UTC_S, LaneBench, card, numbers, setup
 
-from lanecontrol.announcements import AlarmRaised, PassageEnd, PassageOpened, Quality, QualityChanged, ReadingOrphaned
+from lanecontrol.announcements import (
+    AlarmRaised,
+    LaneType,
+    PassageEnd,
+    PassageOpened,
+    Quality,
+    QualityChanged,
+    ReadingOrphaned,
+)
 from lanecontrol.commands import Result, SetOccupants
 from lanecontrol.events import GammaCounts, TagRead
 from lanecontrol.identifier import Identifier
@@ -733,6 +741,14 @@ def many_reads_at_once_are_one_vote(lane: LaneBench) -> None:
         lane.read(5)
         lane.wait(0.02)
     assert next(reading for reading in lane.state.assembly.readings if reading.reads == 20).counted == 1
+
+
+def test_in_a_lane_for_trucks_the_officer_says_who_is_at_a_booth_without_a_loop() -> None:
+    lane = LaneBench(setup(lane_type=LaneType.FAST)).started()
+    the_booth_loop_is_dead(lane)
+    past_a_dead_booth_loop(lane)
+    lane.wait(0.5)
+    assert [p.booth_s for p in lane.state.tracking.passages if p.gone_s is None] == [None]
 
 
 @pytest.mark.parametrize("rule", RULES)
