@@ -1,7 +1,8 @@
 """What people ask of the lane, and the answer: done, or refused with the reason.
 
-An order has an identified actor, an idempotency key and a deadline; it runs now or not at all. Dispositions are the
-only thing that releases a vehicle. Called by `lane.step` for orders and by `lane.equipment` for the booth's button.
+An order has an identified actor, an idempotency key and a deadline; it runs now or not at all. Whether its actor may
+ask for it is asked here, once, of `lane.authority`: whoever carries it out relies on that. Dispositions are the only
+thing that releases a vehicle. Called by `lane.step` for orders and by `lane.equipment` for the booth's button.
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ from lanecontrol.commands import (
 )
 from lanecontrol.lane import (
     alarms,
+    authority,
     duty,
     interlock,
     life,
@@ -70,7 +72,6 @@ from lanecontrol.lane.turn import Turn
 
 MOST_OCCUPANTS = 200
 _TEXT = 500
-_DECIDERS = frozenset({Role.OFFICER, Role.SUPERVISOR})
 
 
 def order_given(t: Turn, order: Order) -> None:
@@ -92,8 +93,9 @@ def button_pressed(t: Turn) -> None:
     actor = Actor(button.officer, Role.OFFICER, simulated=t.setup.simulated)
     passage = t.at_booth()
     request = Dispose(passage.id if passage is not None else "", Disposition.RELEASED)
-    outcome = _dispose(t, actor, request)
-    _record(t, f"{t.setup.lane}-b{number:06d}", actor, request, outcome)
+    key = f"{t.setup.lane}-b{number:06d}"
+    outcome = _carry_out(t, key, actor, request)
+    _record(t, key, actor, request, outcome)
 
 
 def _record(t: Turn, key: str, actor: Actor, request: Request, outcome: Outcome, digest: str = "") -> None:
@@ -118,12 +120,22 @@ def _refused_unheard(t: Turn, order: Order) -> Outcome | None:
     return None
 
 
+def _not_theirs(t: Turn, actor: Actor, request: Request) -> str:
+    """Why it is not for this role to ask for this; empty when it is."""
+    if t.setup.scanner is None and isinstance(request, scanner.ScanRequest):
+        return ""  # that there is none is said to whoever asks
+    return authority.refusal(actor.role, request, t.desk.life)
+
+
 def _carry_out(t: Turn, key: str, actor: Actor, request: Request) -> Outcome:
+    why = _not_theirs(t, actor, request)
+    if why:
+        return _refuse(why)
     match request:
         case Dispose():
             return _dispose(t, actor, request)
         case SetOccupants():
-            return _set_occupants(t, actor, request)
+            return _set_occupants(t, request)
         case Acknowledge():
             return _acknowledge(t, actor, request)
         case OpenLane():
@@ -139,9 +151,9 @@ def _carry_out(t: Turn, key: str, actor: Actor, request: Request) -> Outcome:
         case DeclareEmergency():
             return life.emergency(t, request.reason)
         case ResetLane():
-            return life.reset(t, actor)
+            return life.reset(t)
         case NextVehicle():
-            return _next_vehicle(t, actor)
+            return _next_vehicle(t)
         case ScanVehicle() | ConfirmScan() | ConfirmDriverOut() | AbortScan() | EnableScanner() | ResetScanner():
             return scanner.ordered(t, key, actor, request)
         case Override() | EndOverride() | EnableEquipment():
@@ -197,8 +209,6 @@ def _has_fled(t: Turn, name: str) -> bool:
 
 def _absconded(t: Turn, actor: Actor, request: Dispose) -> Outcome:
     """It is gone, and its passage perhaps closed: said of it all the same, and that answers for its alarm."""
-    if actor.role not in _DECIDERS:
-        return _refuse("only an officer or a supervisor decides about a vehicle")
     if not t.desk.writable:
         return _refuse("the event store cannot be written to")
     by = _decision(t, actor, request)
@@ -222,7 +232,7 @@ def _why_not_against(actor: Actor, request: Dispose, recommended: Referral) -> s
     """Why this disposition may not be given against a mandatory referral; empty when there is nothing against it."""
     if request.disposition not in _AGAINST or recommended is not Referral.MANDATORY:
         return ""
-    if actor.role is not Role.SUPERVISOR:
+    if actor.role not in authority.AGAINST_REFERRAL:
         return f"the referral is mandatory: only a supervisor may {_DEED[request.disposition]} against it"
     if not request.justification.strip():
         return f"the referral is mandatory: to {_DEED[request.disposition]} against it needs a justification"
@@ -233,7 +243,7 @@ def _why_not_against_lookout(t: Turn, actor: Actor, request: Dispose) -> str:
     """The same where it is a lookout that makes it mandatory."""
     if request.disposition not in _AGAINST or not lookouts.mandatory(t, request.passage):
         return ""
-    entitled = actor.role is Role.SUPERVISOR and request.justification.strip()
+    entitled = actor.role in authority.AGAINST_REFERRAL and request.justification.strip()
     return "" if entitled else lookouts.NOT_AGAINST
 
 
@@ -246,8 +256,6 @@ _DEED = {
 
 
 def _why_not_disposed(t: Turn, actor: Actor, request: Dispose) -> str:
-    if actor.role not in _DECIDERS:
-        return "only an officer or a supervisor decides about a vehicle"
     passage = t.passage(request.passage)
     if passage is None:
         return "no open passage has this number"
@@ -266,14 +274,12 @@ def _why_not_again(t: Turn, actor: Actor, passage: Passage) -> str:
         return ""
     if t.desk.permission is not None and t.desk.permission.passage == passage.id:
         return "already disposed of"
-    if passage.disposition.disposition not in GOING and actor.role is not Role.SUPERVISOR:
+    if passage.disposition.disposition not in GOING and actor.role not in authority.DECIDING_ANEW:
         return "already disposed of: only a supervisor may change that"
     return ""
 
 
-def _set_occupants(t: Turn, actor: Actor, request: SetOccupants) -> Outcome:
-    if actor.role not in _DECIDERS:
-        return _refuse("only an officer or a supervisor counts occupants")
+def _set_occupants(t: Turn, request: SetOccupants) -> Outcome:
     passage = t.passage(request.passage)
     if passage is None:
         return _refuse("no open passage has this number")
@@ -287,17 +293,13 @@ def _set_occupants(t: Turn, actor: Actor, request: SetOccupants) -> Outcome:
 
 
 def _acknowledge(t: Turn, actor: Actor, request: Acknowledge) -> Outcome:
-    if actor.role not in _DECIDERS:
-        return _refuse("only an officer or a supervisor acknowledges an alarm")
     return DONE if alarms.acknowledge(t, request.alarm, actor) else _refuse("no alarm has this number")
 
 
 # --- the way out of manual correlation -------------------------------------------------------------------------------
 
 
-def _next_vehicle(t: Turn, actor: Actor) -> Outcome:
-    if actor.role not in _DECIDERS:
-        return _refuse("only an officer or a supervisor calls the next vehicle")
+def _next_vehicle(t: Turn) -> Outcome:
     passage = t.at_booth()
     if passage is not None:
         if may_leave(passage):

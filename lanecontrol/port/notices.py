@@ -16,8 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from lanecontrol.announcements import OrderRejected
 from lanecontrol.clock import Clock, Instant, utc_text
-from lanecontrol.commands import Actor, Role
+from lanecontrol.commands import Actor
 from lanecontrol.events import DivertHeard, Event
+from lanecontrol.lane.authority import DIVERTING
 from lanecontrol.port.order_base import By, Level, Text, UtcSeconds
 from lanecontrol.port.order_payloads import BODY_LIMIT_BYTES
 from lanecontrol.port.topics import LaneAddress
@@ -31,7 +32,6 @@ AHEAD_S = 120.0
 """Issued by a clock that is ahead of ours by more: not believed."""
 REJECTIONS_APART_S = 10.0
 """Of more than that, one is recorded: a flood must not fill the ledger."""
-_ENTITLED = (Role.SUPERVISOR, Role.CENTRAL)
 
 
 class DivertNotice(BaseModel):
@@ -95,8 +95,8 @@ class Notices:
     def _objection(self, notice: DivertNotice, received: Received, now: Instant) -> str:
         if notice.port != self._address.port:
             return f"foreign: meant for port {notice.port}, this is {self._address.port}"
-        if notice.by.role not in _ENTITLED:
-            return "only a supervisor or central diverts traffic"
+        if notice.by.role not in DIVERTING.roles:
+            return DIVERTING.refusal
         if notice.by.simulated and not self._address.simulated:
             return "a simulated one has no say over a real lane"
         if not notice.issued < notice.until <= notice.issued + LONGEST_S:

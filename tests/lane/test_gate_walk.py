@@ -10,8 +10,9 @@ from gate_judge import INVARIANTS, Violation
 from gate_walk import Walk
 
 from lanecontrol.announcements import LaneAspect, LaneLife, SignalAspect
-from lanecontrol.commands import DONE, Outcome, WriteOutputs
+from lanecontrol.commands import DONE, Outcome, OverridePart, WriteOutputs
 from lanecontrol.lane import (
+    authority,
     gate,
     gate_watch,
     interlock,
@@ -111,7 +112,8 @@ def _nothing_is_refused(patch: pytest.MonkeyPatch) -> None:
 
 
 def _anybody_may_override(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(overrides, "_may", lambda actor, roles: "")
+    for part in OverridePart:
+        patch.setitem(authority.SETTING, part, authority.ANYBODY)
 
 
 def _what_was_withdrawn_is_carried_out(patch: pytest.MonkeyPatch) -> None:

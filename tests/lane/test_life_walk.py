@@ -9,8 +9,17 @@ import pytest
 from life_walk import INVARIANTS, LifeWalk, Violation
 
 from lanecontrol.announcements import LaneLife
-from lanecontrol.commands import Actor, Outcome, Role
-from lanecontrol.lane import divert, interlock, life, overhead, timetable
+from lanecontrol.commands import (
+    Actor,
+    CloseLane,
+    EndMaintenance,
+    Maintain,
+    Outcome,
+    Request,
+    ResetLane,
+    SuspendLane,
+)
+from lanecontrol.lane import authority, divert, interlock, life, overhead, timetable
 from lanecontrol.lane.turn import Turn
 
 pytestmark = pytest.mark.usefixtures("nothing_collected")
@@ -57,13 +66,12 @@ def _the_type_changes_at_any_time(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(life, "begin_closing", lambda t, why: life.change(t, LaneLife.CLOSED, why))
 
 
+def _for_anybody(patch: pytest.MonkeyPatch, kind: type[Request]) -> None:
+    patch.setitem(authority.ORDERS, kind, authority.Right(authority.ANYBODY))
+
+
 def _anybody_resets(patch: pytest.MonkeyPatch) -> None:
-    whole = life.reset
-
-    def reset(t: Turn, actor: Actor) -> Outcome:
-        return whole(t, replace(actor, role=Role.SUPERVISOR))
-
-    patch.setattr(life, "reset", reset)
+    _for_anybody(patch, ResetLane)
 
 
 def _opening_ends_an_emergency(patch: pytest.MonkeyPatch) -> None:
@@ -128,11 +136,13 @@ def _no_camera_is_asked(patch: pytest.MonkeyPatch) -> None:
 
 
 def _technicians_may_close(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(life, "_OPERATORS", frozenset(Role))
+    _for_anybody(patch, CloseLane)
+    _for_anybody(patch, SuspendLane)
 
 
 def _officers_may_maintain(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(life, "_MENDERS", frozenset(Role))
+    _for_anybody(patch, Maintain)
+    _for_anybody(patch, EndMaintenance)
 
 
 BROKEN: dict[str, tuple[Break, set[int], tuple[Action, ...]]] = {

@@ -15,9 +15,9 @@ from scanner_walk import Walk, lane
 
 from lanecontrol.announcements import ScanCause as C
 from lanecontrol.announcements import ScannerState as S
-from lanecontrol.commands import Result, Role
+from lanecontrol.commands import ConfirmScan, Result
 from lanecontrol.events import Tick
-from lanecontrol.lane import orders, scanner, turn
+from lanecontrol.lane import authority, orders, scanner, turn
 from lanecontrol.lane.effects import Publish
 from lanecontrol.lane.record import replace
 from lanecontrol.lane.scanner import asking, conditions, machine, outputs, table, view
@@ -124,7 +124,7 @@ def emergency_stop_leaves_the_order(patch: pytest.MonkeyPatch) -> None:
 
 def orders_may_repeat(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(orders, "_refused_unheard", lambda t, order: None)
-    patch.setattr(asking, "_why_not_ordered", lambda v, key, actor, request: "a scan is under way" if v.scan else "")
+    patch.setattr(asking, "_why_not_ordered", lambda v, key, request: "a scan is under way" if v.scan else "")
 
 
 def late_orders_count(patch: pytest.MonkeyPatch) -> None:
@@ -142,7 +142,7 @@ def orders_never_expire(patch: pytest.MonkeyPatch) -> None:
 
 
 def the_port_confirms(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(asking, "_LOCAL", frozenset(Role))
+    patch.setitem(authority.ORDERS, ConfirmScan, authority.Right(authority.ANYBODY))
     patch.setattr(asking, "_same", lambda one, other: False)
 
 

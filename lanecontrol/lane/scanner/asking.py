@@ -1,8 +1,7 @@
 """What people ask of the scanner: each is carried out now or refused with the reason; nothing waits or is repeated.
 
-Called by `lane.orders`, which has refused already what is late, repeated or nobody's. Aborting is open to anybody;
-everything else is for an officer or a supervisor at the lane, but that the port may order a scan, which then needs
-somebody at the lane to confirm it.
+Called by `lane.orders`, which has refused already what is late, repeated, nobody's, or not this role's to ask
+(`lane.authority`). A scan that the port orders needs somebody at the lane to confirm it.
 """
 
 from __future__ import annotations
@@ -20,9 +19,9 @@ from lanecontrol.commands import (
     Outcome,
     ResetScanner,
     Result,
-    Role,
     ScanVehicle,
 )
+from lanecontrol.lane import authority
 from lanecontrol.lane.record import replace
 from lanecontrol.lane.scanner.conditions import first_unmet
 from lanecontrol.lane.scanner.machine import run
@@ -36,7 +35,6 @@ ScanRequest = ScanVehicle | ConfirmScan | ConfirmDriverOut | AbortScan | EnableS
 LONGEST_VALID_S = 900.0
 """An order stands no longer than this: nobody remembers it any more."""
 _TEXT = 500
-_LOCAL = frozenset({Role.OFFICER, Role.SUPERVISOR})
 _WAITING = frozenset({S.ARMED, S.POSITIONING, S.INTERLOCK_CHECK})
 _ENABLE = (C.LANE, C.CONFIGURATION, C.LINK, C.STALE, C.KEY, C.ESTOP, C.FAULT, C.SHUTTER, C.RESET, C.OUTPUT)
 _ORDER = (C.LANE, C.CONFIGURATION, C.LINK, C.STALE, C.KEY, C.ESTOP, C.FAULT, C.SHUTTER, C.RESET, C.ENABLED)
@@ -51,11 +49,11 @@ def ordered(t: Turn, key: str, actor: Actor, request: ScanRequest) -> Outcome:
     v = View(t, scanner, m)
     match request:
         case ScanVehicle():
-            why = _why_not_ordered(v, key, actor, request) or _order(v, key, actor, request)
+            why = _why_not_ordered(v, key, request) or _order(v, key, actor, request)
         case ConfirmScan():
             why = _why_not_confirmed(v, actor, request.scan) or _confirm(v, actor)
         case ConfirmDriverOut():
-            why = _why_not_out(v, actor, request.scan) or _driver_out(v, actor)
+            why = _why_not_out(v, request.scan) or _driver_out(v, actor)
         case AbortScan():
             run(t, v.contacts, asked=Ask.ABORT, actor=actor)
             why = ""
@@ -78,9 +76,7 @@ def _unmet(v: View, codes: tuple[ScanCause, ...]) -> str:
 # --- ordering --------------------------------------------------------------------------------------------------------
 
 
-def _why_not_ordered(v: View, key: str, actor: Actor, request: ScanVehicle) -> str:
-    if actor.role not in _LOCAL and actor.role is not Role.CENTRAL:
-        return "only an officer, a supervisor or the port orders a scan"
+def _why_not_ordered(v: View, key: str, request: ScanVehicle) -> str:
     if key in v.m.keys:
         return "this scan was ordered before"
     if not request.reason.strip():
@@ -111,7 +107,7 @@ def _order(v: View, key: str, actor: Actor, request: ScanVehicle) -> str:
         reason=request.reason[:_TEXT],
         ordered_utc_s=t.utc_s,
         expires_s=t.now_s + request.valid_s,
-        needs_second=v.scanner.two_persons or actor.role is Role.CENTRAL,
+        needs_second=v.scanner.two_persons or actor.role in authority.NEEDS_SECOND,
         operators=(ScanOperator(ScanPart.ORDERED, actor, t.utc_s),),
     )
     counts = dataclasses.replace(m.counts, ordered=m.counts.ordered + 1)
@@ -123,16 +119,14 @@ def _order(v: View, key: str, actor: Actor, request: ScanVehicle) -> str:
 # --- people at the lane ----------------------------------------------------------------------------------------------
 
 
-def _why_not_theirs(v: View, actor: Actor, key: str) -> str:
-    if actor.role not in _LOCAL:
-        return "only an officer or a supervisor at the lane confirms this"
+def _why_not_this_scan(v: View, key: str) -> str:
     if v.m.scan is None or v.m.scan.key != key:
         return "no scan under this key is waiting"
     return ""
 
 
 def _why_not_confirmed(v: View, actor: Actor, key: str) -> str:
-    why = _why_not_theirs(v, actor, key)
+    why = _why_not_this_scan(v, key)
     if why or v.scan is None:
         return why
     if v.state not in _WAITING or v.scan.confirmed:
@@ -154,8 +148,8 @@ def _confirm(v: View, actor: Actor) -> str:
     return ""
 
 
-def _why_not_out(v: View, actor: Actor, key: str) -> str:
-    why = _why_not_theirs(v, actor, key)
+def _why_not_out(v: View, key: str) -> str:
+    why = _why_not_this_scan(v, key)
     if why:
         return why
     if v.state not in (S.POSITIONING, S.INTERLOCK_CHECK):
@@ -174,8 +168,6 @@ def _driver_out(v: View, actor: Actor) -> str:
 
 
 def _enable(v: View, actor: Actor) -> str:
-    if actor.role not in _LOCAL:
-        return "only an officer or a supervisor at the lane enables the scanner"
     if v.state is not S.DISABLED:
         return f"the scanner is {v.state.value.replace('_', ' ')}"
     why = _unmet(v, _ENABLE)
@@ -185,8 +177,6 @@ def _enable(v: View, actor: Actor) -> str:
 
 
 def _reset(v: View, actor: Actor) -> str:
-    if actor.role not in _LOCAL:
-        return "only an officer or a supervisor at the lane resets the scanner"
     if v.m.scan is not None:
         return "a scan is under way"
     if not v.m.tripped and v.state is not S.FAULT:
