@@ -56,6 +56,11 @@ class Outcome:
 DONE = Outcome(Result.DONE)
 
 
+def refused(why: str) -> Outcome:
+    """Not carried out, for this reason."""
+    return Outcome(Result.REFUSED, why)
+
+
 # --- orders from people ----------------------------------------------------------------------------------------------
 
 

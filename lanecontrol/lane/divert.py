@@ -10,11 +10,11 @@ from lanecontrol.announcements import DivertChanged
 from lanecontrol.events import DivertHeard
 from lanecontrol.lane.record import replace
 from lanecontrol.lane.regime_state import Diverted, Regime
+from lanecontrol.lane.texts import MAX_WORDS
 from lanecontrol.lane.turn import Turn
 
 LONGEST_S = 24 * 3600.0
 """Whoever needs it longer has to say so again."""
-_TEXT = 500
 
 
 def heard(t: Turn, event: DivertHeard) -> None:
@@ -27,11 +27,11 @@ def heard(t: Turn, event: DivertHeard) -> None:
         return
     t.regime = replace(regime, heard_utc_s=event.issued_utc_s)
     if not event.active:
-        _end(t, event.reason[:_TEXT] or "ended by the port")
+        _end(t, event.reason[:MAX_WORDS] or "ended by the port")
         return
     since_s = t.now_s if regime.divert is None else regime.divert.since_s
     until_utc_s = t.utc_at(until_s)
-    reason, to = event.reason[:_TEXT], event.to[:_TEXT]
+    reason, to = event.reason[:MAX_WORDS], event.to[:MAX_WORDS]
     _keep(t, Diverted(event.notice, reason, to, event.by, since_s, until_s, until_utc_s))
     t.tell(DivertChanged(event.notice, True, reason, to, event.by, until_utc_s, "", t.utc_s))
 

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from lanecontrol.commands import Command, Outcome, Result
+from lanecontrol.commands import Command, Outcome, Result, refused
 from lanecontrol.lane.effects import Drive
 
 LET_GO_S = 0.25
@@ -42,9 +42,9 @@ class Drives:
             performing.cancel()
         async with self._turn.setdefault(drive.device, asyncio.Lock()):
             if drive.grants and not still_granted():
-                return Outcome(Result.REFUSED, "permission was withdrawn before it was given")
+                return refused("permission was withdrawn before it was given")
             if drive.grants and (why := self._unfit()):
-                return Outcome(Result.REFUSED, f"nothing is granted while the daemon is not fit to: {why}")
+                return refused(f"nothing is granted while the daemon is not fit to: {why}")
             return await self._now(drive, still_granted)
 
     async def _now(self, drive: Drive, still_granted: Callable[[], bool]) -> Outcome:

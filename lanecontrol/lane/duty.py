@@ -7,7 +7,7 @@ Duty ends by signing off, and when the lane is closed or reset. Called by `lane.
 from __future__ import annotations
 
 from lanecontrol.announcements import DutyChanged, LaneLife
-from lanecontrol.commands import DONE, Actor, Outcome, Result, SignOff, SignOn
+from lanecontrol.commands import DONE, Actor, Outcome, SignOff, SignOn, refused
 from lanecontrol.lane.record import replace
 from lanecontrol.lane.turn import Turn
 
@@ -18,7 +18,7 @@ def ordered(t: Turn, actor: Actor, request: SignOn | SignOff) -> Outcome:
         begins(t, actor, "signed on")
     elif t.desk.life in (LaneLife.OPEN, LaneLife.OPENING, LaneLife.CLOSING):
         why = f"the lane is {t.desk.life.value}: close or suspend it first, or somebody else signs on"
-        return Outcome(Result.REFUSED, why)
+        return refused(why)
     else:
         ends(t, "signed off")
     return DONE

@@ -40,9 +40,9 @@ from lanecontrol.lane.faults import fault
 from lanecontrol.lane.record import replace
 from lanecontrol.lane.setup import Loop, Signal
 from lanecontrol.lane.state import MAX_DEVICES, Contact, DeviceNote, Equipment, Pending
+from lanecontrol.lane.texts import MAX_NOTE
 from lanecontrol.lane.turn import Turn
 
-_TEXT = 200
 ARROW_AGAIN_S = 10.0
 """The green arrow follows from the state: where it could not be shown, the state is looked at again after this."""
 
@@ -274,7 +274,7 @@ def device_changed(t: Turn, event: DeviceChanged) -> None:
     """The supervisor says that a device came, went or failed."""
     source = t.given.source
     old = t.device(source)
-    reason = event.reason[:_TEXT]
+    reason = event.reason[:MAX_NOTE]
     since_utc_s = old.since_utc_s if old is not None and old.state is event.state else t.utc_s
     kind = dict(t.setup.device_kinds).get(source, "")
     t.tell(DeviceStateChanged(source, kind, event.state, reason, since_utc_s, event.identity))
@@ -328,12 +328,12 @@ def _note(t: Turn, note: DeviceNote) -> None:
 
 def device_fault(t: Turn, event: DeviceFault) -> None:
     """A device complains of itself, or stops complaining."""
-    row = (f"device:{t.given.source}"[:_TEXT], event.code[:_TEXT])
+    row = (f"device:{t.given.source}"[:MAX_NOTE], event.code[:MAX_NOTE])
     if event.active == (row in t.equipment.faults):
         return
     faults = tuple(f for f in t.equipment.faults if f != row)
     t.equipment = replace(t.equipment, faults=(*faults, row)[-64:] if event.active else faults)
-    t.tell(DeviceFaultChanged(t.given.source, event.code, event.detail[:_TEXT], event.active, t.utc_s))
+    t.tell(DeviceFaultChanged(t.given.source, event.code, event.detail[:MAX_NOTE], event.active, t.utc_s))
 
 
 def command_ended(t: Turn, event: CommandEnded) -> None:
@@ -366,9 +366,9 @@ def _reachable(t: Turn, device: str) -> bool:
 def _grant_failed(t: Turn, pending: Pending, why: str) -> None:
     """The overhead's green arrow, or an override's command, was not carried out."""
     if pending.command == t.equipment.lane_command:
-        interlock.close_overhead(t, f"the green arrow was not shown: {why}"[:_TEXT])
+        interlock.close_overhead(t, f"the green arrow was not shown: {why}"[:MAX_NOTE])
         t.equipment = replace(t.equipment, lane_hold_s=t.now_s + ARROW_AGAIN_S)
-    overrides.command_failed(t, pending.command, why[:_TEXT])
+    overrides.command_failed(t, pending.command, why[:MAX_NOTE])
 
 
 def forget_pending(t: Turn) -> None:
@@ -379,4 +379,4 @@ def forget_pending(t: Turn) -> None:
 
 
 def _tell_ended(t: Turn, device: str, command: str, outcome: Outcome) -> None:
-    t.tell(CommandCompleted(device, command, outcome.result, outcome.reason[:_TEXT], t.utc_s))
+    t.tell(CommandCompleted(device, command, outcome.result, outcome.reason[:MAX_NOTE], t.utc_s))

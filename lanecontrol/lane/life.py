@@ -15,17 +15,17 @@ from lanecontrol.commands import (
     EndMaintenance,
     Maintain,
     Outcome,
-    Result,
     Role,
     ServeType,
     SuspendLane,
+    refused,
 )
 from lanecontrol.lane import authority, duty, interlock, loop_health, overrides, readback, resumption
 from lanecontrol.lane.plan import NOWHERE
 from lanecontrol.lane.record import replace
+from lanecontrol.lane.texts import MAX_WORDS
 from lanecontrol.lane.turn import Turn
 
-_TEXT = 500
 CLEAR_S = 15.0
 """Whoever passed the green arrow just before it went out is on the first loop by then."""
 _OPEN = LaneLife.OPEN
@@ -45,10 +45,6 @@ def ordered(t: Turn, actor: Actor, request: SuspendLane | Maintain | EndMaintena
             return _serve_by_order(t, actor, name)
 
 
-def _refuse(why: str) -> Outcome:
-    return Outcome(Result.REFUSED, why)
-
-
 # --- opening and closing ---------------------------------------------------------------------------------------------
 
 
@@ -58,12 +54,12 @@ def open_lane(t: Turn, actor: Actor) -> Outcome:
         _heed(t)
         return DONE
     if t.desk.life not in (LaneLife.CLOSED, LaneLife.CLOSING, LaneLife.SUSPENDED):
-        return _refuse(_how_out(t))
+        return refused(_how_out(t))
     if t.desk.stopping:
-        return _refuse("the lane controller is stopping")
+        return refused("the lane controller is stopping")
     why = why_not_open(t, t.lane_type, actor.role)
     if why:
-        return _refuse(why)
+        return refused(why)
     _heed(t)
     duty.begins(t, actor, "opened the lane")
     begin_opening(t, f"ordered by {actor.role.value}")
@@ -89,10 +85,10 @@ def close_lane(t: Turn, actor: Actor, request: CloseLane) -> Outcome:
     """Call nobody in any more; closed once the last vehicle is through."""
     life = t.desk.life
     if life in (LaneLife.EMERGENCY, LaneLife.MAINTENANCE):
-        return _refuse(_how_out(t))
+        return refused(_how_out(t))
     _heed(t)
     if life in (*_WORKING, LaneLife.SUSPENDED):
-        begin_closing(t, request.reason[:_TEXT] or f"ordered by {actor.role.value}")
+        begin_closing(t, request.reason[:MAX_WORDS] or f"ordered by {actor.role.value}")
     duty.ends(t, "the lane was closed")
     return DONE
 
@@ -152,9 +148,9 @@ def _suspend(t: Turn, actor: Actor, reason: str) -> Outcome:
     if t.desk.life is LaneLife.SUSPENDED:
         return DONE
     if t.desk.life not in _WORKING:
-        return _refuse(f"the lane is {t.desk.life.value}: only an open lane is suspended")
+        return refused(f"the lane is {t.desk.life.value}: only an open lane is suspended")
     _heed(t)
-    change(t, LaneLife.SUSPENDED, reason[:_TEXT] or f"ordered by {actor.role.value}")
+    change(t, LaneLife.SUSPENDED, reason[:MAX_WORDS] or f"ordered by {actor.role.value}")
     return DONE
 
 
@@ -165,18 +161,18 @@ def _maintain(t: Turn, actor: Actor, reason: str) -> Outcome:
     if t.desk.life is LaneLife.MAINTENANCE:
         return DONE
     if t.desk.life is not LaneLife.CLOSED:
-        return _refuse(f"the lane is {t.desk.life.value}: it has to be closed, and empty, first")
+        return refused(f"the lane is {t.desk.life.value}: it has to be closed, and empty, first")
     if not empty(t):
-        return _refuse("a vehicle is in the lane, or a loop is on: it has to leave first, or the loop to be left out")
+        return refused("a vehicle is in the lane, or a loop is on: it has to leave first, or the loop to be left out")
     _heed(t)
     interlock.stop_everything(t, "maintenance")
-    change(t, LaneLife.MAINTENANCE, reason[:_TEXT] or f"ordered by {actor.role.value}")
+    change(t, LaneLife.MAINTENANCE, reason[:MAX_WORDS] or f"ordered by {actor.role.value}")
     return DONE
 
 
 def _end_maintenance(t: Turn, actor: Actor) -> Outcome:
     if t.desk.life is not LaneLife.MAINTENANCE:
-        return _refuse(f"the lane is {t.desk.life.value}")
+        return refused(f"the lane is {t.desk.life.value}")
     interlock.stop_everything(t, "maintenance has ended")
     change(t, LaneLife.CLOSED, f"maintenance ended by {actor.role.value}")
     return DONE
@@ -187,15 +183,15 @@ def _end_maintenance(t: Turn, actor: Actor) -> Outcome:
 
 def _serve_by_order(t: Turn, actor: Actor, name: str) -> Outcome:
     if name not in {one.value for one in may_serve(t)}:
-        return _refuse(f"this lane may serve {', '.join(one.value for one in may_serve(t))}")
+        return refused(f"this lane may serve {', '.join(one.value for one in may_serve(t))}")
     wanted = LaneType(name)
     if wanted is t.lane_type:
         return DONE
     if t.desk.life is not LaneLife.CLOSED:
-        return _refuse(f"the lane is {t.desk.life.value}: close it, and change its type when it is empty")
+        return refused(f"the lane is {t.desk.life.value}: close it, and change its type when it is empty")
     why = why_not_another_type(t)
     if why:
-        return _refuse(why)
+        return refused(why)
     serve(t, wanted, f"ordered by {actor.role.value}")
     return DONE
 
@@ -236,14 +232,14 @@ def emergency(t: Turn, reason: str) -> Outcome:
     interlock.stop_everything(t, "emergency")
     if t.desk.life is not LaneLife.EMERGENCY:
         _heed(t)
-        change(t, LaneLife.EMERGENCY, reason[:_TEXT] or "declared")
+        change(t, LaneLife.EMERGENCY, reason[:MAX_WORDS] or "declared")
     return DONE
 
 
 def reset(t: Turn) -> Outcome:
     """Back to closed, once the button is out. The caller has seen that a supervisor asks."""
     if t.plan.emergency != NOWHERE and t.contact(t.plan.emergency).on is not False:
-        return _refuse("the emergency button is pressed, or cannot be read")
+        return refused("the emergency button is pressed, or cannot be read")
     _heed(t)
     interlock.stop_everything(t, "the lane was reset")
     if t.desk.life is not LaneLife.CLOSED:

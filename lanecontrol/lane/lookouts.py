@@ -16,13 +16,13 @@ from lanecontrol.lane.dossiers import dossier, put
 from lanecontrol.lane.record import replace
 from lanecontrol.lane.rules.weights import SILENT
 from lanecontrol.lane.state import Passage
+from lanecontrol.lane.texts import MAX_WORDS
 from lanecontrol.lane.turn import Turn
 from lanecontrol.questions import MAX_NUMBERS, MAX_TEXT, Hit, Question, Respondent
 
 NOT_AGAINST = "a lookout stands for this vehicle: only a supervisor may decide so, with a justification"
 """Why a disposition was refused: for whoever gave it, in the reply to that order."""
 _MAX_REFUSED = 16
-_TEXT = 500
 
 
 def learn(t: Turn, question: Question, by: Respondent, hits: tuple[Hit, ...]) -> None:
@@ -66,7 +66,7 @@ def kept_back(t: Turn, key: str, actor: Actor, request: Request, outcome: Outcom
     if outcome.reason != NOT_AGAINST or not isinstance(request, Dispose):
         return False
     known = dossier(t, request.passage)
-    refused = LookoutRefusal(key, request.disposition, actor, request.justification[:_TEXT], t.utc_s)
+    refused = LookoutRefusal(key, request.disposition, actor, request.justification[:MAX_WORDS], t.utc_s)
     put(t, replace(known, refused=(*known.refused, refused)[-_MAX_REFUSED:]))
     return True
 

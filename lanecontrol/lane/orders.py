@@ -40,7 +40,6 @@ from lanecontrol.commands import (
     Request,
     ResetLane,
     ResetScanner,
-    Result,
     Resume,
     Role,
     ScanVehicle,
@@ -49,6 +48,7 @@ from lanecontrol.commands import (
     SignOff,
     SignOn,
     SuspendLane,
+    refused,
 )
 from lanecontrol.lane import (
     alarms,
@@ -67,11 +67,12 @@ from lanecontrol.lane import (
 from lanecontrol.lane.passages import GOING, absconded, assess, close, gone, judged, may_leave, reassess
 from lanecontrol.lane.record import replace
 from lanecontrol.lane.state import MAX_KEYS, Passage
+from lanecontrol.lane.texts import MAX_WORDS
 from lanecontrol.lane.tracking import next_vehicle, reconcile
 from lanecontrol.lane.turn import Turn
 
 MOST_OCCUPANTS = 200
-_TEXT = 500
+_MAX_KEY = 500
 
 
 def order_given(t: Turn, order: Order) -> None:
@@ -103,20 +104,16 @@ def _record(t: Turn, key: str, actor: Actor, request: Request, outcome: Outcome,
         t.tell(OrderAnswered(key, type(request).__name__, actor, outcome.result, outcome.reason, t.utc_s, digest))
 
 
-def _refuse(why: str) -> Outcome:
-    return Outcome(Result.REFUSED, why)
-
-
 def _refused_unheard(t: Turn, order: Order) -> Outcome | None:
     """What is refused whatever it asks for: repeated, late, by nobody."""
     if order.key in t.desk.keys:
-        return _refuse("already answered")
-    if not order.key or len(order.key) > _TEXT:
-        return _refuse("an order needs a key of at most 500 characters")
+        return refused("already answered")
+    if not order.key or len(order.key) > _MAX_KEY:
+        return refused("an order needs a key of at most 500 characters")
     if not order.deadline_utc_s >= t.utc_s:
-        return _refuse("too late: the order's deadline has passed")
+        return refused("too late: the order's deadline has passed")
     if not order.actor.name.strip():
-        return _refuse("whoever gives an order has to say who they are")
+        return refused("whoever gives an order has to say who they are")
     return None
 
 
@@ -130,7 +127,7 @@ def _not_theirs(t: Turn, actor: Actor, request: Request) -> str:
 def _carry_out(t: Turn, key: str, actor: Actor, request: Request) -> Outcome:
     why = _not_theirs(t, actor, request)
     if why:
-        return _refuse(why)
+        return refused(why)
     match request:
         case Dispose():
             return _dispose(t, actor, request)
@@ -173,7 +170,7 @@ def _dispose(t: Turn, actor: Actor, request: Dispose) -> Outcome:
     why = _why_not_disposed(t, actor, request)
     passage = t.passage(request.passage)
     if why or passage is None:
-        return _refuse(why)
+        return refused(why)
     found, recommended = judged(t, passage)
     disposition = request.disposition
     why = _why_not_against(actor, request, recommended)
@@ -182,7 +179,7 @@ def _dispose(t: Turn, actor: Actor, request: Dispose) -> Outcome:
     # Lookouts last: what would be refused in any case is refused for that.
     why = why or _why_not_against_lookout(t, actor, request)
     if why:
-        return _refuse(why)
+        return refused(why)
     by = _decision(t, actor, request)
     passage = t.put(replace(passage, disposition=by, assess_s=None))
     timing.decided(t, passage, disposition)
@@ -197,8 +194,8 @@ def _dispose(t: Turn, actor: Actor, request: Dispose) -> Outcome:
 
 
 def _decision(t: Turn, actor: Actor, request: Dispose) -> DisposedBy:
-    reasons = tuple(reason[:_TEXT] for reason in request.reasons[:16])
-    return DisposedBy(request.disposition, actor, t.utc_s, reasons, request.justification[:_TEXT])
+    reasons = tuple(reason[:MAX_WORDS] for reason in request.reasons[:16])
+    return DisposedBy(request.disposition, actor, t.utc_s, reasons, request.justification[:MAX_WORDS])
 
 
 def _has_fled(t: Turn, name: str) -> bool:
@@ -210,7 +207,7 @@ def _has_fled(t: Turn, name: str) -> bool:
 def _absconded(t: Turn, actor: Actor, request: Dispose) -> Outcome:
     """It is gone, and its passage perhaps closed: said of it all the same, and that answers for its alarm."""
     if not t.desk.writable:
-        return _refuse("the event store cannot be written to")
+        return refused("the event store cannot be written to")
     by = _decision(t, actor, request)
     passage = t.passage(request.passage)
     if passage is not None:
@@ -282,18 +279,18 @@ def _why_not_again(t: Turn, actor: Actor, passage: Passage) -> str:
 def _set_occupants(t: Turn, request: SetOccupants) -> Outcome:
     passage = t.passage(request.passage)
     if passage is None:
-        return _refuse("no open passage has this number")
+        return refused("no open passage has this number")
     if not 0 <= request.count <= MOST_OCCUPANTS:
-        return _refuse(f"a count from 0 to {MOST_OCCUPANTS}")
+        return refused(f"a count from 0 to {MOST_OCCUPANTS}")
     if not 0 <= request.minors <= request.count:
-        return _refuse("no more minors than people")
+        return refused("no more minors than people")
     passage = t.put(replace(passage, occupants=request.count, minors=request.minors))
     reassess(t, passage)
     return DONE
 
 
 def _acknowledge(t: Turn, actor: Actor, request: Acknowledge) -> Outcome:
-    return DONE if alarms.acknowledge(t, request.alarm, actor) else _refuse("no alarm has this number")
+    return DONE if alarms.acknowledge(t, request.alarm, actor) else refused("no alarm has this number")
 
 
 # --- the way out of manual correlation -------------------------------------------------------------------------------
@@ -311,6 +308,6 @@ def _next_vehicle(t: Turn) -> Outcome:
     t.trust("inputs_lost")
     now_there = t.at_booth()
     if now_there is None:
-        return _refuse("no vehicle is known that could be at the booth")
+        return refused("no vehicle is known that could be at the booth")
     assess(t, now_there)
     return DONE

@@ -19,9 +19,9 @@ from lanecontrol.commands import (
     Outcome,
     Override,
     OverridePart,
-    Result,
     Role,
     WriteOutputs,
+    refused,
 )
 from lanecontrol.lane import gate as arm
 from lanecontrol.lane import interlock, set_aside, tracking
@@ -52,7 +52,7 @@ def ordered(t: Turn, actor: Actor, request: Override | EndOverride | EnableEquip
                 _end(t, row, f"ended by {actor.role.value}")
         case EnableEquipment():
             interlock.accept_configuration(t)
-    return Outcome(Result.REFUSED, why) if why else DONE
+    return refused(why) if why else DONE
 
 
 # --- setting ---------------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from lanecontrol.lane.plan import NOWHERE
 from lanecontrol.lane.record import replace
 from lanecontrol.lane.same_plate import same_plate
 from lanecontrol.lane.state import Picture, Reading, Seen, What
+from lanecontrol.lane.texts import MAX_NOTE
 from lanecontrol.lane.turn import Turn
 from lanecontrol.lane.votes import voted
 
@@ -23,7 +24,6 @@ UNREAD_WEIGHT = 0.2
 _NOBODY = Identifier()
 _MAX_TRACK = 64
 _MAX_REFERENCE = 256
-_MAX_TEXT = 200
 _MAX_CANDIDATES = 8
 _MAX_PICTURES = 8
 _MAX_CORRECTED = 8
@@ -65,7 +65,7 @@ def plate_read(t: Turn, read: PlateRead) -> bool:
 def plate_unread(t: Turn, event: PlateUnread) -> bool:
     """A car without a legible plate: it is told, and its picture goes where the car goes."""
     place, zone = _camera(t)
-    why, picture = event.why[:_MAX_TEXT], event.picture[:_MAX_REFERENCE]
+    why, picture = event.why[:MAX_NOTE], event.picture[:_MAX_REFERENCE]
     if event.late:
         t.tell(PlateNotRead(why, t.given.source, zone, t.utc_s, event.track[:_MAX_TRACK], picture, late=True))
         return False

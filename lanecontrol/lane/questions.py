@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from lanecontrol.announcements import BoundPlate, BoundTag, DegradedChanged, LaneType, TagKind
-from lanecontrol.commands import DONE, Actor, DrillDegraded, Outcome, Result
+from lanecontrol.commands import DONE, Actor, DrillDegraded, Outcome, refused
 from lanecontrol.events import Answered
 from lanecontrol.identifier import Identifier
 from lanecontrol.lane import lookouts
@@ -24,6 +24,7 @@ from lanecontrol.lane.record import replace
 from lanecontrol.lane.rules.table import rules_of
 from lanecontrol.lane.setup import LaneSetup, Questions
 from lanecontrol.lane.state import Asked, Passage
+from lanecontrol.lane.texts import MAX_NOTE
 from lanecontrol.lane.turn import Turn
 from lanecontrol.questions import (
     MAX_NUMBERS,
@@ -266,15 +267,15 @@ def _drilled(t: Turn) -> bool:
 def drill(t: Turn, actor: Actor, request: DrillDegraded) -> Outcome:
     """Begin or end a drill."""
     if not 0.0 <= request.for_s <= LONGEST_DRILL_S:
-        return Outcome(Result.REFUSED, f"a drill lasts {LONGEST_DRILL_S / 3600:g} hours at most")
+        return refused(f"a drill lasts {LONGEST_DRILL_S / 3600:g} hours at most")
     if request.for_s == 0.0:
         if not _drilled(t):
-            return Outcome(Result.REFUSED, "no drill is under way")
+            return refused("no drill is under way")
         _end_drill(t, f"ended by {actor.role.value}")
     elif t.inquiry.degraded and not _drilled(t):
-        return Outcome(Result.REFUSED, f"the lane is in degraded mode, and this is no drill: {t.inquiry.degraded}")
+        return refused(f"the lane is in degraded mode, and this is no drill: {t.inquiry.degraded}")
     else:
-        _drill(t, f"drill: {request.reason[:200]}" if request.reason else "drill", request.for_s)
+        _drill(t, f"drill: {request.reason[:MAX_NOTE]}" if request.reason else "drill", request.for_s)
     mend(t)
     return DONE
 

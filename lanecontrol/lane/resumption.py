@@ -8,7 +8,7 @@ and by whoever is about to open the lane.
 from __future__ import annotations
 
 from lanecontrol.announcements import LaneType, ResumptionChanged
-from lanecontrol.commands import DONE, Actor, Outcome, Result, Resume
+from lanecontrol.commands import DONE, Actor, Outcome, Resume, refused
 from lanecontrol.lane.record import replace
 from lanecontrol.lane.turn import Turn
 
@@ -18,7 +18,7 @@ def ordered(t: Turn, actor: Actor, request: Resume) -> Outcome:
     names = [stage.name for stage in t.setup.resumption]
     if request.stage and request.stage not in names:
         known = f"there are {', '.join(names)}" if names else "the lane file names none"
-        return Outcome(Result.REFUSED, f"there is no such stage: {known}")
+        return refused(f"there is no such stage: {known}")
     if request.stage != t.regime.stage:
         t.regime = replace(t.regime, stage=request.stage)
         may_open = not refusal(t, t.lane_type)

@@ -8,15 +8,15 @@ what the check waits for. As soon as a passage is open, the check has failed and
 from __future__ import annotations
 
 from lanecontrol.announcements import AlarmKind, LaneLife, SourceChecked
-from lanecontrol.commands import DONE, Actor, CheckPortal, Outcome, Result
+from lanecontrol.commands import DONE, Actor, CheckPortal, Outcome, refused
 from lanecontrol.lane import alarms, interlock
 from lanecontrol.lane.portal import put
 from lanecontrol.lane.radiation_state import Counting, Occupancy, PortalState, SourceCheck
 from lanecontrol.lane.record import replace
+from lanecontrol.lane.texts import MAX_NOTE
 from lanecontrol.lane.turn import Turn
 
 _LIFE = frozenset({LaneLife.CLOSED, LaneLife.MAINTENANCE})
-_TEXT = 200
 
 
 def ordered(t: Turn, key: str, actor: Actor, request: CheckPortal) -> Outcome:
@@ -24,11 +24,11 @@ def ordered(t: Turn, key: str, actor: Actor, request: CheckPortal) -> Outcome:
     index = next((i for i, site in enumerate(t.setup.portals) if site.device == request.portal), -1)
     why = _refusal(t, index, request)
     if why:
-        return Outcome(Result.REFUSED, why)
+        return refused(why)
     check = SourceCheck(
         id=key,
         actor=actor,
-        source=request.source[:_TEXT],
+        source=request.source[:MAX_NOTE],
         until_s=t.now_s + min(1800.0, max(10.0, request.within_s)),
         gamma=request.gamma,
         neutron=request.neutron,

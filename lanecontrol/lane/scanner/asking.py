@@ -18,8 +18,8 @@ from lanecontrol.commands import (
     EnableScanner,
     Outcome,
     ResetScanner,
-    Result,
     ScanVehicle,
+    refused,
 )
 from lanecontrol.lane import authority
 from lanecontrol.lane.record import replace
@@ -27,6 +27,7 @@ from lanecontrol.lane.scanner.conditions import first_unmet
 from lanecontrol.lane.scanner.machine import run
 from lanecontrol.lane.scanner.view import Ask, View
 from lanecontrol.lane.scanner_state import MAX_SCAN_KEYS, Scan
+from lanecontrol.lane.texts import MAX_WORDS
 from lanecontrol.lane.turn import Turn
 
 C, S = ScanCause, ScannerState
@@ -34,7 +35,6 @@ ScanRequest = ScanVehicle | ConfirmScan | ConfirmDriverOut | AbortScan | EnableS
 
 LONGEST_VALID_S = 900.0
 """An order stands no longer than this: nobody remembers it any more."""
-_TEXT = 500
 _WAITING = frozenset({S.ARMED, S.POSITIONING, S.INTERLOCK_CHECK})
 _ENABLE = (C.LANE, C.CONFIGURATION, C.LINK, C.STALE, C.KEY, C.ESTOP, C.FAULT, C.SHUTTER, C.RESET, C.OUTPUT)
 _ORDER = (C.LANE, C.CONFIGURATION, C.LINK, C.STALE, C.KEY, C.ESTOP, C.FAULT, C.SHUTTER, C.RESET, C.ENABLED)
@@ -45,7 +45,7 @@ def ordered(t: Turn, key: str, actor: Actor, request: ScanRequest) -> Outcome:
     """Carry out or refuse what somebody asks of the scanner."""
     scanner, m = t.setup.scanner, t.scanner
     if scanner is None or m is None:
-        return _refuse("this lane has no scanner")
+        return refused("this lane has no scanner")
     v = View(t, scanner, m)
     match request:
         case ScanVehicle():
@@ -61,11 +61,7 @@ def ordered(t: Turn, key: str, actor: Actor, request: ScanRequest) -> Outcome:
             why = _enable(v, actor)
         case ResetScanner():
             why = _reset(v, actor)
-    return _refuse(why) if why else DONE
-
-
-def _refuse(why: str) -> Outcome:
-    return Outcome(Result.REFUSED, why)
+    return refused(why) if why else DONE
 
 
 def _unmet(v: View, codes: tuple[ScanCause, ...]) -> str:
@@ -104,7 +100,7 @@ def _order(v: View, key: str, actor: Actor, request: ScanVehicle) -> str:
     scan = Scan(
         key=key,
         passage=request.passage,
-        reason=request.reason[:_TEXT],
+        reason=request.reason[:MAX_WORDS],
         ordered_utc_s=t.utc_s,
         expires_s=t.now_s + request.valid_s,
         needs_second=v.scanner.two_persons or actor.role in authority.NEEDS_SECOND,
