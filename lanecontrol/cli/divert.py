@@ -39,15 +39,16 @@ async def _divert(options: argparse.Namespace) -> int:
     from lanecontrol.cli.port_tools import person, port_client
     from lanecontrol.clock import LoopClock
     from lanecontrol.commands import Actor, Role
+    from lanecontrol.lane.regime_state import LONGEST_DIVERT_S
     from lanecontrol.port.mqtt_packets import reason_text
-    from lanecontrol.port.notices import DIVERT, LONGEST_S, notice_bytes
+    from lanecontrol.port.notices import DIVERT, notice_bytes
     from lanecontrol.port.payloads import JSON
     from lanecontrol.port.topics import LaneAddress
     from lanecontrol.port.transport import REFUSED, Message
 
     simulated, port_name = options.port.startswith("sim/"), options.port.removeprefix("sim/")
     now_utc_s = LoopClock().now().utc_s
-    holds_s = LONGEST_S if options.end else options.for_s
+    holds_s = LONGEST_DIVERT_S if options.end else options.for_s
     body = notice_bytes(
         f"divert-{now_utc_s:.0f}",
         port_name,

@@ -9,12 +9,9 @@ from __future__ import annotations
 from lanecontrol.announcements import DivertChanged
 from lanecontrol.events import DivertHeard
 from lanecontrol.lane.record import replace
-from lanecontrol.lane.regime_state import Diverted, Regime
+from lanecontrol.lane.regime_state import LONGEST_DIVERT_S, Diverted, awake
 from lanecontrol.lane.texts import MAX_WORDS
 from lanecontrol.lane.turn import Turn
-
-LONGEST_S = 24 * 3600.0
-"""Whoever needs it longer has to say so again."""
 
 
 def heard(t: Turn, event: DivertHeard) -> None:
@@ -22,7 +19,7 @@ def heard(t: Turn, event: DivertHeard) -> None:
     regime = t.regime
     if event.issued_utc_s <= regime.heard_utc_s:
         return
-    until_s = t.now_s + min(event.until_utc_s - t.utc_s, LONGEST_S)
+    until_s = t.now_s + min(event.until_utc_s - t.utc_s, LONGEST_DIVERT_S)
     if event.active and until_s <= t.now_s:
         return
     t.regime = replace(regime, heard_utc_s=event.issued_utc_s)
@@ -52,10 +49,3 @@ def _end(t: Turn, why: str) -> None:
 
 def _keep(t: Turn, divert: Diverted | None) -> None:
     t.regime = awake(replace(t.regime, divert=divert))
-
-
-def awake(regime: Regime) -> Regime:
-    """The same, with the next moment at which any of it is due."""
-    until_s = regime.divert.until_s if regime.divert is not None else None
-    moments_s = [moment_s for moment_s in (regime.look_s, until_s) if moment_s is not None]
-    return replace(regime, wake_s=min(moments_s, default=None))

@@ -1,7 +1,8 @@
-"""What a lane remembers of its schedule, its type, a divert notice and a resumption, as plain frozen data.
+"""What a lane remembers of its schedule, its type, a divert notice, a resumption and who is on duty: plain frozen data.
 
-A module of its own so that `lane.state` can name it. Only `lane.timetable`, `lane.divert` and `lane.resumption` change
-it. Moments are lane time, as in `lane.state`, but for those in `_utc_s`.
+A module of its own so that `lane.state` can name it. Only `lane.timetable`, `lane.divert`, `lane.resumption`,
+`lane.duty` and `lane.life` (the type, and that an order counts until the schedule's next change) change it. Moments are
+lane time, as in `lane.state`, but for those in `_utc_s`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,10 @@ from dataclasses import dataclass
 
 from lanecontrol.announcements import LaneType
 from lanecontrol.commands import Actor
-from lanecontrol.lane.record import quick
+from lanecontrol.lane.record import quick, replace
+
+LONGEST_DIVERT_S = 24 * 3600.0
+"""A divert notice holds no longer: whoever needs it longer has to say so again."""
 
 
 @quick
@@ -61,3 +65,10 @@ class Regime:
     stage: str = ""
     """The stage of a resumption after a shutdown; empty when there is none."""
     wake_s: float | None = None
+
+
+def awake(regime: Regime) -> Regime:
+    """The same, with the next moment at which any of it is due."""
+    until_s = regime.divert.until_s if regime.divert is not None else None
+    moments_s = [moment_s for moment_s in (regime.look_s, until_s) if moment_s is not None]
+    return replace(regime, wake_s=min(moments_s, default=None))

@@ -10,10 +10,9 @@ from __future__ import annotations
 
 from lanecontrol.announcements import LaneLife, LaneType, SchedulePhase, ScheduleTold
 from lanecontrol.lane import duty, life, schedule
-from lanecontrol.lane.divert import awake
 from lanecontrol.lane.faults import fault
 from lanecontrol.lane.record import replace
-from lanecontrol.lane.regime_state import Turned
+from lanecontrol.lane.regime_state import Turned, awake
 from lanecontrol.lane.turn import Turn
 
 LOOK_EVERY_S = 60.0

@@ -19,6 +19,7 @@ from lanecontrol.clock import Clock, Instant, utc_text
 from lanecontrol.commands import Actor
 from lanecontrol.events import DivertHeard, Event
 from lanecontrol.lane.authority import DIVERTING
+from lanecontrol.lane.regime_state import LONGEST_DIVERT_S
 from lanecontrol.port.order_base import By, Level, Text, UtcSeconds
 from lanecontrol.port.order_payloads import BODY_LIMIT_BYTES
 from lanecontrol.port.topics import LaneAddress
@@ -26,8 +27,6 @@ from lanecontrol.port.transport import Received, Transport
 
 SOURCE = "port"
 DIVERT = "divert"
-LONGEST_S = 24 * 3600.0
-"""A notice holds no longer."""
 AHEAD_S = 120.0
 """Issued by a clock that is ahead of ours by more: not believed."""
 REJECTIONS_APART_S = 10.0
@@ -99,7 +98,7 @@ class Notices:
             return DIVERTING.refusal
         if notice.by.simulated and not self._address.simulated:
             return "a simulated one has no say over a real lane"
-        if not notice.issued < notice.until <= notice.issued + LONGEST_S:
+        if not notice.issued < notice.until <= notice.issued + LONGEST_DIVERT_S:
             return "a notice ends after it was issued, and a day later at the latest"
         if received.retained and received.expiry_s is None and not now.synchronised:
             return "retained, and the lane's clock is not synchronised: it may be out of date"
@@ -147,7 +146,7 @@ def notice_bytes(
     body = {"key": key, "port": port, "active": active, "reason": reason, "to": to, "lanes": list(lanes), "by": by}
     times = {"issued": utc_text(issued_utc_s), "until": utc_text(until_utc_s)}
     made = json.dumps({**body, **times}, separators=(",", ":")).encode()
-    if _parsed(made) is None or not issued_utc_s < until_utc_s <= issued_utc_s + LONGEST_S:
+    if _parsed(made) is None or not issued_utc_s < until_utc_s <= issued_utc_s + LONGEST_DIVERT_S:
         raise ValueError("a notice needs a port, texts of at most 1000 characters, and an end within 24 hours")
     return made
 

@@ -20,6 +20,7 @@ from lanecontrol.commands import (
     SuspendLane,
 )
 from lanecontrol.lane import authority, divert, interlock, life, overhead, timetable
+from lanecontrol.lane.regime_state import awake
 from lanecontrol.lane.turn import Turn
 
 pytestmark = pytest.mark.usefixtures("nothing_collected")
@@ -126,7 +127,7 @@ def _a_divert_notice_stands_for_ever(patch: pytest.MonkeyPatch) -> None:
     def on_time(t: Turn) -> None:
         notice = t.regime.divert
         if notice is not None and t.due(notice.until_s):
-            t.regime = divert.awake(replace(t.regime, divert=replace(notice, until_s=t.now_s + 3600.0)))
+            t.regime = awake(replace(t.regime, divert=replace(notice, until_s=t.now_s + 3600.0)))
 
     patch.setattr(divert, "on_time", on_time)
 
