@@ -1,7 +1,8 @@
 """A vehicle that leaves without a disposition: a critical alarm, a red X, and a picture from every camera that can.
 
 Nothing is done about it by itself beyond that: stopping anybody is for people. Called by `lane.passages` when the
-vehicle is seen behind the booth, and by `lane.patience` when it is not seen there any more.
+vehicle is seen behind the booth, by `lane.patience` when it is not seen there any more, and by `lane.overhead`, which
+shows the red X until somebody has acknowledged the alarm.
 """
 
 from __future__ import annotations

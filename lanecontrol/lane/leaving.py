@@ -1,6 +1,6 @@
 """Whether the vehicle at the booth can have left it: what is known of permission, gate and the time to move off.
 
-Called by `lane.tracking` and `lane.loops`.
+Called by `lane.tracking`, `lane.loops`, `lane.where` and `lane.patience`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What a window that ends is told as: rates from counts and times, and the reason for every figure that is not there.
 
-Pure; called by `lane.numbers` when a window ends, and by `lane.recount` for the same from a ledger.
+Pure; called by `lane.numbers` when a window ends: in the lane, and in a recount from its ledger.
 """
 
 from __future__ import annotations
