@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 
 from lanecontrol.announcements import Announcement, ClockStepped, LaneNumbers, LaneStarted, Quality
-from lanecontrol.figures import QueueEstimate, StageTimes
+from lanecontrol.figures import Lasted, QueueEstimate, StageTimes
 from lanecontrol.lane.numbers import HEARD, after, begun, length_s
 from lanecontrol.lane.numbers_state import Moment, Numbers
 from lanecontrol.lane.record import replace
@@ -125,8 +125,6 @@ def _alike(one: object, other: object) -> bool:
         return len(one) == len(other) and all(map(_alike, one, other))
     if isinstance(one, float | int) and isinstance(other, float | int) and not isinstance(one, bool):
         return abs(one - other) <= max(EXACT_S, RELATIVE * abs(other))
-    if isinstance(one, StageTimes | QueueEstimate) and type(one) is type(other):
+    if isinstance(one, StageTimes | QueueEstimate | Lasted) and type(one) is type(other):
         return all(_alike(getattr(one, field.name), getattr(other, field.name)) for field in fields(one))
-    if hasattr(one, "seconds") and hasattr(other, "seconds"):
-        return _alike((one.state, one.seconds), (other.state, other.seconds))  # type: ignore[attr-defined]
     return one == other
