@@ -84,6 +84,8 @@ def _at_odds(options: argparse.Namespace) -> Iterator[str]:
             yield f"{_flag(way)} has one lane"
     if options.fakes_only and (options.write_config is None or not options.broker or options.speed is None):
         yield "--fakes-only needs --write-config, --broker and a --speed that is a number"
+    if options.runs > 1 and not options.typed:
+        yield "--runs goes with --typed"
     if options.write_config is not None and not options.fakes_only:
         yield "--write-config goes with --fakes-only"
     for path in (path for path in (options.report, options.write_config) if path is not None):
@@ -116,6 +118,9 @@ def _sim_parser() -> argparse.ArgumentParser:
     parser.add_argument("--state", type=Path, metavar="DIR", help="keep the lanes' stores here")
     parser.add_argument("--recording", metavar="KIND=FILE", help="a recorded device instead of a fake one")
     parser.add_argument("--typed", action="store_true", help="readings straight into the lane core, without the wire")
+    parser.add_argument(
+        "--runs", type=_positive(int), default=1, help="with --typed: runs side by side, seeds counting up (1)"
+    )
     parser.add_argument("--fakes-only", action="store_true", help="only world and fakes; the daemon runs elsewhere")
     parser.add_argument(
         "--write-config", type=Path, metavar="F", help="with --fakes-only: the lane file for the daemon"
@@ -206,12 +211,17 @@ def _whole(options: argparse.Namespace, simulation: Any, scenario: Any) -> int:
 
 def _typed(options: argparse.Namespace, simulation: Any, scenario: Any) -> int:
     from sim.typed_run import run_typed
+    from sim.typed_runs import run_many
 
     if scenario.mischief:
         print("lanecontrol sim: --typed has no wire for the scenario's mischief", file=sys.stderr)
         return USAGE
 
-    return _finish(run_typed(simulation, scenario, options.seed).to_plain(), options)
+    if options.runs > 1:
+        score = run_many(simulation, scenario, options.seed, options.runs, _progress(options))
+    else:
+        score = run_typed(simulation, scenario, options.seed)
+    return _finish(score.to_plain(), options)
 
 
 def _fakes_only(options: argparse.Namespace, simulation: Any, scenario: Any) -> int:
@@ -284,7 +294,7 @@ def errors_in(score: dict[str, Any]) -> list[str]:
 
 def _summary(score: dict[str, Any]) -> str:
     passages, readings, alarms, events = (score[key] for key in ("passages", "readings", "alarms", "events"))
-    speed = score["lane_s"] / score["wall_s"] if score["wall_s"] else 0.0
+    speed, rate = (score[key] / score["wall_s"] if score["wall_s"] else 0.0 for key in ("lane_s", "vehicles"))
     plates = score["plates"]
     scans = score["scans"]
     scanned = (
@@ -294,7 +304,8 @@ def _summary(score: dict[str, Any]) -> str:
     )
     cameras = f"plates: {plates['bound']} bound, {plates['misassigned']} misassigned, {plates['misread']} misread\n"
     return (
-        f"\n{score['vehicles']} vehicles in {score['lane_s'] / 60:.1f} lane minutes (x{speed:.0f})\n"
+        f"\n{score['vehicles']} vehicles in {score['lane_s'] / 60:.1f} lane minutes"
+        f" (x{speed:.0f}, {rate:.0f} vehicles a second)\n"
         f"passages: {passages['complete']} complete, {passages['merged']} merged, {passages['split']} split, "
         f"{passages['missed']} missed\n"
         f"readings: {readings['bound']} bound, {readings['misassigned']} misassigned, "
