@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from lanecontrol.lane import leaving, stuck, tracking, where
 from lanecontrol.lane.record import replace
-from lanecontrol.lane.state import CALM_S, SHORT_S, Contact
+from lanecontrol.lane.state import CALM_S, SHORT_S, STUCK_AFTER, Contact
 from lanecontrol.lane.turn import Turn
 
 BURST_S = 3.0
@@ -85,7 +85,7 @@ def _chatter_s(t: Turn, station: int, *, on: bool, surprise: bool) -> float:
 def _believe(t: Turn, index: int, contact: Contact) -> None:
     station = t.plan.loop_station[index]
     before = t.held(station)
-    if contact.passed:
+    if contact.passed >= STUCK_AFTER:
         stuck.moves_again(t, index)
     t.put_contact(
         index,
