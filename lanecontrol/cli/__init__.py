@@ -115,7 +115,8 @@ def _guarded(command: Main, arguments: list[str]) -> int:
 
 def _told(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+        named = error.filename and not isinstance(error.filename, int)  # of an open file it is only a number
+        return f"{error.filename}: {error.strerror}" if named else error.strerror
     return str(error)
 
 

@@ -28,7 +28,7 @@ def main(argv: list[str]) -> int:
     ):
         parser.add_argument(f"--{role}", action="append", default=[], metavar="NAME", help=f"somebody who {what}")
     parser.add_argument("--passwords", action="store_true", help="names are proven by passwords, not by certificates")
-    parser.add_argument("--port", type=int, default=8883, metavar="N", help="where the broker listens (8883)")
+    parser.add_argument("--port", type=_port, default=8883, metavar="N", help="where the broker listens (8883)")
     parser.add_argument(
         "--folder", default="/etc/mosquitto/lanecontrol", metavar="DIR", help="its files on its machine"
     )
@@ -53,6 +53,12 @@ def main(argv: list[str]) -> int:
             (options.out / name).write_text(text, encoding="utf-8")
             output.note(f"wrote {options.out / name}")
     return GOOD
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port, which is from 1 to 65535")
+    return int(text)
 
 
 def _booths(files: list[str]) -> list[Booth]:

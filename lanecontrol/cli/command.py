@@ -54,7 +54,9 @@ async def _command(options: argparse.Namespace) -> int:
         reply = await port.command(lane, options.verb, fields, actor=actor, timeout_s=options.seconds)
         known = reply.result is not Result.UNKNOWN or await has_told(port, lane)
     if not known:
-        output.note(f"lanecontrol command: this broker has never heard of {lane.root}: is that its name, and does it run?")
+        output.note(
+            f"lanecontrol command: this broker has never heard of {lane.root}: is that its name, and does it run?"
+        )
     if options.json:
         output.json_line({**reply.model_dump(mode="json"), "lane": lane.root})
     else:

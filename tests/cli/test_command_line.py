@@ -90,6 +90,7 @@ def test_other_distributions_add_commands(monkeypatch: pytest.MonkeyPatch) -> No
     [
         (LinkLost("connect", "refused", device="io1"), 1, "lanecontrol: io1: connect: refused"),
         (FileNotFoundError(2, "No such file or directory", "x.yaml"), 1, "lanecontrol: x.yaml: No such file"),
+        (IsADirectoryError(21, "Is a directory", 3), 1, "lanecontrol: Is a directory"),
         (KeyboardInterrupt(), 130, ""),
     ],
 )

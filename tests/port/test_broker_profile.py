@@ -128,6 +128,12 @@ def test_a_name_that_would_break_the_list_is_refused(name: str) -> None:
         Somebody(name, Role.VIEWER)
 
 
+@pytest.mark.parametrize("port", ["0", "65536", "-1", "x"])
+def test_a_port_that_is_none_is_wrong_usage(port: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["broker-profile", "lane.yaml", "--port", port]) == 2
+    assert "is no port, which is from 1 to 65535" in capsys.readouterr().err
+
+
 # --- the command -----------------------------------------------------------------------------------------------------
 
 
