@@ -16,11 +16,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from sim.scan_duty import ScanDuty
+from sim.second_look import Deed, SecondLook
 
 RETRY_S = 3.0
 """After a refusal (gate still moving, new assessment due) a person looks again after a few seconds."""
-LOOKS = 3
-"""Whoever has stood there for so many of these without the lane's saying a word is called by hand ("next vehicle")."""
 LOOK_S = 2.0
 """How long a person waits for the screen to take in the count of occupants."""
 
@@ -76,7 +75,7 @@ class AutomaticOfficer:
         self._departures: list[str] = []
         """Alarms about vehicles that left without a disposition."""
         self._released: tuple[str, Seen | None] = ("", None)
-        self._stood: tuple[Seen | None, int] = (None, 0)
+        self._look = SecondLook[Seen]()
 
     def hear(self, kind: str, data: Mapping[str, Any]) -> None:
         """An event of this lane: its type's short name and its data."""
@@ -117,16 +116,13 @@ class AutomaticOfficer:
     async def _look_again(self) -> None:
         """A vehicle stands there before a red signal: its permission was withdrawn, or the lane does not know of it."""
         passage, seen = self._released
-        there, (before, looks) = self._sees(), self._stood
-        if there is None or self._signal != "stop":
-            self._stood = (None, 0)
-            return
-        self._stood = (there, looks + 1 if there == before else 1)
-        if passage in self._assessed and seen in (None, there):
-            await self._decide(passage)
-        elif self._stood[1] >= LOOKS:
-            self._stood = (None, 0)
-            await self._ask(self.lane, "next", {})
+        there = self._sees()
+        decided = passage in self._assessed and seen in (None, there)
+        match self._look.at(there, red=self._signal == "stop", decided=decided):
+            case Deed.DECIDE:
+                await self._decide(passage)
+            case Deed.CALL:
+                await self._ask(self.lane, "next", {})
 
     async def _open(self) -> None:
         while await self._ask(self.lane, "open", {}) != "done":  # noqa: ASYNC110  asked again, not looked at

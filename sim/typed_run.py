@@ -62,10 +62,11 @@ from lanecontrol.lane.step import deadline, initial, step
 from lanecontrol.port.payloads import EVENT_TYPES
 from lanecontrol.port.topics import LaneAddress, class_of
 from sim.lanefile import Replaced, lane_file
-from sim.officer import LOOKS, RETRY_S, Manner, decide
+from sim.officer import RETRY_S, Manner, decide
 from sim.readings import OutputSet
 from sim.score import Received, Run, score
 from sim.score_file import Score
+from sim.second_look import Deed, SecondLook
 from sim.simfile import Simulation
 from sim.simulate import EPOCH_UTC_S, SETTLE_S
 from sim.world.scenario import Scenario
@@ -251,7 +252,7 @@ class _Officer:
         self._idle_since_s = 0.0
         self._signal = SignalAspect.DARK
         self._released: tuple[str, int | None] = ("", None)
-        self._stood: tuple[int | None, int] = (None, 0)
+        self._look = SecondLook[int]()
 
     def hear(self, announcement: Announcement, event: Mapping[str, Any]) -> None:
         match announcement:
@@ -296,17 +297,14 @@ class _Officer:
     def _look_again(self) -> None:
         """A vehicle stands there before a red signal: its permission was withdrawn, or the lane does not know of it."""
         passage, vehicle = self._released
-        there, (before, looks) = self._sees(), self._stood
-        if there is None or self._signal is not SignalAspect.STOP:
-            self._stood = (None, 0)
-            return
-        self._stood = (there, looks + 1 if there == before else 1)
-        if passage in self._assessed and vehicle in (None, there):
-            self._busy = True
-            self._decide(passage)
-        elif self._stood[1] >= LOOKS:
-            self._stood = (None, 0)
-            self._ask(NextVehicle(), lambda done: None)
+        there = self._sees()
+        decided = passage in self._assessed and vehicle in (None, there)
+        match self._look.at(there, red=self._signal is SignalAspect.STOP, decided=decided):
+            case Deed.DECIDE:
+                self._busy = True
+                self._decide(passage)
+            case Deed.CALL:
+                self._ask(NextVehicle(), lambda done: None)
 
     def _sees(self) -> int | None:
         there = self._run.world.at_booth
