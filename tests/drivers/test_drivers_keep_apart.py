@@ -24,9 +24,7 @@ def project() -> dict[str, Any]:
 
 def families() -> tuple[str, ...]:
     """The drivers, as the import contract names them."""
-    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
-        "contracts"
-    ]
+    contracts = project()["tool"]["importlinter"]["contracts"]
     (modules,) = (row["modules"] for row in contracts if row["name"] == "one driver never imports another")
     return tuple(modules)
 
