@@ -13,7 +13,8 @@ from lanecontrol.errors import LaneControlError
 
 NEEDED = {"numpy": "numpy", "onnxruntime": "onnxruntime", "cv2": "opencv-python-headless"}
 """Modules and the packages that bring them."""
-INSTALL = "pip install 'lanecontrol[plates]'"
+INSTALL = "pip install --require-hashes -r requirements/plates.txt"
+"""What the extra `lanecontrol[plates]` holds; this project is in no package index."""
 
 
 class PlatesUnavailable(LaneControlError):

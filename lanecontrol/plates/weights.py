@@ -13,7 +13,7 @@ from pathlib import Path
 
 from lanecontrol.plates import PlatesUnavailable
 
-INSTALL = "pip install --no-deps rapidocr==3.10.0 rapidocr-onnxruntime==1.4.4"
+INSTALL = "pip install --no-deps --require-hashes -r requirements/weights.txt"
 
 
 @dataclass(frozen=True, slots=True)

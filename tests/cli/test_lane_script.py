@@ -186,7 +186,7 @@ def test_no_committed_file_names_a_package_registry() -> None:
     assert named == []
 
 
-@pytest.mark.parametrize("name", ["run", "demo", "dev", "weights"])
+@pytest.mark.parametrize("name", ["run", "plates", "demo", "dev", "weights"])
 def test_every_requirement_is_pinned_with_hashes_and_without_an_address(name: str) -> None:
     text = (ROOT / "requirements" / f"{name}.txt").read_text()
     pins = [line for line in text.splitlines() if line and not line.startswith((" ", "#"))]

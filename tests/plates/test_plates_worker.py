@@ -125,7 +125,7 @@ def test_without_the_extra_the_command_says_which_one_installs_it(tmp_path: Path
     code = f"from lanecontrol.cli import main; sys.exit(main(['plates', {str(tmp_path)!r}]))"
     done = _without_the_extra(code)
     assert done.returncode == 1
-    assert "pip install 'lanecontrol[plates]'" in done.stderr
+    assert "pip install --require-hashes -r requirements/plates.txt" in done.stderr
     assert "Traceback" not in done.stderr
 
 
