@@ -14,7 +14,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 COLUMNS = ("file", "x", "y", "w", "h", "plate", "jurisdiction", "vehicle")
-MISSING = "drawing plates needs numpy and OpenCV: install what lanecontrol[plates] holds (pip install --require-hashes -r requirements/plates.txt)"
+MISSING = (
+    "drawing plates needs numpy and OpenCV: install what lanecontrol[plates] holds,"
+    " pip install --require-hashes -r requirements/plates.txt"
+)
 
 
 def main(arguments: list[str] | None = None) -> int:
