@@ -277,7 +277,7 @@ class Lane:
             orders=self.orders,
             clock=around.clock,
             rng=self._make.random(),
-            emit=self._emit,
+            emit=own.from_port,
             devices=[device.id for device in loaded.devices],
             consumer=loaded.delivery.consumer,
             pictures=chunks.send if loaded.pictures.publish and self._putting is None else None,

@@ -1,4 +1,5 @@
-"""What the daemon tells of its own work, to the log and to the port: pictures, refused events, backlogs, the store.
+"""What the daemon tells of its own work, to the log and to the port: the broker, pictures, refused events, backlogs,
+the store.
 
 Made by the composition root; called by the parts that these things happen to. The lane itself learns of them only
 where it has to decide differently.
@@ -19,7 +20,7 @@ from lanecontrol.announcements import (
     StoreSalvaged,
 )
 from lanecontrol.clock import Clock
-from lanecontrol.events import DeviceFault
+from lanecontrol.events import CentralChanged, DeviceFault, Event
 from lanecontrol.ledger.records import OpenReport
 from lanecontrol.port.outbox import DeadLetter
 from lanecontrol.supervisor import Emit
@@ -35,6 +36,15 @@ class OwnEvents:
         self._clock = clock
         self._tell = tell
         self._emit = emit
+
+    def from_port(self, source: str, event: Event) -> None:
+        """What the port's session tells the lane. The log says of the broker what the lane is told: changes only."""
+        match event:
+            case CentralChanged(reachable=True):
+                self._log.info("broker reached", reason=event.reason)
+            case CentralChanged():
+                self._log.warning("broker unreachable", reason=event.reason)
+        self._emit(source, event)
 
     def picture_trouble(self, what: str, why: str) -> None:
         """Pictures are `not_kept`, or `not_sent`; or they are again."""

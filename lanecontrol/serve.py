@@ -18,6 +18,7 @@ from typing import Never
 
 import structlog
 
+from lanecontrol import __version__
 from lanecontrol.app import Lane, Surroundings
 from lanecontrol.clock import LoopClock
 from lanecontrol.config.load import Loaded
@@ -55,12 +56,14 @@ async def serve(loaded: Loaded, load: Callable[[], Loaded]) -> int:
             tasks.create_task(_reload_when_asked(lane, load, asked, notifier), name="reload"),
         ]
         try:
+            _log_start(loaded)
             await lane.run(stop)
         except (ExceptionGroup, LaneControlError) as error:
             _log_failure(error)
             raise
         for task in telling:
             task.cancel()
+    structlog.get_logger("lanecontrol").info("lane controller stopped", lane=loaded.setup.lane)
     return 0
 
 
@@ -105,6 +108,19 @@ async def _reload(lane: Lane, load: Callable[[], Loaded]) -> None:
         log.warning("reloaded the brokers only; restart to use all of the changed lane file")
     lane.renew_port(loaded.brokers)
     log.info("reloaded", brokers=[broker.name for broker in loaded.brokers])
+
+
+def _log_start(loaded: Loaded) -> None:
+    """Which lane this is, of which version, by which file, and who it will talk to."""
+    structlog.get_logger("lanecontrol").info(
+        "lane controller starts",
+        port=loaded.setup.port,
+        lane=loaded.setup.lane,
+        version=__version__,
+        configuration=loaded.config_hash,
+        brokers=[broker.name for broker in loaded.brokers],
+        simulated=loaded.simulated,
+    )
 
 
 def _log_failure(error: BaseException) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -14,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from lanecontrol import __version__
+from lanecontrol.config.load import load
 from sim.lanefile import Replaced, lane_file
 from sim.simfile import load_simfile
 
@@ -78,6 +81,23 @@ def test_sigterm_ends_it_within_two_seconds_with_0(tmp_path: Path, notified: soc
         assert took_s < 2.0
 
 
+def test_the_log_tells_of_the_start_the_broker_and_the_stop(tmp_path: Path, notified: socket.socket) -> None:
+    path = lane_at(tmp_path)
+    with daemon(path, NOTIFY_SOCKET=notified.getsockname()) as process:
+        wait_for(notified, b"READY=1")
+        _, out, _ = terminated(process)
+    told = [json.loads(line) for line in out.splitlines()]
+    first, last = told[0], told[-1]
+    assert (first["event"], last["event"]) == ("lane controller starts", "lane controller stopped")
+    loaded = load(path)
+    assert (first["port"], first["lane"], last["lane"]) == (loaded.setup.port, "07", "07")
+    assert (first["version"], first["configuration"]) == (__version__, loaded.config_hash)
+    assert (first["brokers"], first["simulated"]) == (["mqtt://127.0.0.1:1"], True)
+    lost = [line for line in told if line["event"] == "broker unreachable"]
+    assert len(lost) == 1
+    assert "refused" in lost[0]["reason"]
+
+
 def test_a_name_server_that_does_not_answer_keeps_nobody(tmp_path: Path, notified: socket.socket) -> None:
     hangs = "import socket, time; socket.getaddrinfo = lambda *a, **k: time.sleep(60)"
     path = lane_at(tmp_path, broker="mqtt://broker.example:1883")
@@ -94,7 +114,7 @@ def test_sigterm_before_the_store_could_be_opened_ends_it_too(tmp_path: Path, no
     path = lane_at(tmp_path, store=tmp_path / "file" / "store")
     with daemon(path, NOTIFY_SOCKET=notified.getsockname()) as process:
         assert process.stdout is not None
-        assert "store unavailable" in process.stdout.readline()
+        assert any("store unavailable" in line for line in process.stdout)
         took_s, _, err = terminated(process)
         wait_for(notified, b"STOPPING=1")
         assert (process.returncode, err) == (0, "")
