@@ -232,12 +232,18 @@ class Lane:
                     tasks.create_task(stay_red(red[config.id], partial(self._make.unhealthy_supervisor, config)))
 
     async def _open_ledger(self) -> Ledger:
-        """Open the store. While it cannot be read, say so and try again: nothing is granted without it."""
+        """Open the store. While it cannot be read, say why, once, and try again: nothing is granted without it."""
+        told = ""
         while True:
             try:
-                return await self._make.ledger(self._store_changed, self._store_damaged)
+                ledger = await self._make.ledger(self._store_changed, self._store_damaged)
+                if told:
+                    self._log.info("store opened after all")
+                return ledger
             except StorageUnavailable as error:
-                self._log.error("store unavailable", reason=error.why, retry_in_s=STORE_RETRY_S)
+                if told != error.why:
+                    told, path = error.why, str(self.loaded.store.path)
+                    self._log.error("store unavailable", path=path, reason=told, retry_every_s=STORE_RETRY_S)
                 await asyncio.sleep(STORE_RETRY_S * self._scale)
 
     def _state_from(self, checkpoint: bytes | None) -> LaneState:

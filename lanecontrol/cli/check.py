@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lanecontrol.cli import BAD_CONFIG, GOOD, arguments, output
+
+if TYPE_CHECKING:
+    from lanecontrol.config import Loaded
+    from lanecontrol.errors import Problem
 
 
 def main(argv: list[str]) -> int:
@@ -20,6 +26,8 @@ def main(argv: list[str]) -> int:
 
     try:
         loaded = load(options.config, secret=stand_in if options.without_secrets else find_secret)
+        if problem := _store_in_the_way(loaded):
+            raise ConfigError((problem,))
     except ConfigError as error:
         if not options.json:
             raise
@@ -35,3 +43,27 @@ def main(argv: list[str]) -> int:
             f"{len(loaded.devices)} devices{simulated}; configuration {loaded.config_hash}"
         )
     return GOOD
+
+
+def _store_in_the_way(loaded: Loaded) -> Problem | None:
+    """Something else than a folder where the store is to be, or above it. A look only: another box may have the store,
+    and what cannot be looked at is left to `doctor`."""
+    from lanecontrol.config.document import find
+    from lanecontrol.config.overlay import read_layers
+
+    wrong = _no_folder(loaded.store.path)
+    if wrong is None:
+        return None
+    node, _ = find(read_layers(loaded.path, []), ("store", "path"))
+    return node.place.problem(f"there can be no store: {wrong} is not a folder", "name a folder, or a place for one")
+
+
+def _no_folder(path: Path) -> Path | None:
+    """The nearest of `path` and the folders above it that exists, where that is not a folder."""
+    for place in (path, *path.parents):
+        try:
+            if place.exists():
+                return None if place.is_dir() else place
+        except OSError:  # out of bounds for whoever asks
+            return None
+    return None

@@ -13,6 +13,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from lanecontrol.config.document import plain, read
+from lanecontrol.config.overlay import no_file
 from lanecontrol.config.wording import problems_of
 from lanecontrol.errors import ConfigError, Problem
 
@@ -36,6 +37,8 @@ def parse(model: type[M], text: str, file: str) -> M:
 def read_file(model: type[M], path: Path) -> tuple[M, str]:
     """The file at `path` as `model`, and 16 hex digits over its bytes. Raises ConfigError."""
     try:
+        if kind := no_file(path):
+            raise ConfigError((Problem(str(path), 1, 1, f"{kind}, not a file", "name the file that is meant"),))
         with path.open("rb") as file:
             raw = file.read(LIMIT_BYTES + 1)
         text = raw.decode("utf-8")

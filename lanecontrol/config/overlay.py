@@ -6,6 +6,7 @@ else in the lane file replaces what the port file says.
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 
 from lanecontrol.config.document import Entry, Items, Leaf, Table, Tree, read
@@ -27,6 +28,9 @@ def read_layers(path: Path, problems: list[Problem], seen: tuple[Path, ...] = ()
 
 def _text(path: Path, problems: list[Problem]) -> str:
     try:
+        if kind := no_file(path):
+            problems.append(Problem(str(path), 1, 1, f"{kind}, not a file", "name a file that can be read to its end"))
+            return ""
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
@@ -34,6 +38,16 @@ def _text(path: Path, problems: list[Problem]) -> str:
     except OSError as error:
         problems.append(Problem(str(path), 1, 1, f"cannot be read: {error.strerror}", ""))
     return ""
+
+
+def no_file(path: Path) -> str:
+    """What is there instead of a file, where reading it would wait or never end; empty where it can be read.
+
+    Raises OSError.
+    """
+    mode = path.stat().st_mode
+    kinds = {stat.S_ISFIFO: "a pipe", stat.S_ISSOCK: "a socket", stat.S_ISCHR: "a device", stat.S_ISBLK: "a device"}
+    return next((name for is_it, name in kinds.items() if is_it(mode)), "")
 
 
 def _base_path(path: Path, entry: Entry, problems: list[Problem], seen: tuple[Path, ...]) -> Path | None:

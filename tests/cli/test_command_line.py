@@ -176,6 +176,40 @@ def test_check_with_json_gives_the_problems_as_data(tmp_path: Path, capsys: Capt
     ]
 
 
+@pytest.mark.parametrize("store", ["file", "file/below/it"])
+def test_check_tells_where_something_else_lies_in_the_store_s_place(
+    tmp_path: Path, capsys: Captured, store: str
+) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    lane = tmp_path / "lane.yaml"
+    lane.write_text(f"extends: {SENTRI}\nstore: {{path: {store}}}\n")
+    assert main(["check", str(lane)]) == 78
+    assert f"lane.yaml:2:15: there can be no store: {tmp_path}/file is not a folder" in capsys.readouterr().err
+
+
+def test_check_leaves_a_store_that_is_not_there_yet_alone(tmp_path: Path) -> None:
+    lane = tmp_path / "lane.yaml"
+    lane.write_text(f"extends: {SENTRI}\nstore: {{path: new/store}}\n")
+    assert main(["check", str(lane)]) == 0
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="a pipe with a name")
+def test_check_of_a_pipe_says_so_and_does_not_wait_for_somebody_to_write(tmp_path: Path, capsys: Captured) -> None:
+    os.mkfifo(tmp_path / "lane.yaml")
+    assert main(["check", str(tmp_path / "lane.yaml")]) == 78
+    assert "lane.yaml:1:1: a pipe, not a file" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="a pipe with a name")
+def test_check_of_a_lane_file_that_names_a_pipe_does_not_wait_either(tmp_path: Path, capsys: Captured) -> None:
+    os.mkfifo(tmp_path / "profile.yaml")
+    lane = tmp_path / "lane.yaml"
+    lane.write_text(f"extends: {SENTRI}\ndevices:\n  - {{id: io1, profile: ./profile.yaml}}\n")
+    assert main(["check", str(lane)]) == 78
+    assert "profile.yaml:1:1: a pipe, not a file" in capsys.readouterr().err
+
+
 def test_run_of_a_bad_file_exits_78_before_anything_is_opened(tmp_path: Path, capsys: Captured) -> None:
     bad = tmp_path / "bad.yaml"
     bad.write_text(f"extends: {SENTRI}\nstore: {{path: {tmp_path / 'store'}}}\ncolour: blue\n")

@@ -114,7 +114,8 @@ def test_sigterm_before_the_store_could_be_opened_ends_it_too(tmp_path: Path, no
     path = lane_at(tmp_path, store=tmp_path / "file" / "store")
     with daemon(path, NOTIFY_SOCKET=notified.getsockname()) as process:
         assert process.stdout is not None
-        assert any("store unavailable" in line for line in process.stdout)
+        told = next(line for line in process.stdout if "store unavailable" in line)
+        assert json.loads(told)["path"] == str(tmp_path / "file" / "store")
         took_s, _, err = terminated(process)
         wait_for(notified, b"STOPPING=1")
         assert (process.returncode, err) == (0, "")

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -76,6 +77,22 @@ async def test_a_full_disk_withdraws_refuses_what_grants_and_recovers(bench: Ben
         bench.disk.fails = None
         await bench.until(lambda: bench.lane.snapshot().state.desk.writable)
         await bench.until(lambda: bench.lane.snapshot().undelivered == 0)
+
+
+async def test_why_the_store_cannot_be_opened_is_told_once_with_its_path(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "STORE_RETRY_S", 0.02)
+    path = bench.loaded.store.path
+    path.write_bytes(b"")
+    with capture_logs() as log:
+        async with bench.served():
+            await asyncio.sleep(0.3)
+            path.unlink()
+            await bench.at_work()
+    told = [line for line in log if line["event"].startswith("store ")]
+    assert [line["event"] for line in told] == ["store unavailable", "store opened after all"]
+    assert (told[0]["path"], told[0]["reason"]) == (str(path), "File exists")
 
 
 async def test_a_grant_whose_commit_fails_is_never_given(bench: Bench) -> None:
