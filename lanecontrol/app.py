@@ -207,7 +207,7 @@ class Lane:
             self._ledger = await self._open_ledger()
             stack.push_async_callback(self._closed_in_time, self._ledger.close)
             standby.cancel()
-        self._recorder = self._make.recorder(lambda why: self._log.error("flight recorder", reason=why))
+        self._recorder = self._make.recorder(self._own.recorder_trouble)
         stack.push_async_callback(self._closed_in_time, self._recorder.close)
         checkpoint = await self._ledger.load_checkpoint()
         self._names = Names.after(await self._kept_names(), Presence(self.address, ""))

@@ -36,6 +36,14 @@ class OwnEvents:
         self._clock = clock
         self._tell = tell
         self._emit = emit
+        self._in_trouble: set[str] = set()
+
+    def recorder_trouble(self, why: str) -> None:
+        """The flight recorder cannot write; with empty words, it does again."""
+        if why:
+            self._log.error("flight recorder", reason=why)
+        else:
+            self._log.info("flight recorder", reason="recording again")
 
     def from_port(self, source: str, event: Event) -> None:
         """What the port's session tells the lane. The log says of the broker what the lane is told: changes only."""
@@ -48,9 +56,13 @@ class OwnEvents:
 
     def picture_trouble(self, what: str, why: str) -> None:
         """Pictures are `not_kept`, or `not_sent`; or they are again."""
-        if why:
-            self._log.error(f"pictures {what}", reason=why)
         well = f"pictures are {what.removeprefix('not_')}"
+        if why:
+            self._log.error(f"pictures are {what.replace('_', ' ')}", reason=why)
+            self._in_trouble.add(what)
+        elif what in self._in_trouble:
+            self._log.info(f"{well} again")
+            self._in_trouble.remove(what)
         self._emit("evidence", DeviceFault(f"pictures_{what}", why or well, active=bool(why)))
 
     def picture_given_up(self, reference: str, why: str) -> None:

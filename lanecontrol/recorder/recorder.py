@@ -71,8 +71,8 @@ class Recorder:
     ) -> None:
         """Record into `folder`, at most about `limit_bytes` of it. `setup` is the lane's, for the replay.
 
-        `on_fault(why)` is called once when recording fails, on the loop's thread. Nothing is written before the first
-        input.
+        `on_fault(why)` is called on the loop's thread: once when recording fails, not again while it fails for the
+        same reason, and with empty words when the disk takes it again. Nothing is written before the first input.
         """
         self._limits = limits or RecorderLimits()
         self._setup = forms.to_json(setup)
@@ -94,6 +94,7 @@ class Recorder:
         self._continues = False
         self._lost = Gap(0, 0, "")
         self._down = False
+        self._told = ""
         self._timer: asyncio.TimerHandle | None = None
         self._retry: asyncio.TimerHandle | None = None
         self._idle: asyncio.Future[None] | None = None
@@ -157,6 +158,8 @@ class Recorder:
         if self._lost.wire or self._lost.inputs:
             lost, self._lost = self._lost, Gap(0, 0, "")
             self._append(records.encode_gap(lost))
+            self._chunk.wire += lost.wire  # should the record of it not reach the disk either
+            self._chunk.inputs += lost.inputs
         self._append(line)
         if self._chunk.size >= self._limits.write_bytes:
             self._send()
@@ -210,6 +213,9 @@ class Recorder:
             self._fail(chunk, error.strerror or str(error))
         elif error is not None:
             raise error
+        elif self._told:
+            self._told = ""
+            self._on_fault("")
         self._write_next()
 
     def _fail(self, chunk: _Chunk, why: str) -> None:
@@ -223,7 +229,9 @@ class Recorder:
         if not self._down and not self._closed:
             self._down = True
             self._retry = asyncio.get_running_loop().call_later(self._limits.retry_s, self._up_again)
-            self._fault(why)
+            if why != self._told:
+                self._told = why
+                self._fault(why)
 
     def _up_again(self) -> None:
         self._down = False

@@ -297,13 +297,19 @@ async def test_a_failing_disk_is_reported_once_and_recording_begins_again(
             recorder.wire("rpm", "rx", b"x", Instant(0.0, 0.0))
             await recorder.flush()
         assert faults == ["recording failed: No space left on device"]
+        for start in range(50, 65, 5):  # tried again, as after each `retry_s`
+            recorder._up_again()
+            lane.take(inputs(5, start))
+            await recorder.flush()
+        assert faults == ["recording failed: No space left on device"]
         disk.failing = False
         recorder._up_again()
-        lane.take(inputs(10, 50))
+        lane.take(inputs(10, 65))
         await recorder.flush()
+        assert faults[1:] == [""]
     gaps = [record for record in read(tmp_path) if isinstance(record, Gap)]
     assert len(gaps) == 1
-    assert (gaps[0].inputs, gaps[0].why) == (40, "No space left on device")
+    assert (gaps[0].inputs, gaps[0].why) == (55, "No space left on device")
     report = replayed(tmp_path)
     assert report.identical
     assert (report.inputs, report.skipped) == (20, 0)
