@@ -8,6 +8,7 @@ so what was told last is kept on disk, and compared with also after a restart of
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -110,10 +111,12 @@ class SetupWatch:
                     self._last.setdefault(tag, tuple(kept[tag]))
 
     def save(self, folder: Path) -> None:
-        """Keep the setup. Raises OSError."""
+        """Keep the setup, for nobody else to read. Raises OSError."""
         self.unsaved = False
         fresh = folder / f"{_FILE}.new"
-        fresh.write_text(json.dumps(self._last, indent=1))
+        fresh.unlink(missing_ok=True)  # one left behind would keep its own mode
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(json.dumps(self._last, indent=1))
         fresh.replace(folder / _FILE)
 
 

@@ -318,7 +318,8 @@ def _summary(score: dict[str, Any]) -> str:
 
 
 def fake(argv: list[str]) -> int:
-    """One fake device on a port or pty, in a world of its own, for benches and other people's clients."""
+    """One fake device on a port or pty, in a world of its own, for benches and other people's clients. Runs until
+    Ctrl-C, or for --seconds."""
     parser = argparse.ArgumentParser(prog="lanecontrol fake", description=fake.__doc__)
     parser.add_argument("kind", help="rpm.rapiscan, io.modbus, rfid.llrp, ...")
     parser.add_argument(
@@ -331,7 +332,9 @@ def fake(argv: list[str]) -> int:
     parser.add_argument("--scenario", type=Path, help="what happens in the lane (default: the simulation's)")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--speed", type=_speed, default=1.0, metavar="X", help="lane seconds per second (1)")
-    parser.add_argument("--seconds", type=_positive(float), help="end after so many real seconds")
+    parser.add_argument(
+        "--seconds", type=_positive(float), help="end after so many real seconds (default: run until Ctrl-C)"
+    )
     options = parser.parse_args(argv)
     from sim.one_fake import home_of, serve_one
     from sim.simfile import load_scenario, load_simfile

@@ -38,7 +38,10 @@ def main(argv: list[str]) -> int:
         if options.summary:
             _show_summary(decoder.summarise(raw, settings), as_json=options.json)
         else:
-            _show_events(decoder.decode(raw, settings), as_json=options.json)
+            shown = _show_events(decoder.decode(raw, settings), as_json=options.json)
+            if not shown:
+                output.note(f"lanecontrol decode: {options.file}: {_nothing(raw, options.kind)}")
+                return FAILED
     except NotImplementedError as error:
         output.note(f"lanecontrol decode: {error}")
         return FAILED
@@ -60,16 +63,23 @@ def _in_words(value: Any) -> Any:
     return ", ".join(f"{name} {part}" for name, part in value.items()) if isinstance(value, dict) else value
 
 
-def _show_events(events: Iterable[Any], *, as_json: bool) -> None:
+def _nothing(raw: bytes, kind: str) -> str:
+    return f"its {len(raw)} bytes hold no event of {kind}" if raw else "it is empty"
+
+
+def _show_events(events: Iterable[Any], *, as_json: bool) -> int:
+    """How many there were."""
     from lanecontrol import forms
     from lanecontrol.service.logging import Redaction
 
     redaction = Redaction(secrets.token_bytes(32))
-    for event in events:
+    shown = 0
+    for shown, event in enumerate(events, 1):  # noqa: B007 - counted
         if as_json:
             print(_json(type(event).__name__, forms.to_json(event)))
         else:
             print(output.words(redaction.safe(event)))
+    return shown
 
 
 def _json(name: str, body: bytes) -> str:

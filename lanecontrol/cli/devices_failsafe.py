@@ -41,13 +41,25 @@ def prove(loaded: Loaded, options: Namespace) -> int:
     shown = [each for config in modules for each in _tried(config, *plans[config.id], clear=options.clear)]
     _print(shown, as_json=options.json)
     good = all(one.good for one in shown)
-    output.note("every output that was tried falls by itself" if good else f"NOT proven: {HINT}")
+    output.note("every output that was tried falls by itself" if good else f"NOT proven: {hint(shown)}")
     if not options.clear and any(one.verdict == "falls" for one in shown):
         output.note(
             "a tripped module holds its safe values until it is cleared: the daemon does that when it connects, "
             "and tells that it has; or give --clear"
         )
     return GOOD if good else FAILED
+
+
+def hint(shown: list[Shown]) -> str:
+    """What to do about it: where modules were only found tripped, clearing them, and nothing else."""
+    from lanecontrol.cli.failsafe_proof import TRIPPED_ALREADY
+
+    failed = [one for one in shown if not one.good]
+    tripped = dict.fromkeys(one.output.device for one in failed if one.why == TRIPPED_ALREADY)
+    if not tripped:
+        return HINT
+    clear = f"the watchdog of {', '.join(tripped)} has tripped before; give --clear to clear it first"
+    return clear if all(one.output.device in tripped for one in failed) else f"{clear}; as to the others: {HINT}"
 
 
 # --- what is to be done ----------------------------------------------------------------------------------------------

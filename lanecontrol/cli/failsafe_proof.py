@@ -33,6 +33,7 @@ LOOK_S = 1.5
 """For the driver to read the outputs once it may ask again."""
 WRITE_S = 1.0
 FALLS, FALLS_NOT, NOT_SWITCHED, NOT_MOVED = "falls", "DOES NOT FALL", "NOT SWITCHED", "not moved"
+TRIPPED_ALREADY = "its watchdog has tripped already; give --clear to clear it first"
 
 Wait = Callable[[str, float, Awaitable[object]], Awaitable[None]]
 """Wait for something, at most so many seconds, and show it under these words."""
@@ -150,7 +151,7 @@ class Trial:
         shown: dict[str, Shown] = {}
         async with self._session() as driver:
             if self.watcher.tripped and not clear:
-                raise ProofFailed("its watchdog has tripped already; give --clear to clear it first")
+                raise ProofFailed(TRIPPED_ALREADY)
             now = self.watcher.outputs
             watched = [*outputs, *(o for o in also if now.get(o.point, o.on) is not o.on)]
             for number, pattern in enumerate(patterns(outputs)):

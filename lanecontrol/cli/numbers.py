@@ -39,6 +39,10 @@ def main(argv: list[str]) -> int:
     if len(reading.lanes) > 1:
         output.note(f"lanecontrol numbers: events of {len(reading.lanes)} lanes; give those of one")
         return USAGE
+    if not reading.lanes:
+        found = f"none of its {reading.without} lines is an event of a lane" if reading.without else "it is empty"
+        output.note(f"lanecontrol numbers: {options.file}: {found}; give what `lanecontrol ledger export` gave")
+        return FAILED
     if reading.without:
         output.note(
             f"{reading.without} lines without an event's words (erased, sealed or withheld): figures may be low"

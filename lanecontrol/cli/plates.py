@@ -1,7 +1,7 @@
 """`lanecontrol plates PATH...`: read plates on picture files, one line each.
 
-Shows plates in clear: whoever runs this has the pictures already. A file that is no picture is named on stderr and the
-rest go on; the exit code tells.
+Shows plates in clear: whoever runs this has the pictures already. A file that is no picture is told on stderr and the
+rest go on; the exit code tells. Those that lie in a folder are counted, those named on the command line are named.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ from lanecontrol.cli import FAILED, GOOD, arguments, output
 
 if TYPE_CHECKING:
     from lanecontrol.plates.answers import Reading
+
+MOST_REASONS = 5
+"""Each with a file's name, in one line."""
 
 
 def main(argv: list[str]) -> int:
@@ -74,15 +77,34 @@ def _read_all(options: argparse.Namespace) -> int:
         if path.is_dir() and not any(_files([path])):
             output.note(f"lanecontrol plates: {_name(path)}: there is no file in this folder")
             code = FAILED
+    refused: dict[str, list[Path]] = {}
     for path in _with_progress(list(_files(options.paths))):
         try:
             picture, factor = pictures.decoded(pictures.content(path))
         except pictures.NotAPicture as error:
-            output.note(f"lanecontrol plates: {_name(path)}: {error}")
             code = FAILED
+            if path in options.paths:
+                output.note(f"lanecontrol plates: {_name(path)}: {error}")
+            else:
+                refused.setdefault(str(error), []).append(path)
             continue
         _show(path, loaded.read([picture], wanted).scaled(factor), as_json=options.json)
+    _tell_refused(refused)
     return code
+
+
+def _tell_refused(refused: dict[str, list[Path]]) -> None:
+    """A sum of the files in folders that are no pictures, with each reason's first one by name."""
+    if not refused:
+        return
+    count = sum(map(len, refused.values()))
+    reasons = [
+        f"{why} ({_name(files[0])}{f' and {len(files) - 1} more' if len(files) > 1 else ''})"
+        for why, files in list(refused.items())[:MOST_REASONS]
+    ]
+    rest = "; ..." if len(refused) > MOST_REASONS else ""
+    what = "file in a folder is no picture" if count == 1 else "files in folders are no pictures"
+    output.note(f"lanecontrol plates: {count} {what}: {'; '.join(reasons)}{rest}")
 
 
 def _files(paths: Iterable[Path]) -> Iterator[Path]:

@@ -255,6 +255,23 @@ def test_decode_gives_events_as_json_lines_with_their_type(capture: str, capsys:
     assert second["type"] == "NeutronBackground"
 
 
+@pytest.mark.parametrize(
+    ("content", "told"), [(b"rubbish\r\n", "its 9 bytes hold no event of rpm.rapiscan"), (b"", "it is empty")]
+)
+def test_decode_of_a_file_without_an_event_says_so_and_fails(
+    tmp_path: Path, capsys: Captured, content: bytes, told: str
+) -> None:
+    (tmp_path / "other.txt").write_bytes(content)
+    assert main(["decode", "rpm.rapiscan", str(tmp_path / "other.txt")]) == 1
+    out, err = capsys.readouterr()
+    assert (out, err) == ("", f"lanecontrol decode: {tmp_path}/other.txt: {told}\n")
+
+
+def test_the_help_of_fake_says_how_long_it_runs(capsys: Captured) -> None:
+    assert main(["fake", "--help"]) == 0
+    assert "run until Ctrl-C" in " ".join(capsys.readouterr().out.split())
+
+
 def test_decode_gives_words_without_json(capture: str, capsys: Captured) -> None:
     assert main(["decode", "rpm.rapiscan", capture]) == 0
     assert capsys.readouterr().out.splitlines()[0] == "GammaBackground cps=[300 310 290 305] level=normal"

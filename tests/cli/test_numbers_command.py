@@ -138,3 +138,14 @@ def test_a_window_of_no_length_is_refused(export: Path) -> None:
 def test_a_file_that_is_not_there_is_told(tmp_path: Path, capsys: Captured) -> None:
     assert main(["numbers", str(tmp_path / "none")]) == 1
     assert "No such file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("content", "told"), [(b"a,b\n1,2\n", "none of its 2 lines is an event of a lane"), (b"", "it is empty")]
+)
+def test_a_file_without_an_event_is_told_and_fails(export: Path, capsys: Captured, content: bytes, told: str) -> None:
+    export.write_bytes(content)
+    assert main(["numbers", str(export)]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert f"{export}: {told}" in err

@@ -178,6 +178,7 @@ async def test_drift_change_and_restart_are_reported_by_the_session_and_over_a_r
         (RESTARTED, "the occupancy counter went from 17 to 1: the controller has restarted, or set it back")
     ]
     assert json.loads((notebook.spool / "setup.json").read_text())["SG1"][4] == "04.0"
+    assert (notebook.spool / "setup.json").stat().st_mode & 0o777 == 0o600
     notebook.events.clear()
     async with in_session(RapiscanPortal, portal(end.format(1), CHANGED), notebook, **settings):
         await asyncio.sleep(5)

@@ -25,11 +25,14 @@ def folder(tmp_path: Path, plate_picture: Callable[[str], bytes]) -> Path:
     (tmp_path / "empty.jpg").write_bytes(b"")
     (tmp_path / "lane.png").write_bytes(plate_picture(""))
     (tmp_path / "notes.txt").write_text("no picture")
+    (tmp_path / "table.csv").write_text("no picture either")
     (tmp_path / ".hidden").write_text("not looked at")
     return tmp_path
 
 
-def test_each_picture_is_a_line_and_each_bad_file_is_named(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_each_picture_is_a_line_and_the_bad_files_of_a_folder_are_summed_up(
+    folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     assert main(["plates", str(folder), str(folder / "absent.jpg"), "--json"]) == 1
     out, err = capfd.readouterr()
     lines = {Path(line["file"]).name: line for line in map(json.loads, out.splitlines())}
@@ -39,13 +42,18 @@ def test_each_picture_is_a_line_and_each_bad_file_is_named(folder: Path, capfd: 
     assert car["plate"] == "ABC1234"
     assert car["candidates"][0] == {"plate": "ABC1234", "confidence": car["confidence"]}
     assert lines["lane.png"]["plate"] is None
-    told = err.splitlines()
-    assert sorted(line.split(": ")[1].rpartition("/")[2] for line in told) == [
-        "absent.jpg",
-        "cut.png",
-        "empty.jpg",
-        "notes.txt",
-    ]
+    absent, summed = err.splitlines()
+    assert absent == f"lanecontrol plates: {folder / 'absent.jpg'}: no such file"
+    assert "4 files in folders are no pictures: " in summed
+    assert f"not a JPEG, PNG, BMP or WebP picture ({folder / 'notes.txt'} and 1 more)" in summed
+    assert f"the file is empty ({folder / 'empty.jpg'})" in summed
+    assert f"({folder / 'below' / 'cut.png'})" in summed
+
+
+def test_bad_files_that_are_named_have_a_line_each(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["plates", str(folder / "notes.txt"), str(folder / "empty.jpg")]) == 1
+    _, err = capfd.readouterr()
+    assert [line.split(": ")[1].rpartition("/")[2] for line in err.splitlines()] == ["notes.txt", "empty.jpg"]
 
 
 def test_good_pictures_alone_end_with_0(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:

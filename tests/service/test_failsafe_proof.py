@@ -5,12 +5,23 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from lanecontrol import driver
-from lanecontrol.cli.failsafe_proof import FALLS, FALLS_NOT, NOT_SWITCHED, ProofFailed, Shown, Trial, patterns
+from lanecontrol.cli.devices_failsafe import HINT, hint
+from lanecontrol.cli.failsafe_proof import (
+    FALLS,
+    FALLS_NOT,
+    NOT_SWITCHED,
+    TRIPPED_ALREADY,
+    ProofFailed,
+    Shown,
+    Trial,
+    patterns,
+)
 from lanecontrol.links import LinkOpener, MemoryNet
 from lanecontrol.safe_state import Part, SafeOutput
 from sim.io_modbus import FakeModule, ModuleConfig
@@ -117,7 +128,7 @@ async def test_a_watchdog_that_is_not_set_is_found_and_nothing_is_left_unsafe() 
 async def test_a_module_that_has_tripped_before_is_cleared_only_when_told_to() -> None:
     bench = Bench()
     await bench.proven(GREEN)
-    with pytest.raises(ProofFailed, match="give --clear"):
+    with pytest.raises(ProofFailed, match=TRIPPED_ALREADY):
         await bench.proven(GREEN)
     shown = await bench.proven(GREEN, clear=True)
     assert shown["green"].verdict == FALLS
@@ -157,3 +168,17 @@ def test_every_output_is_moved_once_and_no_signal_shows_two_aspects() -> None:
         for head in ("signal", "overhead"):
             assert sum(pattern.get(o.point, False) for o in outputs if o.head == head) <= 1
     assert made[1] == {"yellow": True, "red": False, "cross": False}
+
+
+def test_the_end_says_to_clear_a_module_that_was_found_tripped_and_nothing_else() -> None:
+    tripped = [Shown(each, NOT_SWITCHED, why=TRIPPED_ALREADY) for each in (GREEN, RED)]
+    assert hint(tripped) == "the watchdog of io1 has tripped before; give --clear to clear it first"
+    assert hint([*tripped, Shown(replace(BEACON, device="io2"), FALLS)]) == hint(tripped)
+
+
+def test_the_end_asks_about_another_client_where_an_output_did_not_fall() -> None:
+    still = Shown(replace(BEACON, device="io2"), FALLS_NOT, True)
+    assert hint([still]) == HINT
+    both = hint([Shown(GREEN, NOT_SWITCHED, why=TRIPPED_ALREADY), still])
+    assert "--clear" in both
+    assert both.endswith(HINT)
