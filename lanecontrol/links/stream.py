@@ -12,6 +12,7 @@ import ssl
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from lanecontrol.errors import CredentialsRefused, LinkLost, ProtocolViolation
@@ -217,8 +218,21 @@ def server_context(address: TlsListenAddress) -> ssl.SSLContext:
             context.load_verify_locations(address.ca)
             context.verify_mode = ssl.CERT_REQUIRED
     except (OSError, ValueError) as error:
-        raise LinkLost("prepare TLS", f"cert, key or ca cannot be used: {plain_words(error)}") from error
+        files = {"cert": address.cert, "key": address.key, "ca": address.ca}
+        raise LinkLost("prepare TLS", unusable(files, error)) from error
     return context
+
+
+def unusable(files: dict[str, str], error: Exception) -> str:
+    """Which of the files for TLS cannot be used, and why: OpenSSL names none of them, not even one that is missing."""
+    for role, file in files.items():
+        try:
+            if file:
+                Path(file).open("rb").close()
+        except OSError as missing:
+            return f"{role} cannot be used: {file}: {plain_words(missing)}"
+    given = " or ".join(role for role, file in files.items() if file)
+    return f"{given or 'ca'} cannot be used: {plain_words(error)}"
 
 
 def _tls_words(error: ssl.SSLError) -> str:
@@ -238,5 +252,6 @@ def _tls_context(address: TcpAddress | TlsAddress) -> ssl.SSLContext | None:
             # An empty password, or an encrypted key would ask on the terminal and hang the daemon.
             context.load_cert_chain(address.cert, address.key or None, password="")
     except (OSError, ValueError) as error:
-        raise LinkLost("prepare TLS", f"ca, cert or key cannot be used: {plain_words(error)}") from error
+        files = {"ca": address.ca, "cert": address.cert, "key": address.key}
+        raise LinkLost("prepare TLS", unusable(files, error)) from error
     return context

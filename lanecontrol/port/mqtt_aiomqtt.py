@@ -28,6 +28,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from lanecontrol.clock import RealWork
 from lanecontrol.errors import DeviceError, LinkLost, ProtocolViolation
+from lanecontrol.links.stream import unusable
 from lanecontrol.port.mqtt_client import PACKET_LIMIT_BYTES, QUEUE_LIMIT
 from lanecontrol.port.mqtt_encode import SESSION_KEPT_S, Unsendable, encode_publish
 from lanecontrol.port.mqtt_greeting import link_url, refusal
@@ -113,7 +114,7 @@ def _tls(query: str) -> ssl.SSLContext:
         if "cert" in files:
             context.load_cert_chain(files["cert"], files.get("key"), password="")
     except (OSError, ValueError) as error:
-        raise LinkLost("connect", f"ca, cert or key cannot be used: {error}") from error
+        raise LinkLost("connect", unusable(files, error)) from error
     return context
 
 

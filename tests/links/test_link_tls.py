@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shutil
 import socket
 import ssl
@@ -158,13 +159,14 @@ async def test_a_peer_without_tls_is_the_wrong_device(certificates: Path) -> Non
 
 
 async def test_files_that_cannot_be_used_are_named_as_the_cause(certificates: Path) -> None:
-    for query in (
-        "ca=/no/such/file.pem",
-        f"ca={certificates}/server.key",
-        f"cert={certificates}/client.pem&key={certificates}/server.key",
-        f"cert={certificates}/client.pem&key={certificates}/locked.key",
+    for query, told in (
+        ("ca=/no/such/file.pem", "ca cannot be used: /no/such/file.pem: No such file"),
+        (f"ca={certificates}/server.pem&cert={certificates}/absent.pem", f"cert cannot be used: {certificates}/absent"),
+        (f"ca={certificates}/server.key", "ca cannot be used: "),
+        (f"cert={certificates}/client.pem&key={certificates}/server.key", "cert or key cannot be used: "),
+        (f"cert={certificates}/client.pem&key={certificates}/locked.key", "cert or key cannot be used: "),
     ):
-        with pytest.raises(LinkLost, match="ca, cert or key cannot be used"):
+        with pytest.raises(LinkLost, match=re.escape(told)):
             await _say_hello(f"tls://localhost:1?{query}")
 
 
@@ -277,8 +279,16 @@ async def test_connections_that_never_shake_hands_take_no_more_than_their_places
     assert len(os.listdir("/proc/self/fd")) == descriptors  # noqa: PTH208 - counted only
 
 
-@pytest.mark.parametrize("files", ["cert=absent.pem", "cert={0}/client.pem&key={0}/locked.key", "cert={0}/server.key"])
-async def test_files_that_cannot_be_used_are_told(certificates: Path, files: str) -> None:
-    with reserved_port() as port, pytest.raises(LinkLost, match="cert, key or ca cannot be used"):
+@pytest.mark.parametrize(
+    ("files", "told"),
+    [
+        ("cert=absent.pem", "cert cannot be used: absent.pem: No such file"),
+        ("cert={0}/client.pem&key={0}/absent.key", "key cannot be used: "),
+        ("cert={0}/client.pem&key={0}/locked.key", "cert or key cannot be used: "),
+        ("cert={0}/server.key", "cert cannot be used: "),
+    ],
+)
+async def test_files_that_cannot_be_used_are_told(certificates: Path, files: str, told: str) -> None:
+    with reserved_port() as port, pytest.raises(LinkLost, match=told):
         async with LinkOpener().listen(f"tls-listen://127.0.0.1:{port}?{files.format(certificates)}", _echo):
             pass
