@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import time
 from collections import Counter
@@ -217,8 +216,7 @@ def show(totals: dict[str, Played], day: Day | None, missed: Sequence[str]) -> N
     print(f"\n{everything.vehicles} vehicles, {everything.inputs} inputs, {speed_of_python():.2f} s for the yardstick")
     print(f"step: {step_us:.1f} us of processor time per input (required {STEP_LIMIT_US:g} on a free machine)")
     rate = everything.vehicles / max(0.001, everything.cpu_s)
-    print(f"vehicles per second of processor time: {rate:.0f}; with `sim --typed --runs`, which uses all", end=" ")
-    print(f"processors, {rate * (os.cpu_count() or 1):.0f} a second (required {VEHICLES_PER_S:g} on a free machine)")
+    print(f"vehicles per second of processor time: {rate:.0f} (required {VEHICLES_PER_S:g} on a free machine)")
     if day is not None:
         print("us per input, hour by hour: " + " ".join(f"{hour:g}" for hour in day.hours_us))
         print(f"replay of {day.vehicles} vehicles, {day.inputs} inputs: {day.replay_s} s (required {REPLAY_LIMIT_S:g})")
