@@ -1,6 +1,7 @@
 """Each rule of tracking and binding has a scene that shows it: whole, the scene holds; with the rule broken, it fails.
 
-The table `RULES` is the list of rules. A scene is a test of its own elsewhere in this folder, or one of those below.
+The table `RULES` is the list of rules. A scene is one of `tracking_scenes`, or a test of its own elsewhere
+in this folder.
 """
 
 from __future__ import annotations
@@ -11,441 +12,16 @@ from typing import Any
 import pytest
 import test_lane_binding as binding
 import test_lane_passages as passages
-from lane_bench import UTC_S, LaneBench, card, numbers, setup
+import tracking_scenes as scenes
+from lane_bench import LaneBench, setup
 
-from lanecontrol.announcements import (
-    AlarmRaised,
-    LaneType,
-    PassageEnd,
-    PassageOpened,
-    Quality,
-    QualityChanged,
-    ReadingOrphaned,
-)
-from lanecontrol.commands import Result, SetOccupants
-from lanecontrol.events import GammaCounts, TagRead
-from lanecontrol.identifier import Identifier
+from lanecontrol.announcements import LaneType
 from lanecontrol.lane import assembly, leaving, loops, patience, sharing, stuck, tracking, votes, where
 from lanecontrol.lane import passages as life
 from lanecontrol.lane.state import Contact
 from lanecontrol.lane.turn import Turn
 
 Scene = Callable[[LaneBench], None]
-
-
-# --- scenes ----------------------------------------------------------------------------------------------------------
-
-
-def a_blip_of_the_exit_loop_is_no_runner(lane: LaneBench) -> None:
-    lane.arrives(1)
-    lane.loop("exit", True)
-    lane.wait(0.2)
-    lane.loop("exit", False)
-    lane.wait(2.0)
-    assert lane.told(AlarmRaised) == []
-
-
-def chatter(lane: LaneBench, name: str, times: int) -> None:
-    for _ in range(times):
-        lane.loop(name, True)
-        lane.wait(0.2)
-        lane.loop(name, False)
-        lane.wait(0.5)
-
-
-def a_loop_that_chatters_degrades_the_quality(lane: LaneBench) -> None:
-    chatter(lane, "approach", 4)
-    assert [change.quality for change in lane.told(QualityChanged)] == [Quality.DEGRADED]
-
-
-def a_booth_loop_that_chatters_keeps_its_car(lane: LaneBench) -> None:
-    chatter(lane, "booth", 4)
-    passage = lane.arrives(1)
-    chatter(lane, "approach", 4)  # without it the booth's loop would not be asked at all
-    for _ in range(6):
-        lane.loop("booth", False)
-        lane.wait(0.5)
-        here = lane.state.tracking.passages[0]
-        assert (here.id, here.adrift_s) == (passage, None)
-        lane.loop("booth", True)
-        lane.wait(0.6)
-
-
-def an_approach_loop_that_chatters_sends_nobody_away(lane: LaneBench) -> None:
-    chatter(lane, "approach", 4)
-    lane.through_portal(gamma=True)
-    lane.loop("approach", True)
-    lane.wait(0.8)
-    lane.loop("approach", False)
-    lane.wait(8.0)
-    assert lane.closed == []
-
-
-def a_card_read_long_before_its_car_comes_is_not_given_up(lane: LaneBench) -> None:
-    lane.arrives(1)
-    lane.give("rfid1", TagRead(1, Identifier(card(7)), -60.0))
-    lane.releases()
-    lane.leaves()
-    lane.through_portal()
-    lane.wait(35.0)
-    assert lane.told(ReadingOrphaned) == []
-
-
-def a_loop_that_stays_on_degrades_the_quality(lane: LaneBench) -> None:
-    for _ in range(3):
-        lane.through_portal()
-        lane.to_approach()
-        lane.loop("approach", True)
-        lane.wait(1.0)
-        lane.loop("booth", True)
-        lane.wait(4.0)
-        lane.releases()
-        lane.leaves()
-        lane.gate_goes_down()
-    assert [change.quality for change in lane.told(QualityChanged)][:1] == [Quality.DEGRADED]
-
-
-def an_exit_loop_that_chatters_sees_nobody_off(lane: LaneBench) -> None:
-    chatter(lane, "exit", 4)
-    passage = lane.arrives(1)
-    lane.releases()
-    chatter(lane, "exit", 4)
-    assert lane.closed == [] and lane.at_booth == passage and lane.green
-
-
-def a_blip_of_the_exit_loop_after_the_release_splits_nothing(lane: LaneBench) -> None:
-    passage = lane.arrives(1)
-    lane.releases()
-    lane.loop("exit", True)
-    lane.wait(0.2)
-    lane.loop("exit", False)
-    lane.wait(3.0)
-    assert lane.closed == [] and [opened.passage for opened in lane.told(PassageOpened)] == [passage]
-
-
-def a_car_released_while_it_rolls_back_is_still_the_same(lane: LaneBench) -> None:
-    passage = lane.arrives(1)
-    lane.loop("approach", True)
-    lane.wait(0.5)
-    lane.dispose()
-    lane.wait(0.5)
-    lane.loop("booth", False)
-    lane.wait(2.5)
-    lane.loop("booth", True)
-    lane.wait(0.5)
-    lane.loop("approach", False)
-    lane.read_for(4, 1)
-    assert lane.at_booth == passage
-
-
-def a_car_that_slipped_away_is_not_taken_for_the_next(lane: LaneBench) -> None:
-    runner = lane.arrives(1)
-    lane.through_portal()
-    lane.loop("booth", False)
-    lane.wait(2.0)
-    lane.loop("approach", True)
-    lane.to_booth()
-    lane.read_for(4, 2)
-    assert lane.at_booth != runner
-    assert [c.end for c in lane.closed if c.passage == runner] == [PassageEnd.UNRELEASED]
-
-
-def a_follower_that_leaves_no_gap_is_at_the_booth_when_the_leader_is_at_the_exit(lane: LaneBench) -> None:
-    passage = lane.arrives(1)
-    lane.through_portal()
-    lane.to_approach()
-    lane.releases()
-    lane.wait(2.0)
-    lane.loop("exit", True)
-    lane.wait(2.0)
-    lane.loop("exit", False)
-    lane.wait(10.0)
-    (leader,) = [c for c in lane.closed if c.passage == passage]
-    follower = lane.assessment
-    assert leader.booth_left_utc_s == pytest.approx(follower.booth_entered_utc_s, abs=0.01)
-    assert follower.at_utc_s - follower.booth_entered_utc_s > 3.0
-
-
-def a_follower_came_to_the_booth_before_its_rear_left_the_approach(lane: LaneBench) -> None:
-    passage = lane.arrives(1)
-    lane.through_portal()
-    lane.to_approach()
-    lane.releases()
-    lane.wait(2.0)
-    lane.loop("approach", False)
-    moment_utc_s = UTC_S + lane.now_s
-    lane.wait(1.0)
-    lane.loop("exit", True)
-    lane.wait(1.0)
-    lane.loop("exit", False)
-    lane.wait(10.0)
-    (leader,) = [c for c in lane.closed if c.passage == passage]
-    assert leader.booth_left_utc_s == pytest.approx(moment_utc_s, abs=0.01)
-
-
-def a_car_left_the_booth_when_its_loop_cleared(lane: LaneBench) -> None:
-    lane.arrives(1)
-    lane.through_portal()
-    lane.to_approach()
-    lane.releases()
-    lane.wait(2.5)
-    lane.loop("booth", False)
-    moment_utc_s = UTC_S + lane.now_s
-    lane.wait(0.1)
-    lane.loop("exit", True)
-    lane.wait(0.3)
-    lane.loop("booth", True)
-    lane.wait(1.5)
-    lane.loop("exit", False)
-    lane.wait(8.0)
-    assert lane.closed[0].booth_left_utc_s == pytest.approx(moment_utc_s, abs=0.01)
-
-
-def a_follower_that_is_nowhere_else_is_at_the_booth_though_the_exit_chatters(lane: LaneBench) -> None:
-    chatter(lane, "exit", 4)
-    leader = lane.arrives(1)
-    lane.through_portal()
-    lane.to_approach()
-    lane.releases()
-    lane.wait(2.0)
-    lane.loop("exit", True)
-    lane.wait(1.0)
-    lane.loop("approach", False)
-    lane.wait(0.5)
-    lane.loop("exit", False)
-    lane.read_for(8, 2)
-    assert [c.passage for c in lane.closed] == [leader] and lane.at_booth != leader
-
-
-def an_alarm_is_not_that_of_a_car_that_stood_at_the_booth_already(lane: LaneBench) -> None:
-    lane.loop("approach", True)  # the portal has missed it
-    lane.wait(1.0)
-    lane.to_booth()
-    lane.read_for(4, 1)
-    there = lane.at_booth
-    lane.through_portal(gamma=True)
-    (alarm,) = lane.told(AlarmRaised)
-    assert there and there not in alarm.passages
-
-
-def the_alarm_of_a_car_given_up_is_also_the_next_ones(lane: LaneBench) -> None:
-    lane.through_portal(gamma=True)
-    lane.wait(6.0)
-    lane.through_portal()
-    lane.to_approach()
-    (given_up,) = lane.closed
-    (here,) = lane.state.tracking.passages
-    assert given_up.end is PassageEnd.WITHDRAWN
-    assert any(row.gamma_alarm and row.ambiguous for row in here.occupancies)
-
-
-def a_stuck_exit_loop_takes_nobody_from_the_officer(lane: LaneBench) -> None:
-    passage = lane.arrives(1)
-    lane.loop("exit", True)
-    lane.wait(8.0)
-    assert lane.at_booth == passage and lane.dispose().result is Result.DONE
-
-
-def a_released_car_that_the_exit_loop_missed_is_gone_when_the_next_is_there(lane: LaneBench) -> None:
-    passage = lane.arrives(1)
-    lane.through_portal()
-    lane.to_approach()
-    lane.releases()
-    lane.wait(2.0)
-    lane.loop("booth", False)
-    lane.wait(1.0)
-    lane.to_booth()
-    lane.wait(8.0)
-    assert [c.passage for c in lane.closed] == [passage]
-
-
-def a_second_car_in_one_occupancy_is_seen_by_counts_that_go_on(lane: LaneBench) -> None:
-    for moment in range(30):
-        lane.give("rpm1", GammaCounts((70, 70, 80, 70), False))
-        lane.wait(0.2)
-        if moment == 10:
-            lane.loop("approach", True)
-    assert len(lane.told(PassageOpened)) == 2
-
-
-def past_a_dead_booth_loop(lane: LaneBench, *, gamma: bool = False) -> None:
-    lane.through_portal(gamma=gamma)
-    lane.to_approach()
-    lane.wait(1.5)
-    lane.loop("approach", False)
-
-
-def the_booth_loop_is_dead(lane: LaneBench) -> None:
-    for _ in range(2):
-        past_a_dead_booth_loop(lane)
-        lane.wait(1.0)
-        lane.leaves()
-
-
-def behind_a_dead_booth_loop_the_next_car_is_at_the_booth(lane: LaneBench) -> None:
-    the_booth_loop_is_dead(lane)
-    past_a_dead_booth_loop(lane)
-    lane.wait(300.0)
-    assert lane.state.desk.quality is Quality.DEGRADED
-    assert lane.at_booth and lane.dispose().result is Result.DONE
-    lane.leaves()
-    assert lane.closed[-1].end is PassageEnd.COMPLETE
-
-
-def who_comes_to_a_blind_booth_takes_over_the_alarm_of_who_was_believed_there(lane: LaneBench) -> None:
-    the_booth_loop_is_dead(lane)
-    past_a_dead_booth_loop(lane, gamma=True)
-    lane.wait(4.0)
-    turned_away = lane.at_booth
-    past_a_dead_booth_loop(lane)
-    lane.wait(3.0)
-    here = lane.state.tracking.passages[-1]
-    assert [c.end for c in lane.closed if c.passage == turned_away] == [PassageEnd.INTERRUPTED]
-    assert here.id != turned_away and any(row.gamma_alarm and row.ambiguous for row in here.occupancies)
-
-
-def a_blip_of_a_chattering_exit_takes_nobody_from_a_blind_booth(lane: LaneBench) -> None:
-    the_booth_loop_is_dead(lane)
-    chatter(lane, "exit", 4)
-    past_a_dead_booth_loop(lane)
-    lane.wait(4.0)
-    passage = lane.at_booth
-    lane.releases()
-    lane.wait(3.0)
-    lane.loop("exit", True)
-    lane.wait(0.5)
-    lane.loop("exit", False)
-    lane.wait(8.0)
-    assert passage and [c for c in lane.closed if c.passage == passage] == []
-
-
-def a_chattering_booth_is_empty_when_its_car_has_left_by_the_exit(lane: LaneBench) -> None:
-    chatter(lane, "booth", 4)
-    passage = lane.arrives(1)
-    lane.releases()
-    lane.wait(2.0)
-    lane.loop("exit", True)
-    lane.wait(0.3)
-    lane.loop("booth", False)
-    lane.wait(0.5)
-    lane.loop("exit", False)
-    lane.wait(8.0)
-    assert [opened.passage for opened in lane.told(PassageOpened)] == [passage]
-    assert [c.end for c in lane.closed] == [PassageEnd.COMPLETE]
-
-
-def alarmed(lane: LaneBench, passage: str) -> bool:
-    open_rows = [row for p in lane.state.tracking.passages if p.id == passage for row in p.occupancies]
-    rows = [row for c in lane.closed if c.passage == passage for row in c.occupancies]
-    return any(row.gamma_alarm and row.ambiguous for row in (*open_rows, *rows))
-
-
-def who_lingers_behind_loops_in_doubt_may_be_the_next_one(lane: LaneBench) -> None:
-    chatter(lane, "booth", 4)
-    chatter(lane, "exit", 4)
-    leader = lane.arrives(1)
-    lane.releases()
-    lane.wait(6.0)
-    past_a_dead_booth_loop(lane, gamma=True)
-    lane.wait(0.5)
-    assert any(p.id == leader and p.booth_left_s is not None for p in lane.state.tracking.passages)
-    assert alarmed(lane, leader)
-
-
-def who_was_found_at_a_loop_and_came_late_may_be_the_next_one(lane: LaneBench) -> None:
-    lane.loop("approach", True)
-    lane.wait(1.0)
-    (found,) = lane.state.tracking.passages
-    lane.through_portal(gamma=True)
-    lane.wait(3.0)
-    lane.loop("booth", True)
-    assert alarmed(lane, found.id)
-
-
-def past_a_dead_approach(lane: LaneBench, *, gamma: bool = False) -> str:
-    lane.through_portal(gamma=gamma)
-    lane.wait(3.0)
-    lane.loop("booth", True)
-    lane.wait(4.0)
-    return lane.at_booth
-
-
-def a_merge_is_suspected(lane: LaneBench) -> str:
-    for _ in range(2):
-        past_a_dead_approach(lane)
-        lane.releases()
-        lane.leaves()
-        lane.gate_goes_down()
-    leader = past_a_dead_approach(lane)
-    lane.releases()
-    lane.through_portal(gamma=True)
-    lane.wait(6.0)
-    lane.loop("booth", False)
-    return leader
-
-
-def who_leaves_the_booth_late_may_be_the_next_one(lane: LaneBench) -> None:
-    assert alarmed(lane, a_merge_is_suspected(lane))
-
-
-def a_suspected_merge_is_not_forgotten_while_only_the_portal_tells_of_the_next(lane: LaneBench) -> None:
-    a_merge_is_suspected(lane)
-    lane.wait(40.0)
-    lane.through_portal()
-    lane.through_portal()
-    lane.wait(2.5)
-    lane.loop("booth", True)
-    lane.wait(30.0)
-    lane.through_portal(gamma=True)
-    assert len(lane.told(AlarmRaised)[-1].passages) > 1
-
-
-def with_both_in_the_field_the_strong_card_is_the_leaders(lane: LaneBench) -> None:
-    lane.through_portal()
-    lane.to_approach()
-    lane.to_booth()
-    binding.follower_waits(lane)
-    for _ in range(6):
-        lane.read(1, -44.0)
-        lane.read(2, -70.0)
-        lane.wait(1.0)
-    assert numbers(lane.assessment.tags) == {1}
-
-
-def two_cards_and_one_person_are_doubtful(lane: LaneBench) -> None:
-    lane.arrives(1, 2)
-    lane.order(SetOccupants(lane.at_booth, 1))
-    assert numbers(lane.assessment.tags, ambiguous=True) == {1, 2}
-
-
-def a_card_read_now_and_then_is_not_this_cars(lane: LaneBench) -> None:
-    lane.arrives(1)
-    for moment in range(12):
-        lane.read(1)
-        if moment in (2, 9):
-            lane.read(5)
-        lane.wait(1.0)
-    lane.releases()
-    lane.leaves()
-    assert numbers(lane.closed[0].tags) == {1} and not numbers(lane.closed[0].tags, ambiguous=True)
-
-
-def a_card_shown_and_put_away_is_this_cars(lane: LaneBench) -> None:
-    lane.arrives(1)
-    lane.wait(15.0)
-    lane.releases()
-    lane.leaves()
-    assert numbers(lane.closed[0].tags) == {1}
-
-
-def a_busy_lane_closes_what_is_oldest(lane: LaneBench) -> None:
-    for _ in range(10):
-        lane.through_portal()
-        lane.wait(1.0)
-    assert len(lane.state.tracking.passages) <= 8
-
-
-# --- rules -----------------------------------------------------------------------------------------------------------
 
 
 def does_nothing(*_: Any, **__: Any) -> None:
@@ -457,97 +33,102 @@ def says(value: Any) -> Callable[..., Any]:
 
 
 RULES: dict[str, tuple[Any, str, Any, Scene]] = {
-    "a surprise has to last": (loops, "_patience_s", says(0.0), a_blip_of_the_exit_loop_is_no_runner),
-    "a loop that chatters is doubted": (Contact, "chatters", says(False), a_loop_that_chatters_degrades_the_quality),
+    "a surprise has to last": (loops, "_patience_s", says(0.0), scenes.a_blip_of_the_exit_loop_is_no_runner),
+    "a loop that chatters is doubted": (
+        Contact,
+        "chatters",
+        says(False),
+        scenes.a_loop_that_chatters_degrades_the_quality,
+    ),
     "nobody leaves the booth by a loop that chatters": (
         leaving,
         "holds_back",
         says(False),
-        a_booth_loop_that_chatters_keeps_its_car,
+        scenes.a_booth_loop_that_chatters_keeps_its_car,
     ),
     "nobody is sent away by a loop that chatters": (
         Turn,
         "chatters",
         says(False),
-        an_approach_loop_that_chatters_sends_nobody_away,
+        scenes.an_approach_loop_that_chatters_sends_nobody_away,
     ),
     "a card hardly read waits while vehicles do": (
         assembly,
         "_may_still_come",
         says(False),
-        a_card_read_long_before_its_car_comes_is_not_given_up,
+        scenes.a_card_read_long_before_its_car_comes_is_not_given_up,
     ),
     "a loop that stays on is doubted": (
         stuck,
         "STUCK_AFTER",
         10**6,
-        a_loop_that_stays_on_degrades_the_quality,
+        scenes.a_loop_that_stays_on_degrades_the_quality,
     ),
     "a change of a loop that chatters has to last": (
         loops,
         "CHATTER_SURPRISE_S",
         0.0,
-        an_exit_loop_that_chatters_sees_nobody_off,
+        scenes.an_exit_loop_that_chatters_sees_nobody_off,
     ),
     "a booth loop that does not move tells of nobody": (
         stuck,
         "blind_booth",
         says(False),
-        behind_a_dead_booth_loop_the_next_car_is_at_the_booth,
+        scenes.behind_a_dead_booth_loop_the_next_car_is_at_the_booth,
     ),
     "twice in a row unseen: the loop is dead": (
         stuck,
         "DEAD_AFTER",
         10**6,
-        behind_a_dead_booth_loop_the_next_car_is_at_the_booth,
+        scenes.behind_a_dead_booth_loop_the_next_car_is_at_the_booth,
     ),
     "a booth loop that chatters does not hold who has left": (
         stuck,
         "clear_booth",
         does_nothing,
-        a_chattering_booth_is_empty_when_its_car_has_left_by_the_exit,
+        scenes.a_chattering_booth_is_empty_when_its_car_has_left_by_the_exit,
     ),
     "who lingers may be the next one": (
         where,
         "lingered",
         says(False),
-        who_lingers_behind_loops_in_doubt_may_be_the_next_one,
+        scenes.who_lingers_behind_loops_in_doubt_may_be_the_next_one,
     ),
     "who came late may be the next one": (
         where,
         "came_late",
         says(False),
-        who_was_found_at_a_loop_and_came_late_may_be_the_next_one,
+        scenes.who_was_found_at_a_loop_and_came_late_may_be_the_next_one,
     ),
     "who leaves late may be the next one": (
         sharing,
         "in_its_stead",
         lambda t, passage: passage,
-        who_leaves_the_booth_late_may_be_the_next_one,
+        scenes.who_leaves_the_booth_late_may_be_the_next_one,
     ),
     "a guess stands until it is settled": (
         sharing,
         "still_guessing",
         does_nothing,
-        a_suspected_merge_is_not_forgotten_while_only_the_portal_tells_of_the_next,
+        scenes.a_suspected_merge_is_not_forgotten_while_only_the_portal_tells_of_the_next,
     ),
     "two do not fit into a blind booth": (
         patience,
         "_takes_the_place_of",
         says(False),
-        who_comes_to_a_blind_booth_takes_over_the_alarm_of_who_was_believed_there,
+        scenes.who_comes_to_a_blind_booth_takes_over_the_alarm_of_who_was_believed_there,
     ),
     "a blip does not empty a blind booth": (
         loops,
         "CHATTER_ON_S",
         0.0,
-        a_blip_of_a_chattering_exit_takes_nobody_from_a_blind_booth,
+        scenes.a_blip_of_a_chattering_exit_takes_nobody_from_a_blind_booth,
     ),
     "who stands at the booth has not left by the exit": (
         where,
         "stands_at_booth",
         says(False),
-        a_blip_of_the_exit_loop_after_the_release_splits_nothing,
+        scenes.a_blip_of_the_exit_loop_after_the_release_splits_nothing,
     ),
     "a loop that is on has a vehicle": (
         tracking,
@@ -577,49 +158,49 @@ RULES: dict[str, tuple[Any, str, Any, Scene]] = {
         tracking,
         "_relieve",
         does_nothing,
-        a_released_car_that_the_exit_loop_missed_is_gone_when_the_next_is_there,
+        scenes.a_released_car_that_the_exit_loop_missed_is_gone_when_the_next_is_there,
     ),
     "the booth is left soon after the exit is reached": (
         tracking,
         "FOLLOWS_S",
         100.0,
-        a_follower_that_leaves_no_gap_is_at_the_booth_when_the_leader_is_at_the_exit,
+        scenes.a_follower_that_leaves_no_gap_is_at_the_booth_when_the_leader_is_at_the_exit,
     ),
     "a follower was at the booth before it was off the approach": (
         tracking,
         "_off_approach_s",
         lambda t: t.now_s,
-        a_follower_came_to_the_booth_before_its_rear_left_the_approach,
+        scenes.a_follower_came_to_the_booth_before_its_rear_left_the_approach,
     ),
     "the booth is left when its loop clears": (
         tracking,
         "left_booth",
         lambda t, passage, **_: passage,
-        a_car_left_the_booth_when_its_loop_cleared,
+        scenes.a_car_left_the_booth_when_its_loop_cleared,
     ),
     "a follower that is nowhere else is at the booth": (
         where,
         "gone_unseen",
         says(None),
-        a_follower_that_is_nowhere_else_is_at_the_booth_though_the_exit_chatters,
+        scenes.a_follower_that_is_nowhere_else_is_at_the_booth_though_the_exit_chatters,
     ),
     "who stood there before had its alarm before": (
         sharing,
         "_was_further_on",
         says(False),
-        an_alarm_is_not_that_of_a_car_that_stood_at_the_booth_already,
+        scenes.an_alarm_is_not_that_of_a_car_that_stood_at_the_booth_already,
     ),
     "the alarm of who was given up is also the next one's": (
         sharing,
         "also",
         does_nothing,
-        the_alarm_of_a_car_given_up_is_also_the_next_ones,
+        scenes.the_alarm_of_a_car_given_up_is_also_the_next_ones,
     ),
     "at booth and exit for long is at the booth": (
         patience,
         "stands",
         does_nothing,
-        a_stuck_exit_loop_takes_nobody_from_the_officer,
+        scenes.a_stuck_exit_loop_takes_nobody_from_the_officer,
     ),
     "rolling back is no departure": (
         tracking,
@@ -631,13 +212,13 @@ RULES: dict[str, tuple[Any, str, Any, Scene]] = {
         leaving,
         "can_have_gone",
         says(True),
-        a_car_released_while_it_rolls_back_is_still_the_same,
+        scenes.a_car_released_while_it_rolls_back_is_still_the_same,
     ),
     "out of sight is gone, released or not": (
         tracking,
         "_slipped_away",
         does_nothing,
-        a_car_that_slipped_away_is_not_taken_for_the_next,
+        scenes.a_car_that_slipped_away_is_not_taken_for_the_next,
     ),
     "off the approach and not at the booth: withdrawn": (
         patience,
@@ -667,7 +248,7 @@ RULES: dict[str, tuple[Any, str, Any, Scene]] = {
         sharing,
         "note_departure_from_portal",
         does_nothing,
-        a_second_car_in_one_occupancy_is_seen_by_counts_that_go_on,
+        scenes.a_second_car_in_one_occupancy_is_seen_by_counts_that_go_on,
     ),
     "whoever was not measured alone was measured with another": (
         sharing,
@@ -675,7 +256,7 @@ RULES: dict[str, tuple[Any, str, Any, Scene]] = {
         does_nothing,
         passages.test_two_cars_in_one_portal_occupancy_share_its_alarm,
     ),
-    "the list of passages is bounded": (life, "make_room", does_nothing, a_busy_lane_closes_what_is_oldest),
+    "the list of passages is bounded": (life, "make_room", does_nothing, scenes.a_busy_lane_closes_what_is_oldest),
     "the officer calls the next": (
         tracking,
         "_taken",
@@ -688,13 +269,18 @@ RULES: dict[str, tuple[Any, str, Any, Scene]] = {
         says(None),
         passages.test_a_car_arrives_is_read_released_and_leaves,
     ),
-    "a read that does not come speaks against it": (votes, "MISS_COST", 0.0, a_card_read_now_and_then_is_not_this_cars),
-    "a card may be put away": (votes, "BURST_READS", 10**6, a_card_shown_and_put_away_is_this_cars),
+    "a read that does not come speaks against it": (
+        votes,
+        "MISS_COST",
+        0.0,
+        scenes.a_card_read_now_and_then_is_not_this_cars,
+    ),
+    "a card may be put away": (votes, "BURST_READS", 10**6, scenes.a_card_shown_and_put_away_is_this_cars),
     "strength tells the booth from behind": (
         votes,
         "_fits",
         says(0.0),
-        with_both_in_the_field_the_strong_card_is_the_leaders,
+        scenes.with_both_in_the_field_the_strong_card_is_the_leaders,
     ),
     "decided when it has settled": (
         life,
@@ -712,7 +298,7 @@ RULES: dict[str, tuple[Any, str, Any, Scene]] = {
         assembly,
         "_doubted",
         lambda passage, tags: tuple(tags),
-        two_cards_and_one_person_are_doubtful,
+        scenes.two_cards_and_one_person_are_doubtful,
     ),
     "what a closed passage took stays its own": (
         assembly,
@@ -730,23 +316,15 @@ RULES: dict[str, tuple[Any, str, Any, Scene]] = {
         assembly,
         "COUNTED_AGAIN_S",
         0.0,
-        lambda lane: many_reads_at_once_are_one_vote(lane),
+        scenes.many_reads_at_once_are_one_vote,
     ),
 }
 
 
-def many_reads_at_once_are_one_vote(lane: LaneBench) -> None:
-    lane.arrives(1)
-    for _ in range(20):
-        lane.read(5)
-        lane.wait(0.02)
-    assert next(reading for reading in lane.state.assembly.readings if reading.reads == 20).counted == 1
-
-
 def test_in_a_lane_for_trucks_the_officer_says_who_is_at_a_booth_without_a_loop() -> None:
     lane = LaneBench(setup(lane_type=LaneType.FAST)).started()
-    the_booth_loop_is_dead(lane)
-    past_a_dead_booth_loop(lane)
+    scenes.the_booth_loop_is_dead(lane)
+    scenes.past_a_dead_booth_loop(lane)
     lane.wait(0.5)
     assert [p.booth_s for p in lane.state.tracking.passages if p.gone_s is None] == [None]
 
