@@ -28,14 +28,13 @@ from drivers.modbus_codec import (
     Request,
     WriteCoils,
     Written,
-    answer_framer,
     read_answer,
 )
+from drivers.modbus_conversation import Conversation
 from lanecontrol.commands import DONE, Outcome, Result
 from lanecontrol.driver import Reporter
 from lanecontrol.errors import CommandError, DeviceError, LinkLost, ProtocolViolation
 from lanecontrol.events import Identity, InputChanged, InputsFresh, InputsStale, ModuleWatchdogTripped, OutputsRead
-from lanecontrol.framing import Doubt
 from lanecontrol.links import Link
 
 TURN_S = 0.5
@@ -68,10 +67,9 @@ class Session:
     """Serves one link until it is lost."""
 
     def __init__(self, link: Link, out: Reporter, points: Points, timing: Timing, *, stale: bool) -> None:
-        self._link, self._out, self._points, self._timing = link, out, points, timing
-        self._framer = answer_framer()
+        self._out, self._points, self._timing = out, points, timing
+        self._wire = Conversation(link, out, self._lost_track)
         self._turn = asyncio.Lock()
-        self._transaction = 0
         self._answered_s = out.clock.now().mono_s
         self._failing = ""
         self._inputs = inputs_request(points)
@@ -144,32 +142,6 @@ class Session:
 
     # --- the wire --------------------------------------------------------------------------------------------------
 
-    async def _ask(self, tail: bytes) -> bytes | None:
-        """The answer to a request, both without their transaction ids; None where there is none in time."""
-        self._transaction = (self._transaction + 1) & 0xFFFF
-        mark = self._transaction.to_bytes(2, "big")
-        try:
-            async with asyncio.timeout(self._timing.request_s):
-                await self._link.write(mark + tail)
-                return await self._await_answer(mark)
-        except TimeoutError:
-            return None
-
-    async def _await_answer(self, mark: bytes) -> bytes:
-        """Late and foreign answers are left aside: only the awaited transaction counts."""
-        while True:
-            found = None
-            for frame in self._framer.feed(await self._link.read()):
-                if isinstance(frame, Doubt):
-                    self._out.doubt(frame.raw, frame.why)
-                    raise self._lost_track(frame.why)
-                if frame[:2] == mark and found is None:
-                    found = frame[2:]
-                else:
-                    self._out.doubt(frame, "answer that nobody waits for")
-            if found is not None:
-                return found
-
     def _lost_track(self, why: str) -> DeviceError:
         """Before the first good answer this is the wrong device; later the stream broke, and a new one may be good."""
         return LinkLost("read answer", why) if self.online else ProtocolViolation("read answer", why)
@@ -189,7 +161,7 @@ class Session:
 
     async def _exchange(self, asked: Asked) -> Answer | None:
         """Ask once; None where there is no answer in time."""
-        tail = await self._ask(asked.tail)
+        tail = await self._wire.ask(asked.tail, self._timing.request_s)
         return None if tail is None else self._read(asked, tail)
 
     async def _bits(self, deed: str, asked: Asked) -> int | None:
@@ -264,7 +236,7 @@ class Session:
     async def _poll_inputs(self, asked: Asked, now_s: float) -> bool:
         """Whether there was an answer, and another one than before."""
         async with self._turn:
-            tail = await self._ask(asked.tail)
+            tail = await self._wire.ask(asked.tail, self._timing.request_s)
         if tail is not None and tail == self._inputs_tail:
             self._answered_s = now_s
             self._inputs_read(now_s)

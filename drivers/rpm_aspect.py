@@ -11,16 +11,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from drivers.modbus_codec import (
-    PERMANENT,
-    Bits,
-    Mismatch,
-    Read,
-    Refused,
-    answer_framer,
-    read_answer,
-    request_tail,
-)
+from drivers.modbus_codec import PERMANENT, Bits, Mismatch, Read, Refused, read_answer, request_tail
+from drivers.modbus_conversation import Conversation
 from drivers.rpm_aspect_codec import (
     DESCRIPTION,
     MONITOR_REGISTERS,
@@ -46,7 +38,6 @@ from lanecontrol.events import (
     PortalSpeed,
     PortalTamper,
 )
-from lanecontrol.framing import Doubt
 from lanecontrol.links import Link
 
 _ROUNDING_S = 0.001
@@ -128,12 +119,10 @@ class _Session:
     """Serves one link until it is lost. One request is under way at a time."""
 
     def __init__(self, link: Link, out: Reporter, config: AspectConfig, memory: Memory) -> None:
-        self._link, self._out, self._config, self._memory = link, out, config, memory
+        self._out, self._config, self._memory = out, config, memory
         ways = Ways(config.count_time_s, config.neutron, config.end_hold_ms / 1000, config.background_s)
         self._watch = Watch(ways, memory)
-        self._framer = answer_framer()
-        self._transaction = 0
-        self._understood = False
+        self._wire = Conversation(link, out, self._lost_track)
         self._failing = ""
         self._fresh_s = self._now_s()
         self._age_timer: asyncio.TimerHandle | None = None
@@ -241,13 +230,8 @@ class _Session:
     async def _exchange(self, request: Read) -> Bits | Refused | None:
         """Ask once; None where there is no answer in time, or none that fits."""
         config = self._config
-        self._transaction = (self._transaction + 1) & 0xFFFF
-        mark = self._transaction.to_bytes(2, "big")
-        try:
-            async with asyncio.timeout(config.request_timeout_ms / 1000):
-                await self._link.write(mark + request_tail(config.unit, request))
-                tail = await self._await_answer(mark)
-        except TimeoutError:
+        tail = await self._wire.ask(request_tail(config.unit, request), config.request_timeout_ms / 1000)
+        if tail is None:
             self._failing = ""
             return None
         match answer := read_answer(config.unit, request, tail):
@@ -261,25 +245,9 @@ class _Session:
                 self._out.doubt(tail, why)
         return None
 
-    async def _await_answer(self, mark: bytes) -> bytes:
-        """Late and foreign answers are left aside: only the awaited transaction counts."""
-        while True:
-            found = None
-            for frame in self._framer.feed(await self._link.read()):
-                if isinstance(frame, Doubt):
-                    self._out.doubt(frame.raw, frame.why)
-                    raise self._lost_track(frame.why)
-                if frame[:2] == mark and found is None:
-                    found = frame[2:]
-                    self._understood = True
-                else:
-                    self._out.doubt(frame, "answer that nobody waits for")
-            if found is not None:
-                return found
-
     def _lost_track(self, why: str) -> DeviceError:
         """Before the first answer this is the wrong device; later the stream broke, and a new one may be good."""
-        return LinkLost("read", why) if self._understood else ProtocolViolation("read", why)
+        return LinkLost("read", why) if self._wire.answered else ProtocolViolation("read", why)
 
     def _now_s(self) -> float:
         return self._out.clock.now().mono_s
