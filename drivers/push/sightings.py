@@ -228,11 +228,6 @@ class Teller:
             told.append(PlateTrackEnded(track))
         return told
 
-    @property
-    def next_expiry_s(self) -> float | None:
-        """When `expire` is to be asked next."""
-        return next(iter(self._tracks.values()))[0] if self._tracks else None
-
     # --- the camera's clock ------------------------------------------------------------------------------------------
 
     def compare_clocks(self, camera_utc_s: float | None, arrival_utc_s: float, *, at_once: bool) -> list[PlateReport]:

@@ -9,7 +9,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 TEXT_LIMIT = 256
@@ -120,15 +120,6 @@ def iso_time(value: Any) -> float | None:
         found = datetime.fromisoformat(raw)
         return _plausible(found.timestamp()) if found.tzinfo is not None else None
     except (ValueError, OverflowError):
-        return None
-
-
-def compact_time(value: Any) -> float | None:
-    """UTC seconds of `YYYYMMDD HHMMSSmmm`, taken as UTC: it carries no offset."""
-    try:
-        found = datetime.strptime(text(value, 20), "%Y%m%d %H%M%S%f")  # noqa: DTZ007 - its zone is set below
-        return _plausible(found.replace(tzinfo=UTC).timestamp())
-    except ValueError:
         return None
 
 

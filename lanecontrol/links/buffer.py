@@ -1,6 +1,6 @@
 """The half of a link that all carriers share: what has come in and was not read yet, bounded, and how it ended.
 
-Used by the carriers (`link_stream`, `link_fd`, `link_memory`); a carrier feeds bytes in and is told when to hold.
+Used by the carriers (`stream`, `fd`, `memory`); a carrier feeds bytes in and is told when to hold.
 """
 
 from __future__ import annotations
@@ -15,9 +15,6 @@ from lanecontrol.links.contract import Link
 
 READ_LIMIT = 65536
 """Unread bytes above this stop the carrier until they are read."""
-
-WRITE_LIMIT = 65536
-"""Unsent bytes above this make a writer wait."""
 
 WRITE_DEADLINE_S = 5.0
 """A peer that takes nothing for so long is lost; as long as a connection attempt may take by default."""

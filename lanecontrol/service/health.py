@@ -86,11 +86,6 @@ class Health:
         """Ask `check` at every verdict: for what is idle most of the time, like a ledger with nothing to write."""
         self._checks[name] = check
 
-    @property
-    def lag_s(self) -> float:
-        """How late the event loop was when last measured."""
-        return self._lag_s
-
     def verdict(self) -> Verdict:
         """All that is wrong now."""
         now = self._now()

@@ -16,8 +16,6 @@ from ruamel.yaml import YAML
 
 DIGITS = "0123456789"
 LETTERS = "ABCDEFGHJKLMNPRSTUVWXYZ"
-SIZE_MM = (305.0, 152.0)
-"""12 by 6 inches, the size agreed on in North America in 1956; Mexican plates are 300 by 150 mm."""
 
 Corner = Literal["tl", "tr", "bl", "br", "centre"]
 

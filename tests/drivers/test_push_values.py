@@ -128,7 +128,6 @@ def test_no_value_makes_any_of_it_fail(told: Any) -> None:
     values.unescaped(found).encode()
     values.share(told)
     values.iso_time(told)
-    values.compact_time(told)
     values.epoch(told, 1e3)
     values.box(told if isinstance(told, list) else [told] * 4)
 
@@ -175,7 +174,6 @@ def test_a_track_ends_when_the_camera_says_so_or_when_nothing_is_heard_of_it() -
     one.take(seen("a", track="7"), [], 0.0)
     one.take(seen("b", track="8"), [], 5.0)
     assert one.take(seen("c", track="7", gone=True), [], 6.0) == [PlateTrackEnded("7")]
-    assert one.next_expiry_s == 20.0
     assert one.expire(19.9) == []
     assert one.expire(20.0) == [PlateTrackEnded("8")]
     assert one.expire(99.0) == []
