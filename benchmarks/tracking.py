@@ -19,10 +19,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from _tracking_bound import shared
-from _tracking_day import Day, Inputs, play_day, stepped_s
+from _tracking_day import SLICE_INPUTS, Day, Inputs, Slice, play_day, stepped
 
 from lanecontrol.lane.step import initial
-from sim.score import Received, Run, rates, score
+from sim.received import Received
+from sim.score import Run, rates, score
 from sim.score_file import Score
 from sim.simfile import load_scenario, load_simfile
 from sim.simulate import EPOCH_UTC_S
@@ -68,8 +69,7 @@ class Played:
 
     vehicles: int = 0
     cpu_s: float = 0.0
-    step_s: float = 0.0
-    inputs: int = 0
+    slices: list[Slice] = field(default_factory=list)
     passages: Counter[str] = field(default_factory=Counter)
     readings: Counter[str] = field(default_factory=Counter)
     alarms: Counter[str] = field(default_factory=Counter)
@@ -79,7 +79,7 @@ class Played:
     """Vehicles in one occupancy with another's alarm: by occupancy nobody can clear them."""
 
     def add(self, other: Played) -> None:
-        for name in ("vehicles", "cpu_s", "step_s", "inputs", "doubted", "closed", "shared"):
+        for name in ("vehicles", "cpu_s", "slices", "doubted", "closed", "shared"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         for name in ("passages", "readings", "alarms"):
             getattr(self, name).update(getattr(other, name))
@@ -134,14 +134,13 @@ def play(name: str, vehicles: int, seed: int) -> Played:
     with Inputs() as inputs:
         run.play()
     cpu_s = time.process_time() - began
-    step_s = stepped_s(run.setup, initial(run.setup), inputs.taken)
+    slices = stepped(run.setup, initial(run.setup), inputs.taken)
     result = score({run.address.root: run.world.truth}, run.received, Run(utc_at_zero_s=EPOCH_UTC_S))
     closed = qualities(run.received)
     return Played(
         vehicles=result.vehicles,
         cpu_s=cpu_s,
-        step_s=step_s,
-        inputs=len(inputs.taken),
+        slices=slices,
         passages=Counter(asdict(result.passages)),
         readings=Counter(asdict(result.readings)),
         alarms=Counter(asdict(result.alarms)),
@@ -212,27 +211,33 @@ def show(totals: dict[str, Played], day: Day | None, missed: Sequence[str]) -> N
     everything = Played()
     for total in totals.values():
         everything.add(total)
-    step_us = 1e6 * everything.step_s / max(1, everything.inputs)
-    print(f"\n{everything.vehicles} vehicles, {everything.inputs} inputs, {speed_of_python():.2f} s for the yardstick")
-    print(f"step: {step_us:.1f} us of processor time per input (required {STEP_LIMIT_US:g} on a free machine)")
+    show_step(everything)
     rate = everything.vehicles / max(0.001, everything.cpu_s)
     print(f"vehicles per second of processor time: {rate:.0f} (required {VEHICLES_PER_S:g} on a free machine)")
     if day is not None:
         print("us per input, hour by hour: " + " ".join(f"{hour:g}" for hour in day.hours_us))
         print(f"replay of {day.vehicles} vehicles, {day.inputs} inputs: {day.replay_s} s (required {REPLAY_LIMIT_S:g})")
-    print("\n".join(f"MISSED {why}" for why in missed) or "every figure is reached")
+    print("\n".join(f"MISSED {why}" for why in missed) or "every count is within its figure")
+
+
+def show_step(played: Played) -> None:
+    """What a step costs, how that went up and down with the machine, and what the yardstick did meanwhile."""
+    parts = played.slices
+    whole = Slice(sum(part.inputs for part in parts), sum(part.step_s for part in parts), 0.0)
+    costs, yards = sorted(part.step_us for part in parts), sorted(part.yardstick_s for part in parts)
+    print(f"\n{played.vehicles} vehicles, {whole.inputs} inputs")
+    print(f"step: {whole.step_us:.1f} us of processor time per input (required {STEP_LIMIT_US:g} on a free machine);")
+    print(f"      by parts of some {SLICE_INPUTS} inputs {at(costs, 0.1):.1f} (a tenth of them cost less) to", end=" ")
+    print(f"{at(costs, 0.9):.1f} (nine tenths),")
+    print(f"      yardstick meanwhile {at(yards, 0.1):.2f} to {at(yards, 0.9):.2f} s (0.25 on a free core of 2024)")
+
+
+def at(ordered: Sequence[float], share: float) -> float:
+    return ordered[int(share * (len(ordered) - 1))]
 
 
 def cell(value: float, limit: float | None) -> str:
     return f"{value:.2f}" if limit is None else f"{value:.2f} (<= {limit:g})"
-
-
-def speed_of_python() -> float:
-    """Seconds for five million additions: about 0.25 on a free core of 2024. Rates above scale with it."""
-    began, total = time.process_time(), 0
-    for number in range(5_000_000):
-        total += number * 2
-    return time.process_time() - began
 
 
 if __name__ == "__main__":
