@@ -13,6 +13,7 @@ from dataclasses import dataclass, fields
 from itertools import pairwise
 from typing import Any
 
+from sim.received import Received, named
 from sim.score_file import Alarms, Departures, Events, Latency, Passages, Percentiles, Plates, Readings, Score
 from sim.score_queues import score_queues
 from sim.score_scans import score_scans
@@ -27,44 +28,6 @@ LONG_AGO_S = 600.0
 ALARM_EARLY_S, ALARM_LATE_S = 1.5, 5.0
 """An alarm belongs to an occupancy that it falls into, or falls so little before or after."""
 KINDS = ("gamma", "neutron")
-
-
-# --- what goes in ----------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """One message of `event/<class>` as the subscriber got it, in the order of arrival.
-
-    `event` is the CloudEvent's JSON: `id` ("<epoch>-<seq>"), `epoch`, `seq`, `type`, `data`. `backlog` marks an event
-    that was delivered late on purpose, `redelivery` the broker's DUP flag.
-    """
-
-    topic: str
-    event: Mapping[str, Any]
-    backlog: bool = False
-    redelivery: bool = False
-
-    @property
-    def lane(self) -> str:
-        """The lane's part of the topic, `poe/<port>/lane/<lane>`."""
-        return self.topic.rpartition("/event/")[0]
-
-    @property
-    def topic_class(self) -> str:
-        return self.topic.rpartition("/event/")[2]
-
-    @property
-    def name(self) -> str:
-        """The event's type without the project's name and the version: `passage_closed`."""
-        parts = str(self.event.get("type", "")).split(".")
-        return parts[1] if len(parts) == 3 else ""
-
-    @property
-    def number(self) -> tuple[int, int]:
-        """Epoch and sequence number, from the id."""
-        epoch, _, seq = str(self.event["id"]).partition("-")
-        return int(epoch), int(seq)
 
 
 # --- scoring ---------------------------------------------------------------------------------------------------------
@@ -105,9 +68,9 @@ def score_recording(alarms: Sequence[tuple[bool, bool]], received: Sequence[Rece
     """
     total = _common(received, run)
     first = _first_receipts(received)
-    order = {one.event["data"]["occupancy"]: at for at, one in enumerate(_named(first, "occupancy_recorded"))}
+    order = {one.event["data"]["occupancy"]: at for at, one in enumerate(named(first, "occupancy_recorded"))}
     wanted = {(at, kind) for at, flags in enumerate(alarms) for kind, flag in zip(KINDS, flags, strict=True) if flag}
-    raised = [one.event["data"] for one in _named(first, "alarm_raised") if one.event["data"]["kind"] in KINDS]
+    raised = [one.event["data"] for one in named(first, "alarm_raised") if one.event["data"]["kind"] in KINDS]
     found = {(order.get(data["occupancy"], -1), data["kind"]) for data in raised} & wanted
     total.radiation.occupancies = len(order)
     total.alarms = Alarms(len(wanted), len(raised), len(wanted - found), len(raised) - len(found), 0)
@@ -171,10 +134,6 @@ def _first_receipts(received: Sequence[Received]) -> list[Received]:
     return [first[key] for key in sorted(first)]
 
 
-def _named(received: Iterable[Received], name: str) -> list[Received]:
-    return [one for one in received if one.name == name]
-
-
 def _percentiles(samples: Sequence[float]) -> Percentiles:
     """Nearest rank; 0 without samples."""
     if not samples:
@@ -216,7 +175,7 @@ class _Lane:
         self._truth = truth
         self._zero_s = utc_at_zero_s
         self._events = events
-        closed = {one.event["data"]["passage"]: one.event["data"] for one in _named(events, "passage_closed")}
+        closed = {one.event["data"]["passage"]: one.event["data"] for one in named(events, "passage_closed")}
         self._passages = [_Passage(data, utc_at_zero_s) for data in closed.values()]
         self._vehicles = {vehicle.number: vehicle for vehicle in truth.vehicles}
         self._of_vehicle: dict[int, list[_Passage]] = {vehicle.number: [] for vehicle in truth.vehicles}
@@ -231,7 +190,7 @@ class _Lane:
 
     def add_to(self, total: Score) -> None:
         total.vehicles += len(self._truth.vehicles)
-        total.radiation.occupancies += len(_named(self._events, "occupancy_recorded"))
+        total.radiation.occupancies += len(named(self._events, "occupancy_recorded"))
         _add(total.passages, self._score_passages())
         _add(total.readings, self._score_readings())
         _add(total.plates, self._score_plates())
@@ -306,7 +265,7 @@ class _Lane:
                 found.ambiguous += tag["ambiguous"]
                 found.bound += not tag["ambiguous"] and tag["epc"] in own
                 found.misassigned += not tag["ambiguous"] and tag["epc"] not in own
-        for one in _named(self._events, "reading_orphaned"):
+        for one in named(self._events, "reading_orphaned"):
             if one.event["data"]["what"] != "plate":
                 found.orphan += one.event["data"]["number"] in known
                 found.foreign += one.event["data"]["number"] not in known
@@ -325,7 +284,7 @@ class _Lane:
                 found.bound += sure and text in own
                 found.misassigned += sure and text in known - own
                 found.misread += sure and text not in known
-        for one in _named(self._events, "reading_orphaned"):
+        for one in named(self._events, "reading_orphaned"):
             found.orphan += one.event["data"]["what"] == "plate" and one.event["data"]["number"] in known
         return found
 
@@ -333,7 +292,7 @@ class _Lane:
 
     def _score_alarms(self) -> Alarms:
         wanted = [(o, kind) for o in self._truth.occupancies for kind in KINDS if getattr(o, f"{kind}_alarm")]
-        raised = [one.event["data"] for one in _named(self._events, "alarm_raised")]
+        raised = [one.event["data"] for one in named(self._events, "alarm_raised")]
         raised = [data for data in raised if data["kind"] in KINDS]
         left = list(wanted)
         for data in raised:
@@ -383,7 +342,7 @@ class _Lane:
         return number in self._vehicles and bool(getattr(self._vehicles[number], f"{kind}_source"))
 
     def _score_departures(self) -> Departures:
-        raised = [one.event["data"]["kind"] for one in _named(self._events, "alarm_raised")]
+        raised = [one.event["data"]["kind"] for one in named(self._events, "alarm_raised")]
         left = [v for v in self._truth.vehicles if v.unreleased and v.fate is Fate.THROUGH]
         return Departures(len(left), raised.count("unreleased_departure"))
 

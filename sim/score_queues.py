@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
+from sim.received import Received, named
 from sim.score_file import Queues
 from sim.world.truth import Truth
 
@@ -12,20 +13,10 @@ BEFORE_S = 0.001
 """A window ends before what happens at that very moment."""
 
 
-class Told(Protocol):
-    """An event as the subscriber got it."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def event(self) -> Mapping[str, Any]: ...
-
-
-def score_queues(truth: Truth, events: Sequence[Told], utc_at_zero_s: float) -> Queues:
+def score_queues(truth: Truth, events: Sequence[Received], utc_at_zero_s: float) -> Queues:
     """The estimates of one lane, from its events, each once."""
     found = Queues()
-    for data in (one.event["data"] for one in events if one.name == "lane_numbers"):
+    for data in (one.event["data"] for one in named(events, "lane_numbers")):
         found.windows += 1
         if data["queue"] is not None:
             _judge(found, data["queue"], truth.waiting_at(data["at_utc_s"] - utc_at_zero_s - BEFORE_S))

@@ -6,8 +6,9 @@ Called by `sim.score`. Only what a subscriber received and what really happened 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
+from sim.received import Received, named
 from sim.score_file import Scans
 from sim.world.truth import BeamTruth, Truth
 
@@ -17,19 +18,11 @@ NEAR_S = 2.0
 """A beam belongs to the scan whose time, with so much to spare, it falls into."""
 
 
-class Told(Protocol):
-    """An event as the subscriber got it."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def event(self) -> Mapping[str, Any]: ...
-
-
-def score_scans(truth: Truth, events: Sequence[Told], utc_at_zero_s: float) -> Scans:
+def score_scans(truth: Truth, events: Sequence[Received], utc_at_zero_s: float) -> Scans:
     """The scans of one lane, from its events, each once."""
-    changes, records = (_named(events, name) for name in ("scanner_changed", "scan_recorded"))
+    changes, records = (
+        [one.event["data"] for one in named(events, name)] for name in ("scanner_changed", "scan_recorded")
+    )
     found = Scans(
         ordered=len({change["scan"] for change in changes if change["state"] == "armed"}),
         beams=len(truth.beams),
@@ -44,10 +37,6 @@ def score_scans(truth: Truth, events: Sequence[Told], utc_at_zero_s: float) -> S
     found.false_aborts_told = sum(bool(record["false_abort"]) for record in records)
     found.false_aborts = sum(_for_nothing(beam, beam.started_s + utc_at_zero_s, records) for beam in truth.beams)
     return found
-
-
-def _named(events: Sequence[Told], name: str) -> list[Mapping[str, Any]]:
-    return [one.event["data"] for one in events if one.name == name]
 
 
 def _for_nothing(beam: BeamTruth, at_utc_s: float, records: Iterable[Mapping[str, Any]]) -> bool:

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sim.port_desk import Heard
-from sim.score import Received, score
+from sim.received import Received
 from sim.score import Run as Ran
+from sim.score import score
 from sim.score_file import Score
 from sim.simulate import Report, Run
 

@@ -64,7 +64,8 @@ from lanecontrol.port.topics import LaneAddress, class_of
 from sim.lanefile import Replaced, lane_file
 from sim.officer import RETRY_S, Manner, decide
 from sim.readings import OutputSet
-from sim.score import Received, Run, score
+from sim.received import Received
+from sim.score import Run, score
 from sim.score_file import Score
 from sim.second_look import Deed, SecondLook
 from sim.simfile import Simulation

@@ -28,7 +28,8 @@ from lanecontrol.lane.effects import Drive, Effect, Publish
 from lanecontrol.lane.setup import Antenna, LaneSetup
 from lanecontrol.lane.step import deadline, initial, step, still_granted
 from sim.readings import OutputSet
-from sim.score import Received, Run, score
+from sim.received import Received
+from sim.score import Run, score
 from sim.score_file import Score
 from sim.world.scenario import Scenario
 from sim.world.scene import Scene

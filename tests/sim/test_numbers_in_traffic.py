@@ -11,7 +11,8 @@ from lanecontrol.announcements import Announcement, LaneNumbers
 from lanecontrol.clock import Instant
 from lanecontrol.lane.recount import Recounted, Told, recount
 from lanecontrol.port.payloads import event_bytes, parse_event
-from sim.score import Received, Run, score
+from sim.received import Received
+from sim.score import Run, score
 from sim.score_queues import score_queues
 from sim.simfile import Simulation, load_scenario, load_simfile
 from sim.simulate import EPOCH_UTC_S

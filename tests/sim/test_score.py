@@ -32,7 +32,8 @@ from lanecontrol.clock import Instant
 from lanecontrol.identifier import Identifier
 from lanecontrol.port.payloads import event_bytes
 from lanecontrol.port.topics import LaneAddress
-from sim.score import Received, Run, rates, score, score_recording
+from sim.received import Received
+from sim.score import Run, rates, score, score_recording
 from sim.score_file import Score
 from sim.world.truth import Fate, OccupancyTruth, Truth, VehicleTruth
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from sim.command import errors_in
-from sim.score import Received, Run, score
+from sim.received import Received
+from sim.score import Run, score
 from sim.score_file import Scans, Score
 from sim.world.truth import BeamTruth, Truth
 
