@@ -207,6 +207,16 @@ async def accept_stream(taken: socket.socket, tls: ssl.SSLContext | None) -> Str
     return link
 
 
+def client_context(ca: str | None) -> ssl.SSLContext:
+    """TLS 1.2 or newer, the peer's certificate and name checked. Raises OSError, ValueError for a file that is no use."""
+    context = ssl.create_default_context(cafile=ca or None)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # Since Python 3.13 the default also asks for every extension of RFC 5280. A port's own authority that has served
+    # for years may lack one, and no upgrade of a booth may cut it off.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    return context
+
+
 def server_context(address: TlsListenAddress) -> ssl.SSLContext:
     """TLS 1.2 or newer; with a `ca`, only peers with a certificate of it. Raises LinkLost for unusable files."""
     try:
@@ -216,6 +226,7 @@ def server_context(address: TlsListenAddress) -> ssl.SSLContext:
         context.load_cert_chain(address.cert, address.key or None, password="")
         if address.ca:
             context.load_verify_locations(address.ca)
+            context.verify_flags &= ~ssl.VERIFY_X509_STRICT
             context.verify_mode = ssl.CERT_REQUIRED
     except (OSError, ValueError) as error:
         files = {"cert": address.cert, "key": address.key, "ca": address.ca}
@@ -242,12 +253,11 @@ def _tls_words(error: ssl.SSLError) -> str:
 
 
 def _tls_context(address: TcpAddress | TlsAddress) -> ssl.SSLContext | None:
-    """TLS 1.2 or newer, the peer's certificate and name checked. Raises LinkLost for files that cannot be used."""
+    """As `client_context`, with our own certificate if any. Raises LinkLost for files that cannot be used."""
     if not isinstance(address, TlsAddress):
         return None
     try:
-        context = ssl.create_default_context(cafile=address.ca or None)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context = client_context(address.ca)
         if address.cert:
             # An empty password, or an encrypted key would ask on the terminal and hang the daemon.
             context.load_cert_chain(address.cert, address.key or None, password="")

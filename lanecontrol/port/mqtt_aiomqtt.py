@@ -28,7 +28,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from lanecontrol.clock import RealWork
 from lanecontrol.errors import DeviceError, LinkLost, ProtocolViolation
-from lanecontrol.links.stream import unusable
+from lanecontrol.links.stream import client_context, unusable
 from lanecontrol.port.mqtt_client import PACKET_LIMIT_BYTES, QUEUE_LIMIT
 from lanecontrol.port.mqtt_encode import SESSION_KEPT_S, Unsendable, encode_publish
 from lanecontrol.port.mqtt_greeting import link_url, refusal
@@ -109,8 +109,7 @@ async def _client(broker: Broker, will: Message | None) -> aiomqtt.Client:
 def _tls(query: str) -> ssl.SSLContext:
     files = {name: values[0] for name, values in parse_qs(query).items()}
     try:
-        context = ssl.create_default_context(cafile=files.get("ca"))
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context = client_context(files.get("ca"))
         if "cert" in files:
             context.load_cert_chain(files["cert"], files.get("key"), password="")
     except (OSError, ValueError) as error:
