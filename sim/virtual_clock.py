@@ -99,7 +99,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return future
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:
-        """Wait for the threads' work without a limit: since Python 3.12 there is one, and virtual time would jump to it."""
+        """Wait for the threads without a limit: since Python 3.12 there is one, and virtual time would jump to it."""
         await super().shutdown_default_executor()
 
     def _executor_done(self, _: asyncio.Future[Any]) -> None:

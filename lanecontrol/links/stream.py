@@ -208,7 +208,7 @@ async def accept_stream(taken: socket.socket, tls: ssl.SSLContext | None) -> Str
 
 
 def client_context(ca: str | None) -> ssl.SSLContext:
-    """TLS 1.2 or newer, the peer's certificate and name checked. Raises OSError, ValueError for a file that is no use."""
+    """TLS 1.2 or newer, the peer's certificate and name checked. Raises OSError, ValueError for an unusable file."""
     context = ssl.create_default_context(cafile=ca or None)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     # Since Python 3.13 the default also asks for every extension of RFC 5280. A port's own authority that has served
