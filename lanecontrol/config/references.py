@@ -179,8 +179,8 @@ MODULE_MOST_MS = {"stale_limit_ms": 250, "watchdog_ms": 2000}
 
 def _scanner_age(lane: LaneFile, devices: Devices) -> Iterator[Finding]:
     """In a simulation too the scanner's contacts are told of as old soon enough: that they were read anew between two
-    samples follows from it."""
-    most = MODULE_MOST_MS["stale_limit_ms"]
+    samples follows from it. The limit is one of the wire: on a clock that runs faster it is so many times as long."""
+    most = round(MODULE_MOST_MS["stale_limit_ms"] * max(1.0, lane.clock.scale))
     names = dict.fromkeys(use.device for use in _scanner_uses(lane) if use.side == "inputs")
     for index, (name, device) in enumerate(devices.items()):
         limit_ms = getattr(device.config, "stale_limit_ms", None)

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from drivers.io_modbus import ModbusConfig
 from lanecontrol.config.load import load
-from sim.lanefile import Replaced, lane_file
+from sim.lanefile import Replaced, lane_file, module_settings
+from sim.simfile import load_simfile
+
+CONFIGS = Path(__file__).parents[2] / "configs"
 
 LANE = """\
 port: SYS
@@ -46,3 +51,18 @@ def test_lamps_have_the_same_real_time_to_show_what_was_commanded_on_a_faster_cl
 
 def test_lamps_have_half_a_second_on_a_real_clock(tmp_path: Path) -> None:
     assert load(written(tmp_path)).setup.readback_limit_s == 0.5
+
+
+@pytest.mark.parametrize("scale", [1.0, 10.0, 100.0])
+@pytest.mark.parametrize("name", ["sim.yaml", "sim-fast.yaml", "sim-scanner.yaml"])
+def test_every_shipped_simulation_makes_a_good_lane_file_at_every_speed(
+    name: str, scale: float, tmp_path: Path
+) -> None:
+    simulation = load_simfile(CONFIGS / name)
+    kinds = {device: config.kind for device, config in simulation.fakes.items()}
+    links = {device: "listen" if kind.startswith("lpr.") else "tcp" for device, kind in kinds.items()}
+    urls = {device: f"{link}://127.0.0.1:{1600 + n}" for n, (device, link) in enumerate(links.items())}
+    own = Replaced("07", urls, "mqtt://127.0.0.1:1883", tmp_path / "store", scale, 1.0, module_settings(kinds, scale))
+    path = tmp_path / "lane.yaml"
+    path.write_text(lane_file(simulation.lane, own), encoding="utf-8")
+    assert load(path).setup.lane
