@@ -32,9 +32,16 @@ _OPEN_LIFE = frozenset({LaneLife.OPEN, LaneLife.CLOSING, LaneLife.SUSPENDED})
 
 def refusal(t: Turn) -> str:
     """Why nothing can be granted now, in plain words; empty when it can."""
-    if t.desk.life not in _OPEN_LIFE and not t.desk.stopping:
+    return lets_nobody_go(t) or unsound(t)
+
+
+def lets_nobody_go(t: Turn) -> str:
+    """Why nobody is let go just now that is a matter of the lane's life and of no doubt; empty when somebody may be."""
+    if t.desk.stopping:
+        return ""
+    if t.desk.life not in _OPEN_LIFE:
         return f"the lane is {t.desk.life.value}"
-    return _came_too_late(t) or unsound(t)
+    return _came_too_late(t)
 
 
 def shut_since(t: Turn) -> tuple[float | None, str]:

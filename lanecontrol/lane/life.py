@@ -21,6 +21,7 @@ from lanecontrol.commands import (
     refused,
 )
 from lanecontrol.lane import authority, duty, interlock, loop_health, overrides, readback, resumption
+from lanecontrol.lane.passages import GOING, ask_again
 from lanecontrol.lane.plan import NOWHERE
 from lanecontrol.lane.record import replace
 from lanecontrol.lane.texts import MAX_WORDS
@@ -123,9 +124,18 @@ def change(t: Turn, life: LaneLife, why: str) -> None:
     t.desk = replace(t.desk, life=life, life_s=t.now_s)
     if life is LaneLife.OPEN:
         loop_health.opened(t)
+        _decide_anew(t)
     if previous is LaneLife.MAINTENANCE:
         overrides.maintenance_over(t)
     t.tell(LaneLifeChanged(life, previous, why, t.utc_s))
+
+
+def _decide_anew(t: Turn) -> None:
+    """What was put on record about the vehicle at the booth while nobody was let go is no permission now."""
+    passage = t.at_booth()
+    by = passage.disposition if passage is not None else None
+    if passage is not None and by is not None and by.disposition in GOING and t.desk.permission is None:
+        ask_again(t, passage.id)
 
 
 def _heed(t: Turn) -> None:

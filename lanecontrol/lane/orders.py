@@ -40,6 +40,7 @@ from lanecontrol.commands import (
     Request,
     ResetLane,
     ResetScanner,
+    Result,
     Resume,
     Role,
     ScanVehicle,
@@ -173,9 +174,8 @@ def _dispose(t: Turn, actor: Actor, request: Dispose) -> Outcome:
         return refused(why)
     found, recommended = judged(t, passage)
     disposition = request.disposition
-    why = _why_not_against(actor, request, recommended)
-    if not why and disposition in GOING:
-        why = interlock.refusal(t)
+    unmoved = interlock.lets_nobody_go(t) if disposition in GOING else ""
+    why = _why_not_against(actor, request, recommended) or _why_not_going(t, disposition, unmoved)
     # Lookouts last: what would be refused in any case is refused for that.
     why = why or _why_not_against_lookout(t, actor, request)
     if why:
@@ -186,11 +186,27 @@ def _dispose(t: Turn, actor: Actor, request: Dispose) -> Outcome:
     t.tell(DispositionRecorded(passage.id, by, tuple(finding.code for finding in found)))
     lookouts.disposed(t, passage.id, by)
     alarms.disposed(t, passage.id)
+    if unmoved:
+        return Outcome(Result.DONE, f"on record only: {unmoved}, so that no green is shown and no gate opened")
     if disposition in GOING:
         interlock.grant(t, passage, disposition.value)
     elif disposition is Disposition.VOID and passage.adrift_s is not None:
         close(t, passage, PassageEnd.WITHDRAWN, "voided")
     return DONE
+
+
+def _why_not_going(t: Turn, disposition: Disposition, unmoved: str) -> str:
+    """Why the vehicle may not be let go, nor its going be put on record; empty when there is nothing against it.
+
+    In a lane that lets nobody go, officer and driver still come to terms: it backs out, or is led to secondary. That
+    has to be put on record, and grants nothing. A release would be green; and what nobody inspected was not released.
+    """
+    if disposition not in GOING or (unmoved and disposition is not Disposition.RELEASED):
+        return ""
+    return f"{unmoved}: {_INSTEAD}" if unmoved else interlock.refusal(t)
+
+
+_INSTEAD = "its vehicle may be referred, turned back or detained, on record only, and is not released"
 
 
 def _decision(t: Turn, actor: Actor, request: Dispose) -> DisposedBy:

@@ -5,7 +5,7 @@ Used by `lane.tracking`, which draws the conclusions, and by `lane.loops`.
 
 from __future__ import annotations
 
-from lanecontrol.lane import leaving, sharing, stuck
+from lanecontrol.lane import interlock, leaving, sharing, stuck
 from lanecontrol.lane.passages import may_leave
 from lanecontrol.lane.plan import BEFORE
 from lanecontrol.lane.state import SHORT_S, Passage
@@ -88,9 +88,16 @@ def free_since_s(t: Turn, station: int) -> float:
 def reversing(t: Turn, station: int) -> Passage | None:
     """The vehicle just ahead came back onto this loop; only if it was not let go."""
     for passage in reversed(t.live()):
-        if passage.head > station and passage.adrift_s is not None and not may_leave(passage):
+        if passage.head > station and passage.adrift_s is not None and not _let_go(t, passage, passage.adrift_s):
             return passage
     return None
+
+
+def _let_go(t: Turn, passage: Passage, at_s: float) -> bool:
+    """What is only on record, in a lane that lets nobody go, makes nobody leave: for that the gate has to be open."""
+    if not may_leave(passage):
+        return False
+    return not interlock.lets_nobody_go(t) or leaving.can_have_gone(t, passage, at_s)
 
 
 def moved_up(t: Turn, station: int) -> bool:

@@ -241,11 +241,12 @@ it was given, so that an order which a later one of the same person about the sa
 | `degraded-drill` | `for_s`, `reason` |
 
 The reply is `{"key", "result", "reason", "lane", "repeated"}` with `result` one of `done`, `refused`, `failed`,
-`unknown`. It goes to the response topic with the correlation data of the request, or to `reply/<client>`. A response
-topic inside the lane's own tree must be below its `reply/`. Retained, late, malformed or foreign commands are refused
-with a reason, and so is a key that was used for another one; they never wait. The very same message once more, also
-after a restart of the lane, gets the answer of the first one with `repeated` true; nothing is done again. All of it is
-on record in the class `audit`.
+`unknown`. A `reason` beside `done` tells what an order did not do: a vehicle's disposition in a lane that lets nobody
+go is on record only. It goes to the response topic with the correlation data of the request, or to `reply/<client>`.
+A response topic inside the lane's own tree must be below its `reply/`. Retained, late, malformed or foreign commands
+are refused with a reason, and so is a key that was used for another one; they never wait. The very same message once
+more, also after a restart of the lane, gets the answer of the first one with `repeated` true; nothing is done again.
+All of it is on record in the class `audit`.
 
 ## Questions
 

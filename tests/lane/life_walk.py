@@ -39,6 +39,7 @@ from lanecontrol.commands import (
     OpenLane,
     Request,
     ResetLane,
+    Result,
     Resume,
     Role,
     ServeType,
@@ -312,6 +313,8 @@ class LifeWalk(LivingLane):
 
     def _at_booth(self) -> None:
         passage = self.at_booth
+        if self.life not in DRIVING or self.shut_s:
+            self._put_on_record(passage)
         if not self.green and self.ask(Dispose(passage, Disposition.RELEASED), OFFICER):
             self.gate_goes_up()
         elif not self.green and self.rng.random() < 0.95:
@@ -326,6 +329,15 @@ class LifeWalk(LivingLane):
         self.place, self.came_s = "", None
         self.gate_goes_down()
         self.wait(12.0)
+
+    def _put_on_record(self, passage: str) -> None:
+        """Nobody is let go, and its officer decides where it goes; if that is granted after all, it goes there."""
+        if self.green or self.rng.random() < 0.7:
+            return
+        outcome = self.order(Dispose(passage, self.rng.choice((Disposition.REFER_SECONDARY, Disposition.TURN_BACK))))
+        self.seen["on record"] += outcome.result is Result.DONE and bool(outcome.reason)
+        if self.green:
+            self.gate_goes_up()
 
 
 _PLAN: dict[Callable[[LifeWalk], None], int] = {

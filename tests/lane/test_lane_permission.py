@@ -406,7 +406,7 @@ def lives(lane: LaneBench) -> list[LaneLife]:
 def test_a_lane_opens_by_order_closes_when_it_is_empty_and_serves_whoever_is_inside() -> None:
     lane = LaneBench(setup(opens_at_start=False)).started()
     passage = lane.arrives(1)
-    assert refused(lane.dispose(passage)) == "the lane is closed"
+    assert "the lane is closed" in refused(lane.dispose(passage))
     assert "opens" in refused(lane.order(OpenLane(), Actor("t", Role.TECHNICIAN)))
     assert lane.order(OpenLane()) == DONE
     assert lane.order(CloseLane("shift ends")) == DONE
@@ -429,7 +429,7 @@ def test_a_lane_opens_only_when_its_equipment_answers() -> None:
 def test_an_emergency_is_left_by_a_supervisor_only(lane: LaneBench) -> None:
     passage = lane.arrives(1)
     lane.order(DeclareEmergency("smoke"), Actor("tech", Role.TECHNICIAN))
-    assert refused(lane.dispose(passage)) == "the lane is emergency"
+    assert "the lane is emergency" in refused(lane.dispose(passage))
     assert "emergency" in refused(lane.order(OpenLane()))
     assert "supervisor" in refused(lane.order(ResetLane()))
     assert lane.order(ResetLane(), SUPERVISOR) == DONE

@@ -12,6 +12,7 @@ from lanecontrol.announcements import LaneLife
 from lanecontrol.commands import (
     Actor,
     CloseLane,
+    Disposition,
     EndMaintenance,
     Maintain,
     Outcome,
@@ -19,8 +20,9 @@ from lanecontrol.commands import (
     ResetLane,
     SuspendLane,
 )
-from lanecontrol.lane import authority, divert, interlock, life, overhead, timetable
+from lanecontrol.lane import authority, divert, interlock, life, overhead, timetable, timing
 from lanecontrol.lane.regime_state import awake
+from lanecontrol.lane.state import Passage
 from lanecontrol.lane.turn import Turn
 
 pytestmark = pytest.mark.usefixtures("nothing_collected")
@@ -39,6 +41,7 @@ WANTED = (
     "divert over",
     "type",
     "departure",
+    "on record",
 )
 
 
@@ -88,6 +91,16 @@ def _opening_ends_an_emergency(patch: pytest.MonkeyPatch) -> None:
 
 def _nobody_looks_who_came_later(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(interlock, "_came_too_late", lambda t: "")
+
+
+def _what_is_on_record_is_granted(patch: pytest.MonkeyPatch) -> None:
+    whole = timing.decided
+
+    def decided(t: Turn, passage: Passage, disposition: Disposition) -> None:
+        whole(t, passage, disposition)
+        interlock.grant(t, passage, "a record")
+
+    patch.setattr(timing, "decided", decided)
 
 
 def _maintenance_does_not_look_into_the_lane(patch: pytest.MonkeyPatch) -> None:
@@ -153,6 +166,7 @@ BROKEN: dict[str, tuple[Break, set[int], tuple[Action, ...]]] = {
     "anybody resets": (_anybody_resets, {4, 12}, (LifeWalk.declare, LifeWalk.order_life)),
     "opening ends an emergency": (_opening_ends_an_emergency, {4}, (LifeWalk.declare, LifeWalk.order_life)),
     "nobody looks who came later": (_nobody_looks_who_came_later, {5}, (LifeWalk.send_notice,)),
+    "what is on record is granted": (_what_is_on_record_is_granted, {2, 5}, ()),
     "maintenance does not look into the lane": (_maintenance_does_not_look_into_the_lane, {3, 6}, ()),
     "the schedule is held back by nothing": (_the_schedule_is_held_back_by_nothing, {3, 7}, (LifeWalk.order_stage,)),
     "the schedule takes no notice of the port": (
