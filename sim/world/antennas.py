@@ -14,7 +14,7 @@ from sim.world.chance import Streams, between, chance
 from sim.world.plan import PERSON_EPC, Tag
 from sim.world.scenario import Reads
 from sim.world.scene import AntennaSite
-from sim.world.traffic import Vehicle
+from sim.world.vehicle import Vehicle
 
 ROUND_S = 0.2
 """How often an antenna asks who is there."""

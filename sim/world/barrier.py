@@ -8,14 +8,11 @@ the contacts go back through them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 from sim.world.mishaps import Mishaps
 from sim.world.scene import BeamSite, GateSite, Scene
 from sim.world.signals import Outputs, booth_head
-
-if TYPE_CHECKING:
-    from sim.world.traffic import Vehicle
+from sim.world.vehicle import Vehicle
 
 PASSABLE_FROM = 0.9
 """Drivers go from this opening on."""

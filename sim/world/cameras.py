@@ -15,7 +15,7 @@ from sim.world.chance import between, chance
 from sim.world.plan import DIGITS, LETTERS, Plan
 from sim.world.scenario import Plates
 from sim.world.scene import CameraSite
-from sim.world.traffic import Vehicle
+from sim.world.vehicle import Vehicle
 
 WRONG_LOSS = 0.25
 """A misread plate has this much less confidence."""

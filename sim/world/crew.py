@@ -9,14 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 from sim.world.mishaps import Mishaps
 from sim.world.scene import ScannerSite
 from sim.world.signals import Head
-
-if TYPE_CHECKING:
-    from sim.world.traffic import Vehicle
+from sim.world.vehicle import Vehicle
 
 GETS_OUT_S = 3.0
 """From standing at the mark, with the red light on, to the open door."""

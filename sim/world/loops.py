@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from sim.world.chance import between
 from sim.world.scenario import LoopTrouble
 from sim.world.scene import LoopSite
-from sim.world.traffic import Vehicle
+from sim.world.vehicle import Vehicle
 
 CHATTER_S = (0.1, 0.3)
 

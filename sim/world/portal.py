@@ -19,8 +19,8 @@ from sim.readings import GammaInterval, NeutronSecond, OccupancyOver, SpeedMeasu
 from sim.world.chance import PoissonTables, Streams, between, poisson, poissons
 from sim.world.portal_rules import GammaRule, NeutronRule
 from sim.world.scene import PortalSite
-from sim.world.traffic import Vehicle
 from sim.world.truth import OccupancyTruth
+from sim.world.vehicle import Vehicle
 
 INTERVAL_S = 0.2
 HISTORY = 5

@@ -14,7 +14,6 @@ import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from sim.world.chance import between
 from sim.world.crew import Crew
@@ -22,9 +21,7 @@ from sim.world.mishaps import Mishaps
 from sim.world.scene import ScannerSite
 from sim.world.signals import Head, Outputs
 from sim.world.truth import BeamTruth
-
-if TYPE_CHECKING:
-    from sim.world.traffic import Vehicle
+from sim.world.vehicle import Vehicle
 
 NEARLY = 1e-6
 MARK_M = 1.2

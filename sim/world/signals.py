@@ -9,13 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from sim.world.mishaps import Mishaps
 from sim.world.scene import BeaconSite, LaneSignalSite, SignalSite
-
-if TYPE_CHECKING:
-    from sim.world.traffic import Vehicle
+from sim.world.vehicle import Vehicle
 
 HARD_BRAKE_MPS2 = 6.0
 """Whoever would have to brake harder than this drives on."""

@@ -11,14 +11,15 @@ import math
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import sqrt
 
 from sim.world.barrier import Barrier
-from sim.world.plan import MANOEUVRES, Conduct, Plan, Population
+from sim.world.manoeuvre import manoeuvre, turning_point_m
+from sim.world.plan import Conduct, Plan, Population
 from sim.world.scenario import Scenario
 from sim.world.scene import Scene
 from sim.world.signals import StopLine
+from sim.world.vehicle import ABREAST, DONE, STANDING_MPS, START_FROM_M, TAILGATES_THROUGH, Departure, Vehicle
 
 BRAKE_MPS2 = 2.5
 """Comfortable braking, that every driver reckons with."""
@@ -26,11 +27,8 @@ HARD_BRAKE_MPS2 = 6.0
 """Whoever would have to brake harder than this for a closing arm drives on."""
 WALL_TIME_S = 0.45
 """How cautiously drivers creep up to a line."""
-START_FROM_M = 0.6
-"""A standing driver moves up only when there is room for at least this."""
 CREEP_MPS, CREEP_M = 0.3, 0.25
 """A driver who creeps this slowly, this close to where to stop, just stops."""
-STANDING_MPS = 0.05
 WALKING_MPS = 1.4
 AT_MARK_M = 1e-6
 """So near to a mark it is looked at exactly."""
@@ -40,12 +38,9 @@ WALL_REACH_M = BRAKE_MPS2 * WALL_TIME_S
 WALL_SQUARE = WALL_REACH_M * WALL_REACH_M
 BODY_GAP_M = 0.2
 """Two bodies never come closer than this."""
-REVERSE_MPS = 1.2
 SLOWS_M = 9.0
 """Drivers slow down for the portal from this far before it."""
-DONE = 4
 LEAVERS = frozenset({Conduct.BACKS_OUT, Conduct.CHANGES_LANE})
-ABREAST, TAILGATES_THROUGH = Conduct.ABREAST, Conduct.TAILGATES_THROUGH
 WITH_OTHERS = frozenset({TAILGATES_THROUGH, ABREAST})
 """They go by what another vehicle does."""
 FOLLOW_THROUGH_M = 7.0
@@ -56,96 +51,6 @@ COMMITS_M = 3.0
 """So near before the portal a driver who has room behind it makes up their mind to drive through."""
 CLEAR_BEHIND_M = 0.3
 """Room that drivers leave between their rear and the end of the portal."""
-
-
-class Vehicle:
-    """One vehicle in the lane. `front_m` and `rear_m` are its bumpers."""
-
-    __slots__ = (
-        "booth_entered_s",
-        "booth_left_s",
-        "clear_from_m",
-        "clear_to_m",
-        "entered_s",
-        "followed",
-        "front_m",
-        "goes_at_s",
-        "manoeuvre",
-        "manoeuvring",
-        "marks_m",
-        "pause_until_s",
-        "plan",
-        "rear_m",
-        "release_seen_s",
-        "released",
-        "slowed",
-        "speed_mps",
-        "steady_square",
-        "steady_to_m",
-        "stood_since_s",
-        "stop_at_m",
-        "struck",
-    )
-
-    def __init__(self, plan: Plan, front_m: float, speed_mps: float, now_s: float, stop_at_m: float) -> None:
-        self.plan = plan
-        self.front_m = front_m
-        self.rear_m = front_m - plan.length_m
-        self.speed_mps = speed_mps
-        self.entered_s = now_s
-        self.stop_at_m = stop_at_m
-        self.released = plan.conduct is Conduct.RUNS
-        """It may pass the stop line: told so, or it does not ask."""
-        self.release_seen_s: float | None = None
-        self.followed = False
-        """It passed the booth on another vehicle's release."""
-        self.manoeuvre = 0 if plan.conduct in MANOEUVRES else DONE
-        """How far a back-out or a reversal has come: 0 ahead, 1 pausing, 2 reversing, 3 pausing, 4 done."""
-        self.manoeuvring = plan.conduct in MANOEUVRES
-        """It still has a back-out or a reversal ahead of it, or is about it: the others keep away."""
-        self.pause_until_s = 0.0
-        self.goes_at_s: float | None = None
-        self.stood_since_s: float | None = None
-        self.booth_entered_s: float | None = None
-        self.booth_left_s: float | None = None
-        self.struck = False
-        self.clear_from_m, self.clear_to_m = math.inf, -math.inf
-        """While its front is between these two, neither bumper passes a mark."""
-        self.marks_m: list[float] = []
-        """Where its front is as one of its bumpers passes a mark, in order."""
-        self.steady_to_m, self.steady_square = -math.inf, 0.0
-        """Up to there nothing on the lane makes it go faster or slower, nor does one ahead who is far enough away for
-        this square of speeds (see `Traffic._steady`)."""
-        self.slowed = False
-        """It was once slower than walking."""
-
-    def place(self, front_m: float) -> None:
-        self.front_m = front_m
-        self.rear_m = front_m - self.plan.length_m
-
-    def waits_behind(self, leader: Vehicle) -> bool:
-        """It stands, has nothing to ask of signal or gate, and the one ahead leaves it no room to move up."""
-        plan = self.plan
-        return (
-            self.stop_at_m - self.front_m > START_FROM_M
-            and leader.rear_m - self.front_m - plan.standstill_gap_m < START_FROM_M
-            and not self.manoeuvring
-            and not self.released
-            and plan.conduct is not TAILGATES_THROUGH
-        )
-
-    def covers(self, start_m: float, end_m: float) -> bool:
-        """Some of its body is over this stretch."""
-        return self.front_m >= start_m and self.rear_m <= end_m
-
-
-@dataclass(frozen=True, slots=True)
-class Departure:
-    """A vehicle that has left the world."""
-
-    vehicle: Vehicle
-    at_s: float
-    withdrew: bool
 
 
 class Traffic:
@@ -329,7 +234,7 @@ class Traffic:
 
     def _move(self, vehicle: Vehicle, leader: Vehicle | None, now_s: float, dt_s: float) -> None:
         vehicle.steady_to_m = -INFINITE
-        if vehicle.manoeuvring and self._manoeuvre(vehicle, now_s, dt_s):
+        if vehicle.manoeuvring and manoeuvre(self._scene, vehicle, now_s, dt_s):
             return
         if not vehicle.released:
             if vehicle.speed_mps < STANDING_MPS or vehicle.plan.conduct is TAILGATES_THROUGH:
@@ -446,7 +351,7 @@ class Traffic:
                 if to_booth_m < wall_m:
                     wall_m = to_booth_m
         if vehicle.manoeuvring:
-            wall_m = min(wall_m, self._turning_point_m(vehicle) - front_m)
+            wall_m = min(wall_m, turning_point_m(self._scene, vehicle) - front_m)
         for line in self._lines:
             wall_m = min(wall_m, line.wall_m(vehicle))
         return wall_m
@@ -493,50 +398,12 @@ class Traffic:
             and leader.rear_m > self._scene.booth.start_m - FOLLOW_THROUGH_M
         )
 
-    # --- the odd ways ---
-
-    def _beside(self, vehicle: Vehicle, partner: Vehicle) -> None:
+    @staticmethod
+    def _beside(vehicle: Vehicle, partner: Vehicle) -> None:
         """Side by side: level with the partner, whatever that one does."""
         vehicle.speed_mps = partner.speed_mps
         vehicle.released = partner.released
         vehicle.place(partner.front_m)
-
-    def _turning_point_m(self, vehicle: Vehicle) -> float:
-        """Where the vehicle stops to reverse: on the approach, or in the booth zone."""
-        if vehicle.plan.conduct is Conduct.BACKS_OUT:
-            approach = self._scene.approach
-            return approach.start_m + 0.5 + vehicle.plan.where * (approach.end_m - approach.start_m)
-        return min(self._scene.booth.start_m + 1.0 + vehicle.plan.where, vehicle.stop_at_m)
-
-    def _manoeuvre(self, vehicle: Vehicle, now_s: float, dt_s: float) -> bool:
-        """One step of a back-out or reversal; False while the vehicle still drives ahead as usual."""
-        match vehicle.manoeuvre:
-            case 0:
-                if (
-                    vehicle.speed_mps < STANDING_MPS
-                    and self._turning_point_m(vehicle) - vehicle.front_m <= START_FROM_M
-                ):
-                    vehicle.manoeuvre, vehicle.pause_until_s = 1, now_s + 1.0 + vehicle.plan.where
-                return False
-            case 1:
-                vehicle.speed_mps = 0.0
-                if now_s >= vehicle.pause_until_s:
-                    vehicle.manoeuvre = 2
-            case 2:
-                vehicle.speed_mps = -REVERSE_MPS
-                vehicle.place(vehicle.front_m - REVERSE_MPS * dt_s)
-                if vehicle.front_m <= self._reverses_to_m(vehicle):
-                    vehicle.speed_mps = 0.0
-                    vehicle.manoeuvre, vehicle.pause_until_s = 3, now_s + 1.5
-            case _:
-                if now_s >= vehicle.pause_until_s or vehicle.plan.conduct is Conduct.BACKS_OUT:
-                    vehicle.manoeuvre, vehicle.manoeuvring, vehicle.stood_since_s = DONE, False, None
-        return True
-
-    def _reverses_to_m(self, vehicle: Vehicle) -> float:
-        if vehicle.plan.conduct is Conduct.BACKS_OUT:
-            return self._scene.approach.start_m - 1.5
-        return self._scene.booth.start_m - 0.7
 
 
 def _far_ahead(leader: Vehicle, vehicle: Vehicle, dt_s: float) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from sim.readings import InView
 from sim.world.scene import CameraSite
-from sim.world.traffic import Vehicle
+from sim.world.vehicle import Vehicle
 
 SHOWS_M = 0.2
 """A vehicle that moved less than this looks as before."""

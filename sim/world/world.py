@@ -23,8 +23,9 @@ from sim.world.scanner import AtScanner, Scanner
 from sim.world.scenario import LoopTrouble, Scenario
 from sim.world.scene import Scene
 from sim.world.signals import Lamps, Outputs, Overhead, beacon_head
-from sim.world.traffic import Departure, Traffic, Vehicle
+from sim.world.traffic import Traffic
 from sim.world.truth import Fate, Truth, VehicleTruth, Whereabouts
+from sim.world.vehicle import Departure, Vehicle
 from sim.world.views import ViewSensor
 
 STEP_S = 0.1
