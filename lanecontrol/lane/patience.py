@@ -7,8 +7,8 @@ read. It judges by the absence of facts, so every judgement leaves room for the 
 from __future__ import annotations
 
 from lanecontrol.announcements import PassageEnd, Quality
-from lanecontrol.lane import assembly, departures, leaving, set_aside, sharing, stuck
-from lanecontrol.lane.passages import QUEUE_LIMIT_S, close, close_gone, gone, may_leave
+from lanecontrol.lane import assembly, leaving, sharing, stuck
+from lanecontrol.lane.passages import QUEUE_LIMIT_S, beyond_booth, close, close_gone, gone, may_leave
 from lanecontrol.lane.plan import BEFORE
 from lanecontrol.lane.record import replace
 from lanecontrol.lane.state import Passage
@@ -120,10 +120,7 @@ def _judge_booth(t: Turn, passage: Passage) -> None:
     """Left the booth and not seen at the exit."""
     if t.plan.booth < t.plan.last:
         t.doubt("missed_exit", for_s=120.0)
-    passage = set_aside.leaves_uninspected(t, passage)
-    if not may_leave(passage) and not passage.unreleased:
-        passage = departures.unreleased(t, passage)
-    gone(t, passage)
+    gone(t, beyond_booth(t, passage))
 
 
 # --- when the loops cannot be read -----------------------------------------------------------------------------------
