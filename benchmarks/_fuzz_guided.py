@@ -13,7 +13,8 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["drivers", "lanecontrol", "sim"]):
-    from _fuzz_codecs import CODECS, Back
+    from _fuzz_codecs import CODECS
+    from _fuzz_fed import Back
 
 MOST_BYTES = 2048
 WARM_RUNS = 2000

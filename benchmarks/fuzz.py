@@ -20,7 +20,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from _fuzz_codecs import CODECS, Back, Codec, Fed
+from _fuzz_codecs import CODECS
+from _fuzz_fed import Back, Codec, Fed
 from _fuzz_mutations import connection, piece
 
 PEER = Path(__file__).parents[1] / ".venv-peers" / "fuzz"

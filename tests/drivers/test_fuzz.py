@@ -9,7 +9,8 @@ import pytest
 
 sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
 
-from _fuzz_codecs import CODECS, Back, Codec, Fed
+from _fuzz_codecs import CODECS
+from _fuzz_fed import Back, Codec, Fed
 from fuzz import Broken, run
 
 ONE_MILLION = 1_000_000
