@@ -66,13 +66,11 @@ async def _command(options: argparse.Namespace) -> int:
 
 def _wanted(verb: str) -> str:
     """What the verb takes, in a line."""
-    from lanecontrol.port.order_base import CommandPayload
     from lanecontrol.port.order_payloads import COMMANDS
 
-    model = COMMANDS[verb]
-    own = {name: part for name, part in model.model_fields.items() if name not in CommandPayload.model_fields}
-    must = " ".join(f"{name}=..." for name, part in own.items() if part.is_required())
-    may = " ".join(f"[{name}=...]" for name, part in own.items() if not part.is_required())
+    own = COMMANDS[verb].own_fields()
+    must = " ".join(f"{name}=..." for name, required in own.items() if required)
+    may = " ".join(f"[{name}=...]" for name, required in own.items() if not required)
     return f"{verb} takes {f'{must} {may}'.strip() or 'nothing more'}"
 
 

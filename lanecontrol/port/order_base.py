@@ -74,6 +74,15 @@ class CommandPayload(BaseModel):
     withdraws: ClassVar[bool] = False
     """It only takes away: it is never too late for that."""
 
+    @classmethod
+    def own_fields(cls) -> dict[str, bool]:
+        """The fields of the verb beside those that every order carries, and whether each must be given."""
+        return {
+            name: field.is_required()
+            for name, field in cls.model_fields.items()
+            if name not in CommandPayload.model_fields
+        }
+
     @abstractmethod
     def request(self) -> Request:
         """What is asked for, in the lane's words."""

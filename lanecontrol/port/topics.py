@@ -179,6 +179,21 @@ def _page() -> Iterator[str]:
     for policy in CLASSES.values():
         yield _class_row(policy)
     yield from _COMMANDS.splitlines()
+    yield ""
+    yield "| verb | fields | meaning |"
+    yield "|---|---|---|"
+    yield from _verb_rows()
+    yield from _REPLIES.splitlines()
+
+
+def _verb_rows() -> Iterator[str]:
+    from lanecontrol.port.order_payloads import (
+        COMMANDS,
+    )  # with pydantic, which whoever only names a topic need not load
+
+    for verb, model in COMMANDS.items():
+        fields = ", ".join(f"`{name}`" if must else f"[`{name}`]" for name, must in model.own_fields().items())
+        yield f"| `{verb}` | {fields} | {(model.__doc__ or '').splitlines()[0]} |"
 
 
 def _class_row(policy: ClassPolicy) -> str:
@@ -218,28 +233,12 @@ _COMMANDS = """
 `cmd/<verb>` takes JSON: `key` (idempotency key, 8 to 64 characters), `by` (`name`, `role`), `lane` (must be this
 lane's), `deadline` (RFC 3339, or UTC seconds since 1970; at most ten minutes ahead), `issued` (optional, the same: when
 it was given, so that an order which a later one of the same person about the same thing has overtaken is refused),
-`client` (optional, names the topic `reply/<client>`), and the fields of the verb:
+`client` (optional, names the topic `reply/<client>`), and the fields of the verb, those in brackets if wanted. Their
+types and limits are in `lanecontrol schema documents`. Which role may give which order is for the lane to say: its
+refusal does.
+"""
 
-| verb | fields |
-|---|---|
-| `disposition` | `passage`, `disposition`, `reasons`, `justification` |
-| `occupants` | `passage`, `count` |
-| `acknowledge` | `alarm` |
-| `open` | |
-| `close` | `reason` |
-| `sign-on` | |
-| `sign-off` | |
-| `suspend` | `reason` |
-| `maintenance` | `reason` |
-| `maintenance-end` | |
-| `lane-type` | `type` |
-| `resumption` | `stage` |
-| `resumption-end` | |
-| `reset` | |
-| `emergency` | `reason` |
-| `next` | |
-| `degraded-drill` | `for_s`, `reason` |
-
+_REPLIES = """
 The reply is `{"key", "result", "reason", "lane", "repeated"}` with `result` one of `done`, `refused`, `failed`,
 `unknown`. A `reason` beside `done` tells what an order did not do: a vehicle's disposition in a lane that lets nobody
 go is on record only. It goes to the response topic with the correlation data of the request, or to `reply/<client>`.

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from lanecontrol.port.order_payloads import COMMANDS
 from lanecontrol.port.topics import CLASSES, TOPICS, Drop, LaneAddress, is_level, topics_page
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "topics.md"
@@ -41,6 +42,12 @@ def test_alarms_overtake_and_are_never_dropped() -> None:
 def test_only_states_are_retained_by_the_lane() -> None:
     kept = {row.name for row in TOPICS if row.retained}
     assert kept == {"status", "device/<id>", "receipt/<consumer>"}
+
+
+def test_the_page_of_topics_names_every_verb_with_its_fields() -> None:
+    page = topics_page()
+    assert all(f"| `{verb}` | " in page for verb in COMMANDS)
+    assert "| `occupants` | `passage`, `count`, [`minors`] | " in page
 
 
 def test_the_page_of_topics_is_the_one_in_the_documentation() -> None:
