@@ -109,15 +109,28 @@ async def _announce_and_wait(port: int) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """`python -m sim.broker [--port 1883] [--memory]`: prints the broker's URL once it accepts connections."""
     parser = argparse.ArgumentParser(prog="python -m sim.broker", description="An MQTT broker on loopback.")
-    parser.add_argument("--port", type=int, default=1883, help="0 takes a free one")
+    parser.add_argument("--port", type=_port, default=1883, help="0 takes a free one (1883)")
     parser.add_argument("--memory", action="store_true", help="the small broker of the tests, which can refuse")
     options = parser.parse_args(arguments)
     with contextlib.suppress(KeyboardInterrupt):
-        if options.memory:
-            asyncio.run(_serve_memory_broker(options.port))
-        else:
-            with iotcore_broker(options.port) as port:
-                asyncio.run(_announce_and_wait(port))
+        try:
+            _serve(options.port, options.memory)
+        except (OSError, RuntimeError) as error:  # the port is taken, or the broker does not come up
+            sys.exit(f"python -m sim.broker: {error}")
+
+
+def _serve(port: int, memory: bool) -> None:
+    if memory:
+        asyncio.run(_serve_memory_broker(port))
+        return
+    with iotcore_broker(port) as taken:
+        asyncio.run(_announce_and_wait(taken))
+
+
+def _port(text: str) -> int:
+    if text.isascii() and text.isdigit() and int(text) <= 65_535:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is no port; one is between 0 and 65535")
 
 
 if __name__ == "__main__":

@@ -52,6 +52,8 @@ Main = Callable[[list[str]], int]
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and answer its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if sys.stdout is None:  # closed by whoever started us (`>&-`): said to nobody, and no file of ours gets its number
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
     try:
         return _dispatch(arguments)
     except SystemExit as end:  # argparse: help, or wrong usage

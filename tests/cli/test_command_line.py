@@ -136,6 +136,12 @@ def test_a_reader_that_has_had_enough_is_no_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="there are no signals like these")
+def test_a_closed_stdout_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    assert main(["drivers"]) == 0
+    sys.stdout.close()
+
+
 def test_ctrl_c_ends_a_long_command_without_a_trace() -> None:
     with socket.create_server(("127.0.0.1", 0)) as portal:
         url = f"tcp://127.0.0.1:{portal.getsockname()[1]}"

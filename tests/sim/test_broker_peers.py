@@ -16,6 +16,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from lanecontrol.links import serve_tcp
+from sim import broker
 from sim.broker import LOOPBACK, MemoryBroker, iotcore_broker, iotcore_settings
 
 pytest.importorskip("iotcore", reason="the extra `sim` is not installed")
@@ -167,3 +168,19 @@ async def test_a_broker_can_be_run_from_the_command_line_until_it_is_told_to_end
         assert await process.wait() == 0
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection((LOOPBACK, port), timeout=5).close()
+
+
+@pytest.mark.parametrize("extra", [[], ["--memory"]])
+def test_a_port_that_is_taken_is_told_in_a_line(extra: list[str]) -> None:
+    with socket.create_server((LOOPBACK, 0)) as taken:
+        port = str(taken.getsockname()[1])
+        with pytest.raises(SystemExit, match=r"python -m sim\.broker: .*[Aa]ddress already in use"):
+            broker.main(["--port", port, *extra])
+
+
+@pytest.mark.parametrize("port", ["99999", "80x", ""])
+def test_a_port_that_is_none_is_wrong_usage(port: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        broker.main(["--port", port])
+    assert end.value.code == 2
+    assert "is no port" in capsys.readouterr().err
