@@ -2,26 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
+from lane_text import LANE, problems
 
 from lanecontrol.config import load_text
-from lanecontrol.errors import ConfigError
 
-LANE = """\
-port: SYS
-lane: {id: "07", type: SENTRI}
-zones: [{name: booth, start_m: 25, end_m: 29}]
-loops: [{name: booth, device: io1, point: loop_booth, zone: booth}]
-signal: {device: io1, green: signal_green, red: signal_red}
-devices:
-  - kind: io.modbus
-    id: io1
-    url: tcp://192.0.2.21:502
-    inputs: {loop_booth: 0}
-    outputs: {signal_green: 0, signal_red: 1}
-brokers: [{url: "mqtt://192.0.2.10:1883"}]
-store: {path: state}
-"""
 QUESTIONS = "questions: {answer_within_s: 2.0}\n"
 SNAPSHOT = f'questions: {{lookouts: false, snapshot: {{file: s.bin, signers: ["{"0" * 64}"]}}}}\n'
 KEYED = LANE.replace("store: {path: state}", "store: {path: state, keys: [!secret rest]}")
@@ -33,9 +17,7 @@ def secret(name: str) -> str:
 
 
 def told(text: str) -> str:
-    with pytest.raises(ConfigError) as raised:
-        load_text(text, "lane.yaml", secret=secret)
-    return "\n".join(map(str, raised.value.problems))
+    return "\n".join(map(str, problems(text, secret)))
 
 
 def test_a_real_lane_asks_for_lookouts_only_if_its_disk_has_a_key() -> None:
