@@ -40,15 +40,35 @@ def module_settings(devices: Mapping[str, str], scale: float) -> dict[str, dict[
     return {device: settings for device, kind in devices.items() if (settings := _settings(kind, scale))}
 
 
-def _files_of(base: Path) -> dict[str, dict[str, str]]:
-    """The files that the lane file's devices name, relative to it, as paths that are good anywhere."""
-    devices = plain(read_layers(base, []), lambda secret: "").get("devices")
+_NAMES_FILES = {"evidence": ("ca", "cert", "key"), "snapshot": ("file",)}
+"""Sections whose values are files, relative to the lane file."""
+
+
+def _devices_files(values: Mapping[str, Any], folder: Path) -> dict[str, dict[str, str]]:
+    """The files that devices name, relative to `folder`, as paths that are good anywhere; by the device's id."""
+    devices = values.get("devices")
     stanzas = devices if isinstance(devices, list) else []
     return {
-        stanza["id"]: {"profile": str((base.parent / stanza["profile"]).resolve())}
+        stanza["id"]: {"profile": _anywhere(folder, stanza["profile"])}
         for stanza in stanzas
         if isinstance(stanza, dict) and str(stanza.get("profile", "")).endswith((".yaml", ".yml")) and "id" in stanza
     }
+
+
+def _sections_files(values: Mapping[str, Any], folder: Path) -> dict[str, dict[str, Any]]:
+    """The same of sections: as much of each as goes on top of the lane file's own."""
+    found: dict[str, dict[str, Any]] = {}
+    for name, section in values.items():
+        if isinstance(section, Mapping):
+            keys = _NAMES_FILES.get(name, ())
+            files = {key: _anywhere(folder, section[key]) for key in keys if isinstance(section.get(key), str)}
+            if within := files | _sections_files(section, folder):
+                found[name] = within
+    return found
+
+
+def _anywhere(folder: Path, file: str) -> str:
+    return str((folder / file).resolve()) if file else ""
 
 
 def _settings(kind: str, scale: float) -> dict[str, Any]:
@@ -85,7 +105,9 @@ _LIMITS: dict[str, dict[str, tuple[float, float]]] = {
 
 def lane_file(base: Path, own: Replaced) -> str:
     """The text of a lane file that extends `base`. Every value is JSON, which is YAML too."""
-    files = _files_of(base)
+    values = plain(read_layers(base, []), lambda secret: "")
+    files = _devices_files(values, base.parent)
+    sections = _sections_files(values, base.parent)
     lines = [
         "# Written by `lanecontrol sim`: the lane's devices are fakes, everything published is marked as simulated.",
         f"extends: {json.dumps(str(base.resolve()))}",
@@ -101,7 +123,10 @@ def lane_file(base: Path, own: Replaced) -> str:
     ]
     if own.asks:
         # An answer within a process takes no time, on a faster clock it takes some.
-        lines.append(f"questions: {json.dumps({'answer_within_s': min(30.0, 1.5 * max(1.0, own.scale))})}")
+        sections["questions"] = {"answer_within_s": min(30.0, 1.5 * max(1.0, own.scale))} | sections.get(
+            "questions", {}
+        )
+    lines += [f"{name}: {json.dumps(section)}" for name, section in sections.items()]
     if own.scale != 1.0:
         lines.append(f"clock: {json.dumps({'scale': own.scale, 'anchor_utc_s': own.anchor_utc_s})}")
     return "\n".join(lines) + "\n"

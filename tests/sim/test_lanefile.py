@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from drivers.io_modbus import ModbusConfig
-from lanecontrol.config.load import load
+from lanecontrol.config.load import Loaded, load
 from sim.lanefile import Replaced, lane_file, module_settings
 from sim.simfile import load_simfile
 
@@ -66,3 +69,93 @@ def test_every_shipped_simulation_makes_a_good_lane_file_at_every_speed(
     path = tmp_path / "lane.yaml"
     path.write_text(lane_file(simulation.lane, own), encoding="utf-8")
     assert load(path).setup.lane
+
+
+# --- what is written loads to the same -------------------------------------------------------------------------------
+
+OPTIONAL = """\
+time_zone: America/Tijuana
+resumption: [{stage: trusted, types: [SENTRI]}, {stage: all, types: [FAST]}]
+schedule:
+  weekly: [{days: [mon, sun], opens: "06:00", closes: "02:00"}]
+  exceptions: [{date: "2026-12-25"}]
+questions:
+  answer_within_s: 2.5
+  lookouts: true
+  programmes: [FAST]
+  snapshot: {file: port/snapshot.bin, signers: ["%s"], max_age_h: 12}
+plates: {o_is_zero: true}
+privacy: {hash_key: !secret hash, rotate_h: 12}
+delivery: {consumer: archive, backlog_per_s: 20, hold_without_subscribers: [evidence]}
+evidence:
+  {publish: http, url: "https://pictures.example/bucket", token: !secret token, ca: tls/ca.pem, cert: tls/us.pem,
+   key: tls/us.key, keep_days: 7}
+log: {level: warning, format: json}
+limits: {release_limit_s: 45}
+store: {path: store, recorder_mib: 64, keep_days: 14, keys: [!secret store]}
+""" % ("ab" * 32)
+SHIPPED = ["sentri.yaml", "fast.yaml", "scanner.yaml"]
+
+
+def secret(name: str) -> str:
+    return f"the secret that is called {name}"
+
+
+def _rewritten(base: Path, folder: Path, **own: Any) -> tuple[Loaded, Loaded]:
+    """The lane of this file, and that of the file that a simulation writes on top of it in another folder."""
+    loaded = load(base, secret=secret)
+    urls = {str(device.id): f"mem://{device.id}" for device in loaded.devices}
+    path = folder / "written.yaml"
+    path.write_text(lane_file(base, Replaced(loaded.setup.lane, urls, "mem://broker", folder / "store", **own)))
+    return loaded, load(path, secret=secret)
+
+
+def _apart_from_addresses(loaded: Loaded) -> Mapping[str, Any]:
+    """All that a lane is made of but what a simulation is to replace, and the hashes that tell that it did."""
+    devices = [device.model_copy(update={"url": "", "id": device.id}) for device in loaded.devices]
+    # The same file by another path is described alike.
+    described = [getattr(device, "described", None) for device in devices]
+    return {
+        "setup": replace(loaded.setup, simulated=True, rules_hash="", equipment_hash=""),
+        "devices": [device.model_dump(exclude={"url", "profile"}) for device in devices],
+        "profiles": described,
+        "store": replace(loaded.store, path=Path()),
+    } | {
+        name: getattr(loaded, name)
+        for name in ("direction", "evidence", "pictures", "delivery", "log", "hash_rotation_s", "snapshot", "clock")
+    }
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_shipped_lane_is_the_same_when_it_was_written_and_read_again(name: str, tmp_path: Path) -> None:
+    before, after = _rewritten(CONFIGS / name, tmp_path)
+    assert _apart_from_addresses(after) == _apart_from_addresses(before)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_lane_with_every_optional_part_is_the_same_when_it_was_written_and_read_again(
+    name: str, tmp_path: Path
+) -> None:
+    site, elsewhere = tmp_path / "site", tmp_path / "elsewhere" / "deep"
+    site.mkdir()
+    elsewhere.mkdir(parents=True)
+    whole = site / "lane.yaml"
+    lane = "lane: {other_types: [SENTRI, FAST]}"
+    whole.write_text(f"extends: {CONFIGS / name}\n{lane}\n{OPTIONAL}", encoding="utf-8")
+    before, after = _rewritten(whole, elsewhere)
+    assert _apart_from_addresses(after) == _apart_from_addresses(before)
+    assert after.snapshot is not None
+    assert after.snapshot.path == site / "port" / "snapshot.bin"
+    assert after.pictures.store is not None
+    assert "site%2Ftls%2Fca.pem" in after.pictures.store.tls
+
+
+def test_a_simulation_that_asks_keeps_the_snapshot(tmp_path: Path) -> None:
+    whole = tmp_path / "lane.yaml"
+    whole.write_text(f"extends: {CONFIGS / 'sentri.yaml'}\n{OPTIONAL}", encoding="utf-8")
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    before, after = _rewritten(whole, folder, asks=True)
+    assert after.snapshot == before.snapshot
+    assert after.setup.questions is not None
+    assert after.setup.questions.answer_within_s == 1.5
