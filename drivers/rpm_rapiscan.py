@@ -19,6 +19,7 @@ from drivers import rpm_rapiscan_setup as setup
 from drivers import rpm_rapiscan_stored as stored
 from drivers.rpm_rapiscan_codec import LineCodec, PortalEvent
 from drivers.rpm_rapiscan_daily import DailyFile, Form
+from drivers.rpm_rapiscan_keep import MIB, Keep
 from lanecontrol.driver import DeviceConfig, Driver, Reporter, Traits
 from lanecontrol.errors import LinkLost
 from lanecontrol.events import (
@@ -54,6 +55,11 @@ class RapiscanConfig(DeviceConfig):
     """Time zone of the port for the daily file, such as `America/Tijuana`; without it, that of the machine."""
     daily_file_stamp: Literal["full", "time"] = "full"
     """`full` is `2016-05-31 09:30:00.899 -07`, `time` is `09-30-00.899`."""
+    daily_file_keep_days: int = Field(default=35, ge=1, le=3660)
+    """So many daily files stay, today's among them; older ones are removed. As long as events stay in the store."""
+    daily_file_limit_mib: int = Field(default=2048, ge=1, le=100_000_000)
+    """Above this, all of them together, the oldest go sooner. A lane fills some 20 MB a day, 700 MB in 35 days; this is
+    three times as much, and keeps a portal gone wild from taking the disk that the store is on."""
 
     @field_validator("approved_setup")
     @classmethod
@@ -83,7 +89,8 @@ class RapiscanConfig(DeviceConfig):
         if self.daily_file is None:
             return None
         zone = ZoneInfo(self.daily_file_zone) if self.daily_file_zone else None
-        return Form(self.daily_file, self.id, zone, short=self.daily_file_stamp == "time")
+        keep = Keep(self.daily_file_keep_days, self.daily_file_limit_mib * MIB)
+        return Form(self.daily_file, self.id, zone, self.daily_file_stamp == "time", keep)
 
 
 class RapiscanPortal(Driver):
@@ -173,6 +180,7 @@ class _Session:
             await self._keep()
         if self._daily is not None and self._online:
             self._report(self._watch.trouble("daily_file", self._daily.trouble))
+            self._report(self._watch.trouble("daily_file_overfull", self._daily.overfull))
         return heard > 0
 
     def _tell(self, item: PortalEvent | Doubt) -> bool:

@@ -2,9 +2,10 @@
 
 Used by the `rpm.rapiscan` session, if its configuration names a folder. A line is followed by a comma, the moment it
 was received in the port's time zone, and CRLF: the form of the recordings that Rapiscan's own simulator plays, which
-always takes the last column off. A new file begins at local midnight. Lines are written by a thread of its own; the
-queue to it is bounded. Must never hold up or end the session: a disk that is full or stuck is a fault, and lines that
-find no room are counted and left out.
+always takes the last column off. A new file begins at local midnight; old ones go (`drivers.rpm_rapiscan_keep`), and a
+disk that does not let them is a fault of its own. Lines are written by a thread of its own; the queue to it is bounded.
+Must never hold up or end the session: a disk that is full or stuck is a fault, and lines that find no room are counted
+and left out.
 
 How safe a line is: it is handed to the system within half a second, and on the disk (fsync) within 5 s more, at the
 end of a day and of a session. A file that was torn by a crash is mended at its end before anything is added.
@@ -23,6 +24,7 @@ from pathlib import Path
 from threading import Condition, Thread
 
 from drivers.rpm_rapiscan_codec import LINE_LIMIT
+from drivers.rpm_rapiscan_keep import Keep, prune
 from lanecontrol.clock import stopwatch_s
 from lanecontrol.framing import Doubt, LineFramer
 
@@ -33,6 +35,8 @@ WRITE_BYTES = 64 * 1024
 SYNC_EVERY_S = 5.0
 RETRY_S = 5.0
 """A disk that failed is tried again after this time."""
+PRUNE_EVERY_S = 600.0
+"""Old files are looked for so often, and when a file is opened."""
 STOP_S = 2.0
 """How long the end of a session waits for the last lines."""
 
@@ -47,6 +51,8 @@ class Form:
     """None is the zone of the machine."""
     short: bool = False
     """`HH-MM-SS.mmm` instead of date, time and offset."""
+    keep: Keep = Keep()
+    """What stays of the files of earlier days."""
 
     def path(self, day: str) -> Path:
         return self.folder / f"{self.name}_{day}.csv"
@@ -77,6 +83,7 @@ class DailyFile:
         self._queued_bytes = 0
         self._lost = 0
         self._why = ""
+        self._overfull = ""
         self._ended = False
         self._changed = Condition()
         self._thread: Thread | None = None
@@ -108,6 +115,12 @@ class DailyFile:
             lost = f"; {self._lost} lines are left out" if self._lost else ""
             return f"the daily file: {self._why}{lost}" if self._why else ""
 
+    @property
+    def overfull(self) -> str:
+        """Why old files stay that should have gone, in plain words; empty while all is well."""
+        with self._changed:
+            return f"the daily file: {self._overfull}" if self._overfull else ""
+
     async def close(self) -> None:
         """Write what is left, for 2 s at most: a disk that hangs keeps nobody waiting any longer."""
         with self._changed:
@@ -124,7 +137,9 @@ class DailyFile:
                 with self._changed:
                     batch = list(self._queue)
                 written = self._write(writer, batch)
+                overfull = writer.prune()
                 with self._changed:
+                    self._overfull = overfull
                     for _ in range(written):
                         self._queued_bytes -= len(self._queue.popleft()[1])
                     if self._ended and (not self._queue or written < len(batch)):
@@ -184,6 +199,8 @@ class _Writer:
         self._day = ""
         self._file = -1
         self._synced_s = 0.0
+        self._pruned_s: float | None = None
+        self._overfull = ""
         self.dirty = False
 
     def __enter__(self) -> _Writer:
@@ -215,10 +232,19 @@ class _Writer:
         self.dirty = False
         os.fsync(self._file)
 
+    def prune(self) -> str:
+        """Remove old files, when it is time to look. Why some stay that should have gone; never raises."""
+        due = self._pruned_s is None or stopwatch_s() - self._pruned_s >= PRUNE_EVERY_S
+        if due and self._day:
+            self._pruned_s = stopwatch_s()
+            self._overfull = prune(self._form.folder, self._form.name, self._form.keep, self._form.path(self._day).name)
+        return self._overfull
+
     def _open(self, day: str) -> None:
         self._form.folder.mkdir(parents=True, exist_ok=True)
         self._file = os.open(self._form.path(day), os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
         self._day = day
+        self._pruned_s = None
         end = os.lseek(self._file, 0, os.SEEK_END)
         if end and os.pread(self._file, 1, end - 1) != b"\n":
             self._write_whole(b"\r\n")

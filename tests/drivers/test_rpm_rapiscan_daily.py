@@ -20,6 +20,7 @@ from drivers import rpm_rapiscan_daily as daily
 from drivers.rpm_rapiscan import RapiscanConfig, RapiscanPortal
 from drivers.rpm_rapiscan_codec import LineCodec
 from drivers.rpm_rapiscan_daily import DailyFile, Form, stamped
+from drivers.rpm_rapiscan_keep import Keep, prune
 from lanecontrol.clock import AnchoredClock
 from lanecontrol.events import DeviceFault
 from lanecontrol.framing import Doubt
@@ -177,8 +178,8 @@ async def test_lines_reach_the_file_while_the_session_goes_on(tmp_path: Path) ->
         assert not bench.session.done()
 
 
-def _faults(notebook: Notebook) -> list[tuple[bool, str]]:
-    faults = [fault for fault in notebook.of(DeviceFault) if fault.code == "daily_file"]
+def _faults(notebook: Notebook, code: str = "daily_file") -> list[tuple[bool, str]]:
+    faults = [fault for fault in notebook.of(DeviceFault) if fault.code == code]
     return [(fault.active, fault.detail) for fault in faults]
 
 
@@ -252,6 +253,112 @@ async def test_a_disk_that_hangs_does_not_keep_a_session_from_ending(
     hang.set()
     await asyncio.get_running_loop().run_in_executor(None, file._thread.join, 10)
     assert not file._thread.is_alive()
+
+
+# --- what stays ------------------------------------------------------------------------------------------------------
+
+DAYS = tuple(f"2016-05-{day:02d}" for day in range(20, 32))
+TODAY = DAYS[-1]
+
+
+def filled(folder: Path, *days: str, size: int = 1000, name: str = "rpm1") -> None:
+    for day in days:
+        (folder / f"{name}_{day}.csv").write_bytes(b"x" * size)
+
+
+def days_left(folder: Path) -> list[str]:
+    return sorted(path.name.removeprefix("rpm1_").removesuffix(".csv") for path in folder.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("keep", "left"),
+    [
+        (Keep(35, 10**9), DAYS),
+        (Keep(12, 12_000), DAYS),
+        (Keep(3, 10**9), DAYS[-3:]),
+        (Keep(1, 10**9), DAYS[-1:]),
+        (Keep(35, 11_999), DAYS[1:]),
+        (Keep(35, 4500), DAYS[-4:]),
+        (Keep(2, 4500), DAYS[-2:]),
+        (Keep(35, 1), DAYS[-1:]),
+    ],
+)
+def test_the_newest_files_stay_so_many_and_so_much_of_them(tmp_path: Path, keep: Keep, left: tuple[str, ...]) -> None:
+    filled(tmp_path, *DAYS)
+    assert prune(tmp_path, "rpm1", keep, f"rpm1_{TODAY}.csv") == ""
+    assert days_left(tmp_path) == list(left)
+
+
+def test_the_file_that_is_being_written_stays_though_a_clock_was_set_back(tmp_path: Path) -> None:
+    filled(tmp_path, "1970-01-01", *DAYS)
+    assert prune(tmp_path, "rpm1", Keep(3), "rpm1_1970-01-01.csv") == ""
+    assert days_left(tmp_path) == ["1970-01-01", *DAYS[-2:]]
+
+
+def test_a_clock_that_is_years_ahead_costs_one_old_file_and_not_all_of_them(tmp_path: Path) -> None:
+    filled(tmp_path, "2099-01-01", *DAYS)
+    assert prune(tmp_path, "rpm1", Keep(12), "rpm1_2099-01-01.csv") == ""
+    assert days_left(tmp_path) == [*DAYS[1:], "2099-01-01"]
+
+
+def test_what_is_no_daily_file_of_this_portal_stays(tmp_path: Path) -> None:
+    others = ("rpm1_2016-05-20.csv.bak", "rpm1_notes.csv", "rpm11_2016-05-20.csv", "xrpm1_2016-05-20.csv", "rpm1_.csv")
+    for name in others:
+        (tmp_path / name).touch()
+    (tmp_path / "rpm1_2016-05-01.csv").mkdir()
+    (tmp_path / "rpm1_2016-05-02.csv").symlink_to(tmp_path / "rpm1_notes.csv")
+    filled(tmp_path, *DAYS)
+    assert prune(tmp_path, "rpm1", Keep(1), f"rpm1_{TODAY}.csv") == ""
+    stays = {*others, "rpm1_2016-05-01.csv", "rpm1_2016-05-02.csv", f"rpm1_{TODAY}.csv"}
+    assert {path.name for path in tmp_path.iterdir()} == stays
+
+
+def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+    assert prune(tmp_path / "gone", "rpm1", Keep(), "x") == "the folder cannot be read: No such file or directory"
+
+
+async def test_a_new_day_removes_what_is_too_old(tmp_path: Path) -> None:
+    filled(tmp_path, *DAYS[:-1])
+    form = Form(tmp_path, "rpm1", TIJUANA, keep=Keep(3))
+    file = await written(form, (MORNING_S, VACANT))
+    assert (file.trouble, file.overfull) == ("", "")
+    assert days_left(tmp_path) == list(DAYS[-3:])
+    await written(form, (MORNING_S + 86_400.0, VACANT))
+    assert days_left(tmp_path) == [*DAYS[-2:], "2016-06-01"]
+
+
+async def test_a_disk_that_refuses_deletion_is_a_fault_that_stops_nothing_and_ends_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(daily, "PRUNE_EVERY_S", 0.0)
+    whole, refused = Path.unlink, {"dev_2016-05-20.csv", "dev_2016-05-22.csv"}
+
+    def unlink(path: Path, missing_ok: bool = False) -> None:
+        if path.name in refused:
+            raise PermissionError(1, "Operation not permitted")
+        whole(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", unlink)
+    filled(tmp_path, *DAYS[:-1], name="dev")
+
+    async def portal(link: Link) -> None:
+        while True:
+            await link.write(VACANT)
+            await asyncio.sleep(5)
+
+    notebook = Notebook(clock=AnchoredClock(MORNING_S))
+    settings = {"daily_file": str(tmp_path), "daily_file_zone": "America/Tijuana", "daily_file_keep_days": 2}
+    async with in_session(RapiscanPortal, portal, notebook, **settings) as (_, bench):
+        await _until(lambda: any(active for active, _ in _faults(notebook, "daily_file_overfull")))
+        told = "the daily file: 2 old files cannot be removed: Operation not permitted"
+        assert _faults(notebook, "daily_file_overfull")[-1] == (True, told)
+        # The others have gone, today's is written, and the portal is read.
+        assert set(line_counts(tmp_path)) == {*refused, "dev_2016-05-30.csv", "dev_2016-05-31.csv"}
+        assert not bench.session.done()
+        assert not any(active for active, _ in _faults(notebook))
+        refused.clear()
+        await _until(lambda: not _faults(notebook, "daily_file_overfull")[-1][0])
+    assert set(line_counts(tmp_path)) == {"dev_2016-05-30.csv", "dev_2016-05-31.csv"}
 
 
 @pytest.mark.parametrize(
