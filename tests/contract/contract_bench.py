@@ -6,10 +6,12 @@ The driver connects to its fake, or the fake connects to its driver: whichever w
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from itertools import groupby
+from pathlib import Path
 from typing import Any, Self
 
 from contract_case import Kind
@@ -303,3 +305,29 @@ async def end(task: asyncio.Task[Any]) -> None:
     assert task.done(), f"{task.get_name()} will not end"
     if not task.cancelled() and (error := task.exception()) is not None:
         raise error
+
+
+@asynccontextmanager
+async def at_work(kind: Kind, *, tcp: bool = False) -> AsyncIterator[Bench]:
+    """A device that is online and senses something every period."""
+    async with Bench(kind, tcp=tcp) as bench:
+        bench.keep_sensing()
+        await bench.online()
+        yield bench
+
+
+def bug_free(bench: Bench) -> None:
+    """The driver failed in no way that is its own fault, and told nothing while it was not online."""
+    assert bench.supervisor.status.bugs == 0, bench.supervisor.status
+    assert {type(event) for event in bench.reports} <= bench.kind.driver.reports
+    online = False
+    for event in bench.told:
+        if isinstance(event, DeviceChanged):
+            online = event.state is DeviceState.ONLINE
+        else:
+            assert online, f"{type(event).__name__} while not online"
+
+
+def descriptors() -> int:
+    """How many this process has open."""
+    return len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else 0  # noqa: PTH208 - counted only

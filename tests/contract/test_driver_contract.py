@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
 import random
 import tracemalloc
 from contextlib import AsyncExitStack, suppress
 from itertools import pairwise
-from pathlib import Path
 from typing import get_args
 
 import pytest
-from contract_bench import NAME, Bench, Longest, end
+from contract_bench import NAME, Bench, Longest, at_work, bug_free, descriptors, end
 from contract_case import Kind
 
 from lanecontrol.commands import Command, Outcome, Result
 from lanecontrol.driver import DeviceConfig
 from lanecontrol.errors import LinkLost
-from lanecontrol.events import DeviceChanged, DeviceReport, DeviceState
+from lanecontrol.events import DeviceReport, DeviceState
 from lanecontrol.failures import CAP_S
 from lanecontrol.links import Link
 
@@ -27,17 +25,6 @@ HEAL_S = 150.0
 """A fault is retried after 60 to 66 s, and the device may need some seconds to come up."""
 SLACK_S = 0.25
 """Timers of a driver and the bench's own steps."""
-
-
-def _bug_free(bench: Bench) -> None:
-    assert bench.supervisor.status.bugs == 0, bench.supervisor.status
-    assert {type(event) for event in bench.reports} <= bench.kind.driver.reports
-    online = False
-    for event in bench.told:
-        if isinstance(event, DeviceChanged):
-            online = event.state is DeviceState.ONLINE
-        else:
-            assert online, f"{type(event).__name__} while not online"
 
 
 # --- what it declares ------------------------------------------------------------------------------------------------
@@ -74,24 +61,20 @@ def test_every_setting_of_a_driver_has_a_documented_meaning(kind: Kind) -> None:
 
 
 async def test_a_device_that_answers_is_online_in_time_and_its_readings_come_through(kind: Kind) -> None:
-    async with Bench(kind) as bench:
-        bench.keep_sensing()
-        await bench.online()
+    async with at_work(kind) as bench:
         for _ in range(5):
             await bench.further_reports(2 * kind.case.period_s + SLACK_S)
         assert bench.states == [DeviceState.CONNECTING, DeviceState.ONLINE]
         assert bench.supervisor.status.doubts == 0
-        _bug_free(bench)
+        bug_free(bench)
 
 
 async def test_a_device_at_work_stays_online(kind: Kind) -> None:
-    async with Bench(kind) as bench:
-        bench.keep_sensing()
-        await bench.online()
+    async with at_work(kind) as bench:
         await asyncio.sleep(max(60.0, 5 * kind.driver.traits.silence_s))
         assert bench.supervisor.status.lost == 0
         assert len(bench.links.attempts) == 1
-        _bug_free(bench)
+        bug_free(bench)
 
 
 async def test_a_cut_connection_is_offline_at_once_and_heals(reached_kind: Kind) -> None:
@@ -105,29 +88,25 @@ async def test_a_cut_connection_is_offline_at_once_and_heals(reached_kind: Kind)
         await bench.online()
         await bench.further_reports(3 * reached_kind.case.period_s)
         assert bench.supervisor.status.lost == 3
-        _bug_free(bench)
+        bug_free(bench)
 
 
 async def test_a_device_that_closes_the_connection_in_good_order_is_offline_at_once(reached_kind: Kind) -> None:
-    async with Bench(reached_kind) as bench:
-        bench.keep_sensing()
-        await bench.online()
+    async with at_work(reached_kind) as bench:
         await bench.wire.ends[0].close()
         await bench.away(SLACK_S)
         await bench.online()
-        _bug_free(bench)
+        bug_free(bench)
 
 
 async def test_a_device_that_goes_quiet_is_noticed_in_time_and_heals(kind: Kind) -> None:
-    async with Bench(kind) as bench:
-        bench.keep_sensing()
-        await bench.online()
+    async with at_work(kind) as bench:
         bench.wire.mute = True
         await bench.away(kind.driver.traits.silence_s + SLACK_S)
         bench.wire.mute = False
         await bench.online(HEAL_S)
         await bench.further_reports(3 * kind.case.period_s)
-        _bug_free(bench)
+        bug_free(bench)
 
 
 async def test_a_device_that_takes_the_connection_and_says_nothing_is_given_up_in_time(reached_kind: Kind) -> None:
@@ -139,13 +118,11 @@ async def test_a_device_that_takes_the_connection_and_says_nothing_is_given_up_i
 
 
 async def test_a_device_that_only_babbles_is_as_good_as_quiet(kind: Kind) -> None:
-    async with Bench(kind) as bench:
-        bench.keep_sensing()
-        await bench.online()
+    async with at_work(kind) as bench:
         bench.wire.mute = True
         bench.babble()
         await bench.away(kind.driver.traits.silence_s + SLACK_S)
-        _bug_free(bench)
+        bug_free(bench)
 
 
 async def test_a_missing_device_is_retried_with_waits_that_grow_to_a_limit_and_stay_there(reached_kind: Kind) -> None:
@@ -172,7 +149,7 @@ async def test_a_connection_alone_does_not_shorten_the_waits(reached_kind: Kind)
         await asyncio.sleep(600.0)
         assert len(bench.links.attempts) < 30
         assert bench.reports == []
-        _bug_free(bench)
+        bug_free(bench)
 
 
 async def test_coming_online_makes_the_next_wait_short_again(reached_kind: Kind) -> None:
@@ -209,23 +186,19 @@ async def test_bytes_that_come_one_by_one_give_the_same_events(kind: Kind) -> No
 
 
 async def test_malformed_bytes_are_doubted_and_the_session_goes_on(kind: Kind) -> None:
-    async with Bench(kind) as bench:
-        bench.keep_sensing()
-        await bench.online()
+    async with at_work(kind) as bench:
         for n in range(1, 11):
             await bench.inject(kind.case.malformed)
             await bench.further_reports(3 * kind.case.period_s)
             assert bench.supervisor.status.doubts >= n
         assert bench.supervisor.status.lost == 0
-        _bug_free(bench)
+        bug_free(bench)
 
 
 @pytest.mark.parametrize("seed", range(5))
 async def test_noise_never_breaks_a_driver_for_good(kind: Kind, seed: int) -> None:
     rng = random.Random(seed)
-    async with Bench(kind) as bench:
-        bench.keep_sensing()
-        await bench.online()
+    async with at_work(kind) as bench:
         for _ in range(20):
             with suppress(LinkLost):  # nobody is connected just now
                 await bench.inject(rng.randbytes(rng.randrange(1, 400)))
@@ -234,14 +207,12 @@ async def test_noise_never_breaks_a_driver_for_good(kind: Kind, seed: int) -> No
         await bench.further_reports(HEAL_S)
         status = bench.supervisor.status
         assert status.doubts > 0 or status.lost > 0, "noise went by unnoticed"
-        _bug_free(bench)
+        bug_free(bench)
 
 
 @pytest.mark.parametrize("filler", [b"\x00", b"U", b"\xff"], ids=["zeros", "text", "ones"])
 async def test_ten_megabytes_without_the_end_of_a_frame_do_not_pile_up(kind: Kind, filler: bytes) -> None:
-    async with Bench(kind) as bench:
-        bench.keep_sensing()
-        await bench.online()
+    async with at_work(kind) as bench:
         gc.collect()
         tracemalloc.start()
         try:
@@ -253,7 +224,7 @@ async def test_ten_megabytes_without_the_end_of_a_frame_do_not_pile_up(kind: Kin
         assert peak - before < kind.case.hoard_bytes
         await bench.online(HEAL_S)
         await bench.further_reports(HEAL_S)
-        _bug_free(bench)
+        bug_free(bench)
 
 
 async def _flood(bench: Bench, bomb: bytes, junk: bytes, times: int) -> None:
@@ -282,9 +253,7 @@ async def test_nothing_is_told_before_the_device_has_answered(kind: Kind) -> Non
 
 async def test_cancelling_closes_the_link_and_leaves_nothing_running(reached_kind: Kind) -> None:
     before = asyncio.all_tasks()
-    async with Bench(reached_kind) as bench:
-        bench.keep_sensing()
-        await bench.online()
+    async with at_work(reached_kind) as bench:
         assert bench.running is not None
         began = asyncio.get_running_loop().time()
         await end(bench.running)
@@ -320,24 +289,18 @@ async def test_many_sessions_leave_nothing_behind(reached_kind: Kind) -> None:
     assert asyncio.all_tasks() == before
 
 
-def _descriptors() -> int:
-    return len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else 0  # noqa: PTH208 - counted only
-
-
 async def test_over_tcp_the_same_driver_works_and_leaves_no_descriptor_open(reached_kind: Kind) -> None:
-    before, tasks = _descriptors(), asyncio.all_tasks()
-    async with Bench(reached_kind, tcp=True) as bench:
-        bench.keep_sensing()
-        await bench.online()
+    before, tasks = descriptors(), asyncio.all_tasks()
+    async with at_work(reached_kind, tcp=True) as bench:
         for _ in range(3):
             await bench.further_reports(2 * reached_kind.case.period_s + SLACK_S)
         await bench.wire.ends[0].close()
         await bench.away(SLACK_S)
         await bench.online()
         await bench.further_reports(3 * reached_kind.case.period_s)
-        _bug_free(bench)
+        bug_free(bench)
     assert asyncio.all_tasks() == tasks
-    assert _descriptors() == before
+    assert descriptors() == before
 
 
 # --- commands --------------------------------------------------------------------------------------------------------
@@ -350,9 +313,7 @@ def _command(kind: Kind) -> Command:
 
 async def test_a_command_is_carried_out_once(performing_kind: Kind) -> None:
     command = _command(performing_kind)
-    async with Bench(performing_kind) as bench:
-        bench.keep_sensing()
-        await bench.online()
+    async with at_work(performing_kind) as bench:
         assert await bench.supervisor.perform(command, 1.0) == Outcome(Result.DONE)
         await asyncio.sleep(5.0)
         deed = performing_kind.case.deed
@@ -375,9 +336,7 @@ async def test_a_command_to_a_device_that_is_away_is_refused_and_not_kept_for_la
 
 async def test_a_second_command_while_one_is_under_way_is_refused(performing_kind: Kind) -> None:
     command = _command(performing_kind)
-    async with Bench(performing_kind) as bench:
-        bench.keep_sensing()
-        await bench.online()
+    async with at_work(performing_kind) as bench:
         bench.wire.mute = True
         first = asyncio.ensure_future(bench.supervisor.perform(command, 0.05))
         await asyncio.sleep(0)
@@ -387,9 +346,7 @@ async def test_a_second_command_while_one_is_under_way_is_refused(performing_kin
 
 async def test_a_command_without_an_answer_ends_as_unknown_in_time_and_is_not_repeated(performing_kind: Kind) -> None:
     command = _command(performing_kind)
-    async with Bench(performing_kind) as bench:
-        bench.keep_sensing()
-        await bench.online()
+    async with at_work(performing_kind) as bench:
         bench.wire.mute = True
         began = asyncio.get_running_loop().time()
         outcome = await bench.supervisor.perform(command, 0.05)
@@ -403,9 +360,7 @@ async def test_a_command_without_an_answer_ends_as_unknown_in_time_and_is_not_re
 
 async def test_a_command_cut_by_the_loss_of_the_link_ends_as_unknown(performing_kind: Kind) -> None:
     command = _command(performing_kind)
-    async with Bench(performing_kind) as bench:
-        bench.keep_sensing()
-        await bench.online()
+    async with at_work(performing_kind) as bench:
         bench.wire.mute = True
         under_way = asyncio.ensure_future(bench.supervisor.perform(command, 5.0))
         await asyncio.sleep(0.001)
@@ -416,9 +371,7 @@ async def test_a_command_cut_by_the_loss_of_the_link_ends_as_unknown(performing_
 
 async def test_a_cancelled_command_leaves_the_device_free_for_the_next(performing_kind: Kind) -> None:
     command = _command(performing_kind)
-    async with Bench(performing_kind) as bench:
-        bench.keep_sensing()
-        await bench.online()
+    async with at_work(performing_kind) as bench:
         bench.wire.mute = True
         under_way = asyncio.ensure_future(bench.supervisor.perform(command, 5.0))
         await asyncio.sleep(0.001)

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
 import tracemalloc
 from contextlib import AsyncExitStack, suppress
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
-from contract_bench import NAME, Bench, Longest, end
+from contract_bench import NAME, Bench, Longest, at_work, bug_free, descriptors, end
 from contract_case import Kind
 
 from lanecontrol.errors import LinkLost
@@ -29,31 +27,22 @@ CALL_AGAIN_S = 60.0
 """A device that lost its connection, or found nobody, calls again within this time by its own rule."""
 
 
-def _bug_free(bench: Bench) -> None:
-    assert bench.supervisor.status.bugs == 0, bench.supervisor.status
-    assert {type(event) for event in bench.reports} <= bench.kind.driver.reports
-
-
 # --- coming and going ------------------------------------------------------------------------------------------------
 
 
 async def test_a_cut_connection_is_made_up_for_by_the_next(listening_kind: Kind) -> None:
-    async with Bench(listening_kind) as bench:
-        bench.keep_sensing()
-        await bench.online()
+    async with at_work(listening_kind) as bench:
         for _ in range(3):
             bench.net.drop(NAME)
             await bench.further_reports(CALL_AGAIN_S)
         await bench.online(CALL_AGAIN_S)
-        _bug_free(bench)
+        bug_free(bench)
 
 
 async def test_a_device_that_is_switched_off_is_noticed_in_time_and_found_when_it_is_back(
     listening_kind: Kind,
 ) -> None:
-    async with Bench(listening_kind) as bench:
-        bench.keep_sensing()
-        await bench.online()
+    async with at_work(listening_kind) as bench:
         bench.go_away()
         await bench.away(listening_kind.driver.traits.silence_s + SLACK_S)
         await asyncio.sleep(300.0)
@@ -66,7 +55,7 @@ async def test_a_device_that_is_switched_off_is_noticed_in_time_and_found_when_i
             DeviceState.OFFLINE,
             DeviceState.ONLINE,
         ]
-        _bug_free(bench)
+        bug_free(bench)
 
 
 async def test_until_somebody_connects_it_says_that_nobody_has(listening_kind: Kind) -> None:
@@ -106,7 +95,7 @@ async def test_a_connection_that_says_nothing_makes_nobody_online(listening_kind
             await asyncio.sleep(listening_kind.driver.traits.silence_s + SLACK_S)
             assert DeviceState.ONLINE not in bench.states
         assert bench.reports == []
-        _bug_free(bench)
+        bug_free(bench)
 
 
 async def test_a_place_that_is_taken_is_tried_with_waits_that_grow_to_a_limit(listening_kind: Kind) -> None:
@@ -127,7 +116,7 @@ async def test_a_place_that_is_taken_is_tried_with_waits_that_grow_to_a_limit(li
         bench.keep_sensing()
         await bench.online(HEAL_S)
         await end(running)
-        _bug_free(bench)
+        bug_free(bench)
 
 
 # --- many at once ----------------------------------------------------------------------------------------------------
@@ -136,9 +125,7 @@ async def test_a_place_that_is_taken_is_tried_with_waits_that_grow_to_a_limit(li
 async def test_a_thousand_connections_of_which_nearly_all_are_idle_cost_little_and_the_device_is_heard(
     listening_kind: Kind,
 ) -> None:
-    async with Bench(listening_kind) as bench, AsyncExitStack() as strays:
-        bench.keep_sensing()
-        await bench.online()
+    async with at_work(listening_kind) as bench, AsyncExitStack() as strays:
         gc.collect()
         tracemalloc.start()
         try:
@@ -163,7 +150,7 @@ async def test_a_thousand_connections_of_which_nearly_all_are_idle_cost_little_a
         assert bench.links.open_now <= MOST
         assert bench.supervisor.status.lost == 0, "heard by way of a new session"
         assert bench.supervisor.status.turned_away >= 1000 - MOST
-        _bug_free(bench)
+        bug_free(bench)
 
 
 async def test_senders_that_never_come_to_an_end_do_not_keep_the_device_out(listening_kind: Kind) -> None:
@@ -173,9 +160,7 @@ async def test_senders_that_never_come_to_an_end_do_not_keep_the_device_out(list
                 await link.write(b"P")
                 await asyncio.sleep(5.0)
 
-    async with Bench(listening_kind) as bench, AsyncExitStack() as strays:
-        bench.keep_sensing()
-        await bench.online()
+    async with at_work(listening_kind) as bench, AsyncExitStack() as strays:
         async with asyncio.TaskGroup() as tasks:
             links = [await strays.enter_async_context(bench.stray()) for _ in range(MOST // 2)]
             slow = [tasks.create_task(drip(link)) for link in links]
@@ -184,7 +169,7 @@ async def test_senders_that_never_come_to_an_end_do_not_keep_the_device_out(list
             for task in slow:
                 task.cancel()
         assert bench.supervisor.status.lost == 0
-        _bug_free(bench)
+        bug_free(bench)
 
 
 # --- ending ----------------------------------------------------------------------------------------------------------
@@ -192,9 +177,7 @@ async def test_senders_that_never_come_to_an_end_do_not_keep_the_device_out(list
 
 async def test_cancelling_shuts_the_door_closes_every_link_and_leaves_nothing_running(listening_kind: Kind) -> None:
     before = asyncio.all_tasks()
-    async with Bench(listening_kind) as bench, AsyncExitStack() as strays:
-        bench.keep_sensing()
-        await bench.online()
+    async with at_work(listening_kind) as bench, AsyncExitStack() as strays:
         for _ in range(10):
             await (await strays.enter_async_context(bench.stray())).write(b"POST ")
         await asyncio.sleep(0.1)
@@ -213,24 +196,18 @@ async def test_cancelling_shuts_the_door_closes_every_link_and_leaves_nothing_ru
 
 async def test_many_connections_leave_nothing_behind(listening_kind: Kind) -> None:
     before = asyncio.all_tasks()
-    async with Bench(listening_kind) as bench:
-        bench.keep_sensing()
-        await bench.online()
+    async with at_work(listening_kind) as bench:
         for _ in range(20):
             bench.net.drop(NAME)
             await bench.further_reports(CALL_AGAIN_S)
         assert bench.links.open_now <= 3
         assert bench.net.connections() <= 3
-        _bug_free(bench)
+        bug_free(bench)
     assert asyncio.all_tasks() == before
 
 
-def _descriptors() -> int:
-    return len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else 0  # noqa: PTH208 - counted only
-
-
 async def test_over_tcp_the_same_driver_works_and_leaves_no_descriptor_open(listening_kind: Kind) -> None:
-    before, tasks = _descriptors(), asyncio.all_tasks()
+    before, tasks = descriptors(), asyncio.all_tasks()
     async with Bench(listening_kind, tcp=True) as bench, AsyncExitStack() as strays:
         bench.keep_sensing()
         await bench.online(CALL_AGAIN_S)
@@ -238,6 +215,6 @@ async def test_over_tcp_the_same_driver_works_and_leaves_no_descriptor_open(list
             await strays.enter_async_context(bench.stray())
         for _ in range(3):
             await bench.further_reports(5 * listening_kind.case.period_s + SLACK_S)
-        _bug_free(bench)
+        bug_free(bench)
     assert asyncio.all_tasks() == tasks
-    assert _descriptors() == before
+    assert descriptors() == before
