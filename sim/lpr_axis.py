@@ -22,11 +22,11 @@ from pydantic import Field
 
 from lanecontrol.errors import LinkLost
 from lanecontrol.links import Link
-from sim.fake import Fake, FakeConfig
 from sim.lpr_axis_message import Camera, Sighting, Writing, heartbeat, plate_event
+from sim.lpr_camera import CameraConfig, PushingCamera
 from sim.lpr_http import Part, Target, multipart
-from sim.lpr_picture import Draw, camera_picture, drawn_ahead, warm_up
-from sim.lpr_push import Beat, Connect, HttpPush, Tally, Waiting
+from sim.lpr_picture import Draw, camera_picture, drawn_ahead
+from sim.lpr_push import Beat, Connect
 from sim.outbox import discard, until_first
 from sim.readings import Deed, PlateGone, PlateView, Reading
 
@@ -36,46 +36,28 @@ UPDATE = {"alpv": "update", "ffg": "updated"}
 UNKNOWN = {"alpv": "unknown", "ffg": "unk"}
 
 
-class AxisConfig(FakeConfig):
+class AxisConfig(CameraConfig):
     """Settings of the camera."""
 
     kind: Literal["lpr.axis"] = "lpr.axis"
     transport: Literal["http", "tcp"] = "http"
     """How it pushes. By TCP there are no pictures."""
-    path: str = "/"
-    """Path of the POST."""
-    username: str = ""
-    """Who it says it is (Basic); empty for nobody."""
-    password: str = ""
-    """And its password."""
-    keep_alive: bool = False
-    """Post one event after the other on one connection."""
     images: tuple[View, ...] = ("frame", "vehicle")
     """Which pictures it sends, a POST for each; with none the event goes alone."""
-    picture_bytes: int = Field(default=0, ge=0, le=15 * 1024 * 1024)
-    """Pictures have at least so many bytes, the rest of them in a comment."""
     direction_after_s: float | None = Field(default=0.3, ge=0)
     """From the first read to knowing the direction; null for never."""
     lost_after_s: float | None = Field(default=10.0, ge=0)
     """From losing sight of a car to saying so; null for never."""
-    heartbeat_s: float | None = Field(default=10.0, gt=0)
-    """Time between signs of life; null for none."""
     heartbeat_form: Literal["json", "multipart"] = "json"
     """By HTTP: a body of plain JSON, or a form with the event alone."""
-    clock_offset_s: float = 0.0
-    """How far its clock is ahead of the true time."""
     spelling: Literal["alpv", "ffg"] = "alpv"
     """`update` and `unknown`, or `updated` and `unk`."""
     numbers: bool = False
     """Write numbers as numbers, and not as text."""
     escapes: bool = False
     """Write every letter of a plate as an escape."""
-    answer_limit_s: float = Field(default=5.0, gt=0)
-    """An answer that takes longer is as good as none."""
     reconnect_s: float = Field(default=5.0, gt=0)
     """By TCP: how long after a loss, or a failed attempt, it tries again. By HTTP: with a sign of life that failed."""
-    waiting_events: int = Field(default=64, ge=1)
-    """So many messages wait to be sent; older ones are thrown away."""
     first_car_id: int = Field(default=1, ge=0)
     """`carID` of the first car."""
     sensor: str = "lane"
@@ -90,21 +72,16 @@ class AxisConfig(FakeConfig):
     """The camera's own address, as it says."""
 
 
-class FakeAxisCamera(Fake):
+class FakeAxisCamera(PushingCamera):
     """The camera. `tally` tells what became of its messages."""
 
     Config = AxisConfig
     config: AxisConfig
-    dials = True
 
     def __init__(self, config: AxisConfig, act: Callable[[Deed], None], draw: Draw = camera_picture) -> None:
-        super().__init__(config, act)
-        self.tally = Tally()
-        self._draw = draw
-        warm_up(draw)
+        super().__init__(config, act, draw)
         self._camera = Camera(config.sensor, config.serial, config.model, config.mac, config.address)
         self._writing = Writing(config.numbers, config.escapes)
-        self._waiting = Waiting(config.waiting_events, self.tally)
         self._packets = 0
         self._cars: dict[str, tuple[int, PlateView, str]] = {}
         """Cars in sight: their `carID`, what was read last, and the direction if it is known."""
@@ -209,9 +186,8 @@ class FakeAxisCamera(Fake):
 
     async def dial(self, connect: Connect) -> None:
         if self.config.transport == "http":
-            push = HttpPush(self._waiting, self.tally, self.config.answer_limit_s * self.pace, self.config.keep_alive)
             beat = Beat(self.config.heartbeat_s, self.config.reconnect_s, self._post_beat)
-            await until_first(self._keep_time(), push.run(connect, beat))
+            await until_first(self._keep_time(), self._http_push().run(connect, beat))
         else:
             await until_first(self._keep_time(), self._beat_on(), self._push_tcp(connect))
 
@@ -261,9 +237,6 @@ class FakeAxisCamera(Fake):
                     await self._more_due.wait()
             while self._due and self._due[0][0] <= _now_s():
                 heapq.heappop(self._due)[2]()
-
-    def _utc_s(self) -> float:
-        return self.utc_at_zero_s + _now_s() + self.config.clock_offset_s
 
 
 def _now_s() -> float:

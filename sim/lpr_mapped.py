@@ -7,14 +7,13 @@ that people captured, never from our driver. Every variant that was seen in the 
 
 from __future__ import annotations
 
-import asyncio
 import uuid
 from collections.abc import Callable
 from typing import Literal
 
 from pydantic import Field
 
-from sim.fake import Fake, FakeConfig
+from sim.lpr_camera import CameraConfig, PushingCamera
 from sim.lpr_http import Part, Target, multipart
 from sim.lpr_mapped_message import (
     Device,
@@ -26,8 +25,8 @@ from sim.lpr_mapped_message import (
     webhook,
     webhook_heartbeat,
 )
-from sim.lpr_picture import Draw, camera_picture, drawn_ahead, warm_up
-from sim.lpr_push import Beat, Connect, HttpPush, Tally, Waiting
+from sim.lpr_picture import Draw, camera_picture, drawn_ahead
+from sim.lpr_push import Beat, Connect
 from sim.readings import Deed, PlateView, Reading
 
 PictureName = Literal[
@@ -39,36 +38,20 @@ DIRECTIONS = {"in": "forward", "out": "reverse"}
 XML_TYPE = 'application/xml; charset="UTF-8"'
 
 
-class MappedConfig(FakeConfig):
+class MappedConfig(CameraConfig):
     """Settings of the camera."""
 
     kind: Literal["lpr.mapped"] = "lpr.mapped"
     form: Literal["isapi", "webhook"] = "isapi"
     """XML with pictures beside it, or JSON with the picture inside."""
-    path: str = "/"
-    """Path of the POST."""
-    username: str = ""
-    """Who it says it is (Basic); empty for nobody."""
-    password: str = ""
-    """And its password."""
     secret_header: str = ""
     """A header that carries a secret; empty for none."""
     secret: str = ""
     """That secret."""
-    keep_alive: bool = False
-    """Post one event after the other on one connection."""
-    heartbeat_s: float | None = Field(default=10.0, gt=0)
-    """Time between signs of life (`videoloss`, inactive); null for none."""
-    clock_offset_s: float = 0.0
-    """How far its clock is ahead of the true time."""
     utc_offset_min: int = Field(default=0, ge=-14 * 60, le=14 * 60)
     """Its time zone, which stands in its time stamps."""
-    answer_limit_s: float = Field(default=5.0, gt=0)
-    """An answer that takes longer is as good as none."""
     again_s: float = Field(default=5.0, gt=0)
     """How soon it tries again with a sign of life that failed."""
-    waiting_events: int = Field(default=64, ge=1)
-    """So many messages wait to be sent; older ones are thrown away."""
     repeats: int = Field(default=1, ge=1, le=10)
     """How often it posts the same event, with the same id."""
     id_prefix: str = Field(default="", pattern=r"^[0-9a-zA-Z-]{0,64}$")
@@ -104,8 +87,6 @@ class MappedConfig(FakeConfig):
     """ISAPI: `picNum`, if it is not the truth."""
     picture_type: Literal["image/jpeg", "image/pjpeg", "application/octet-stream"] = "image/jpeg"
     """ISAPI: content type of a picture."""
-    picture_bytes: int = Field(default=0, ge=0, le=15 * 1024 * 1024)
-    """Pictures have at least so many bytes, the rest of them in a comment."""
     empty_pictures: bool = False
     """Every picture has no bytes."""
 
@@ -124,18 +105,14 @@ class MappedConfig(FakeConfig):
     """The device's own id."""
 
 
-class FakeMappedCamera(Fake):
+class FakeMappedCamera(PushingCamera):
     """The camera. `tally` tells what became of its messages."""
 
     Config = MappedConfig
     config: MappedConfig
-    dials = True
 
     def __init__(self, config: MappedConfig, act: Callable[[Deed], None], draw: Draw = camera_picture) -> None:
-        super().__init__(config, act)
-        self.tally = Tally()
-        self._draw = draw
-        warm_up(draw)
+        super().__init__(config, act, draw)
         self._device = Device(config.address, config.mac, config.channel, config.device_uuid, config.utc_offset_min)
         self._dialect = Dialect(
             config.version,
@@ -147,7 +124,6 @@ class FakeMappedCamera(Fake):
             config.misspelt,
             config.doctype,
         )
-        self._waiting = Waiting(config.waiting_events, self.tally)
         self._events = 0
 
     # --- the world's side --------------------------------------------------------------------------------------------
@@ -216,8 +192,4 @@ class FakeMappedCamera(Fake):
     # --- the receiver's side -----------------------------------------------------------------------------------------
 
     async def dial(self, connect: Connect) -> None:
-        push = HttpPush(self._waiting, self.tally, self.config.answer_limit_s * self.pace, self.config.keep_alive)
-        await push.run(connect, Beat(self.config.heartbeat_s, self.config.again_s, self._heartbeat))
-
-    def _utc_s(self) -> float:
-        return self.utc_at_zero_s + asyncio.get_running_loop().time() + self.config.clock_offset_s
+        await self._http_push().run(connect, Beat(self.config.heartbeat_s, self.config.again_s, self._heartbeat))
