@@ -17,17 +17,12 @@ import structlog
 from pydantic import ValidationError
 
 from lanecontrol import __version__, forms, status
-from lanecontrol.announcements import (
-    Announcement,
-    DeviceStateChanged,
-    OverrideTold,
-)
+from lanecontrol.announcements import Announcement, DeviceStateChanged, OverrideTold
 from lanecontrol.backing import LaneBacking
 from lanecontrol.commands import Command, Outcome, Result
 from lanecontrol.config.load import Loaded
 from lanecontrol.ending import end_all, unless
-from lanecontrol.errors import StorageFatal, StorageUnavailable
-from lanecontrol.events import Event, Input, Started, StoreChanged
+from lanecontrol.events import Event, Input, Started
 from lanecontrol.housekeeping import Housekeeper
 from lanecontrol.journal import LedgerJournal
 from lanecontrol.lane.effects import Answer, Ask, Drive, ShowCards
@@ -35,7 +30,6 @@ from lanecontrol.lane.runner import LaneRunner
 from lanecontrol.lane.setup import LaneSetup
 from lanecontrol.lane.state import LaneState
 from lanecontrol.lane.step import initial
-from lanecontrol.ledger.ledger import Ledger
 from lanecontrol.links import LinkOpener
 from lanecontrol.making import Maker, Surroundings
 from lanecontrol.own_events import OwnEvents
@@ -52,8 +46,8 @@ from lanecontrol.port.transport import Broker
 from lanecontrol.safe_state import last_words
 from lanecontrol.sealing import Sealer
 from lanecontrol.service.health import LAG_LIMIT_S, Health
-from lanecontrol.service.room import LOOK_EVERY_S, Room
 from lanecontrol.standby import stay_red
+from lanecontrol.store_watch import StoreWatch
 from lanecontrol.supervisor import Supervisor
 
 __all__ = ["Lane", "Surroundings"]
@@ -93,10 +87,11 @@ class Lane:
         self.health = Health(lambda: asyncio.get_running_loop().time(), lag_limit_s=LAG_LIMIT_S * self._scale)
         self._around = around
         self._over_by_s: float | None = None
-        self._ruined = asyncio.Event()
-        self._room = Room(loaded.store.path, self._room_changed)
         self._log: Any = structlog.get_logger("lanecontrol.lane").bind(lane=self.setup.lane)
         self._sealer = Sealer(loaded.store.keys)
+        self._store = StoreWatch(
+            loaded.store.path, self._log, self._emit, lambda why: self._session.store_changed(why), self._scale
+        )
         self._own = OwnEvents(self._log, around.clock, self._tell_port, self._emit)
         if not self._sealer.seals and not loaded.simulated:
             self._log.warning("kept in clear on disk", remedy="give the lane file's store a key: keys: [!secret name]")
@@ -129,15 +124,16 @@ class Lane:
                 core.create_task(self._session.run(), name="port"),
                 core.create_task(self.runner.run(), name="lane"),
                 core.create_task(self.health.measure(), name="health"),
-                core.create_task(self._mind_the_store(), name="store"),
-                core.create_task(self._room.watch(LOOK_EVERY_S * self._scale), name="room"),
+                core.create_task(self._store.until_ruined(), name="store"),
+                core.create_task(self._store.watch_room(), name="room"),
                 core.create_task(self._housekeeper.run(), name="housekeeping"),
             ]
             if self._snapshot is not None:
                 works.append(core.create_task(self._snapshot.run(), name="snapshot"))
             if self._putting is not None:
                 works.append(core.create_task(self._putting.run(), name="pictures"))
-            self._tell_of_opening()
+            self._own.store_opened(self._ledger.opened, self._ledger.epoch)
+            self._store.begin()
             self.ready.set()
             try:
                 await stop.wait()
@@ -204,7 +200,7 @@ class Lane:
         self._make = Maker(self.loaded, self._around, self._sealer)
         async with asyncio.TaskGroup() as tasks:
             standby = tasks.create_task(self._stand_by(), name="stand by")
-            self._ledger = await self._open_ledger()
+            self._ledger = await self._store.open(self._make.ledger, STORE_RETRY_S)
             stack.push_async_callback(self._closed_in_time, self._ledger.close)
             standby.cancel()
         self._recorder = self._make.recorder(self._own.recorder_trouble)
@@ -230,21 +226,6 @@ class Lane:
             for config in self.loaded.devices:
                 if config.id in red:
                     tasks.create_task(stay_red(red[config.id], partial(self._make.unhealthy_supervisor, config)))
-
-    async def _open_ledger(self) -> Ledger:
-        """Open the store. While it cannot be read, say why, once, and try again: nothing is granted without it."""
-        told = ""
-        while True:
-            try:
-                ledger = await self._make.ledger(self._store_changed, self._store_damaged)
-                if told:
-                    self._log.info("store opened after all")
-                return ledger
-            except StorageUnavailable as error:
-                if told != error.why:
-                    told, path = error.why, str(self.loaded.store.path)
-                    self._log.error("store unavailable", path=path, reason=told, retry_every_s=STORE_RETRY_S)
-                await asyncio.sleep(STORE_RETRY_S * self._scale)
 
     def _state_from(self, checkpoint: bytes | None) -> LaneState:
         """The lane as it was. A state that this version cannot read is a cold start, said loudly."""
@@ -388,39 +369,6 @@ class Lane:
     def _ledger_keeps_up(self) -> str:
         waiting_s = self._journal.waiting_s() / self._scale
         return f"a commit takes {waiting_s:.0f} s" if waiting_s > STORE_LIMIT_S else ""
-
-    def _store_changed(self, writable: bool, reason: str) -> None:
-        self._log.log(20 if writable else 40, "store", writable=writable, reason=reason)
-        if self.ready.is_set():
-            self._emit("store", StoreChanged(writable and self._room.enough, reason))
-            self._session.store_changed("" if writable else reason)
-            self._judge_store()
-
-    def _room_changed(self, enough: bool, why: str) -> None:
-        self._log.log(20 if enough else 40, "store's disk", room=enough, reason=why)
-        self._emit("store", StoreChanged(enough and self._ledger.writable, why))
-
-    def _store_damaged(self, why: str) -> None:
-        self._log.error("store damaged", reason=why)
-        if self.ready.is_set():
-            self._judge_store()
-
-    def _judge_store(self) -> None:
-        broken = self._ledger.broken
-        if broken is not None and not isinstance(broken, StorageUnavailable):
-            self._ruined.set()
-
-    async def _mind_the_store(self) -> None:
-        """A store that is damaged, or fails for good, ends the process: opening it again salvages what there is."""
-        await self._ruined.wait()
-        raise self._ledger.broken or StorageFatal("write", "the store failed for good")
-
-    def _tell_of_opening(self) -> None:
-        """What opening the store found; a store that came up unwritable is told to the lane now."""
-        self._own.store_opened(self._ledger.opened, self._ledger.epoch)
-        if not self._ledger.writable:
-            self._emit("store", StoreChanged(False, "the store came up without taking writes"))
-            self._session.store_changed("the store came up without taking writes")
 
     def _tell_port(self, told: Announcement) -> None:
         self._journal.write((told,), self._around.clock.now(), None)
