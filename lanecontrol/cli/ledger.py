@@ -50,6 +50,8 @@ def main(argv: list[str]) -> int:
 
     keys: tuple[bytes, ...] = ()
     if folder is None:
+        if _is_database(Path(options.config)):
+            parser.error(f"a store is named by its folder, in which its file is called {LEDGER_FILE}")
         from lanecontrol.config import load
 
         store = load(options.config, secret=_secret_or_stand_in).store
@@ -62,6 +64,14 @@ def _store_folder(given: str) -> Path | None:
     """The folder of a store, or of a copy of one, that was named in the place of a lane file."""
     path = Path(given)
     return path if path.is_dir() else path.parent if path.name == LEDGER_FILE else None
+
+
+def _is_database(path: Path) -> bool:
+    """A copy of a store's file by another name: not the lane file that it would be taken for."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(16) == b"SQLite format 3\0"
 
 
 def _secret_or_stand_in(name: str) -> str:
@@ -119,6 +129,8 @@ def _verify(path: Path, sealer: Sealer, *, as_json: bool) -> int:
         witness = read_witness(Paths(path))  # before the store: it is never ahead of what is on disk
         with Reader.open(path, sealer=sealer) as reader:
             facts = _verdict(reader, witness)
+        if witness.epoch == 0:
+            output.note("lanecontrol ledger: no readable ledger.head here: rows gone from the end would not show")
     except StorageCorrupt as error:
         facts = {"good": False, "first_bad": f"cannot be read: {error.why}"}
     if as_json:

@@ -169,3 +169,22 @@ def test_without_dead_letters_there_is_nothing_to_list(lane_file: Path, capsys: 
     record(lane_file, [1])
     assert main(["ledger", "dead-letters", str(lane_file), "--json"]) == 0
     assert capsys.readouterr().out == ""
+
+
+# --- verify, with less than a whole store ---
+
+
+def test_verify_says_what_it_cannot_see_without_the_file_that_knows_the_end(lane_file: Path, capsys: Captured) -> None:
+    record(lane_file, [1, 1])
+    assert main(["ledger", "verify", str(lane_file)]) == 0
+    assert capsys.readouterr().err == ""
+    (lane_file.parent / "store" / "ledger.head").unlink()
+    assert main(["ledger", "verify", str(lane_file)]) == 0
+    assert "rows gone from the end would not show" in capsys.readouterr().err
+
+
+def test_a_copy_of_a_store_s_file_by_another_name_is_told_from_a_lane_file(lane_file: Path, capsys: Captured) -> None:
+    record(lane_file, [1])
+    copy = (lane_file.parent / "store" / "ledger.db").rename(lane_file.parent / "seized.db")
+    assert main(["ledger", "verify", str(copy)]) == 2
+    assert "a store is named by its folder" in capsys.readouterr().err
