@@ -244,8 +244,8 @@ The reply is `{"key", "result", "reason", "lane", "repeated"}` with `result` one
 go is on record only. It goes to the response topic with the correlation data of the request, or to `reply/<client>`.
 A response topic inside the lane's own tree must be below its `reply/`. Retained, late, malformed or foreign commands
 are refused with a reason, and so is a key that was used for another one; they never wait. The very same message once
-more, also after a restart of the lane, gets the answer of the first one with `repeated` true; nothing is done again.
-All of it is on record in the class `audit`.
+more, also after a restart of the lane, gets the answer of the first one with `repeated` true; nothing is done again,
+and while the first one is in hand there is one answer for both. All of it is on record in the class `audit`.
 
 ## Questions
 
