@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator, Callable, Container, Sequence
+from collections.abc import AsyncIterator, Callable, Container
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from publish_only import PublishOnly
 
 from lanecontrol.errors import LinkLost, StorageUnavailable
 from lanecontrol.evidence.unsent import Unsent
@@ -19,7 +20,7 @@ from lanecontrol.port.evidence_in import PictureDesk, Taken
 from lanecontrol.port.evidence_out import ChunkSender, Dispatch
 from lanecontrol.port.evidence_policy import SendPolicy
 from lanecontrol.port.topics import LaneAddress
-from lanecontrol.port.transport import Greeting, Message, Received, Transport
+from lanecontrol.port.transport import Greeting, Message
 
 LANE = LaneAddress("laredo", "07", simulated=True)
 
@@ -69,7 +70,7 @@ class Kept:
         self.settled.append(name)
 
 
-class Line(Transport):
+class Line(PublishOnly):
     """A connection to a broker behind which the port's desk sits. `lose_after` publishes it is gone."""
 
     def __init__(
@@ -101,15 +102,6 @@ class Line(Transport):
     @property
     def indexes(self) -> list[int]:
         return [json.loads(message.payload)["index"] for message in self.sent]
-
-    async def subscribe(self, filters: Sequence[str], *, retain_as_published: bool = False) -> None:
-        raise NotImplementedError
-
-    async def receive(self) -> Received:
-        raise NotImplementedError
-
-    async def close(self, *, with_will: bool = False) -> None:
-        raise NotImplementedError
 
 
 @dataclass

@@ -7,6 +7,8 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+from publish_only import PublishOnly
+
 from lanecontrol.announcements import OrderRejected
 from lanecontrol.clock import Instant, RealWork
 from lanecontrol.commands import (
@@ -45,7 +47,7 @@ from lanecontrol.errors import LinkLost
 from lanecontrol.events import Event, OrderGiven
 from lanecontrol.port.orders import Orders
 from lanecontrol.port.topics import LaneAddress
-from lanecontrol.port.transport import Greeting, Message, Received, Transport
+from lanecontrol.port.transport import Greeting, Message, Received
 
 NOW_S = 1_800_000_000.0
 """2027-01-15T08:00:00Z."""
@@ -128,7 +130,7 @@ class SetClock:
         return Instant(self.mono_s, self.utc_s, self.synchronised)
 
 
-class Sent(Transport):
+class Sent(PublishOnly):
     """Takes every message; the first `broken` attempts fail."""
 
     def __init__(self, broken: int = 0) -> None:
@@ -143,15 +145,6 @@ class Sent(Transport):
             raise LinkLost("session", "gone")
         self.messages.append(message)
         return 0
-
-    async def subscribe(self, filters: Any, *, retain_as_published: bool = False) -> None:
-        raise NotImplementedError
-
-    async def receive(self) -> Received:
-        raise NotImplementedError
-
-    async def close(self, *, with_will: bool = False) -> None:
-        raise NotImplementedError
 
 
 @dataclass

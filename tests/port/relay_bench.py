@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
+
+from publish_only import PublishOnly
 
 from lanecontrol.errors import LinkLost, StorageUnavailable
 from lanecontrol.ledger.records import Head, Position, Row
 from lanecontrol.port.relay import DeadLetter, Relay, RelayPolicy
 from lanecontrol.port.topics import LaneAddress
-from lanecontrol.port.transport import Greeting, Message, Received, Transport
+from lanecontrol.port.transport import Greeting, Message
 
 LANE = LaneAddress("laredo", "07")
 
@@ -95,7 +97,7 @@ class FakeOutbox:
         return future
 
 
-class FakeBroker(Transport):
+class FakeBroker(PublishOnly):
     """Answers each publish after `delay_s` with what `answer` says; remembers what it took, in order of sending."""
 
     def __init__(
@@ -130,21 +132,22 @@ class FakeBroker(Transport):
         finally:
             self.flying -= 1
 
-    async def subscribe(self, filters: Sequence[str], *, retain_as_published: bool = False) -> None:
-        raise NotImplementedError
-
-    async def receive(self) -> Received:
-        raise NotImplementedError
-
-    async def close(self, *, with_will: bool = False) -> None:
-        raise NotImplementedError
-
     def bodies(self, topic_class: str = "") -> list[int]:
         return [int(m.payload) for m in self.sent if topic_class in ("", m.topic.rpartition("/")[2])]
 
     @property
     def live(self) -> list[int]:
         return [int(m.payload) for m in self.sent if not m.user_properties]
+
+
+@asynccontextmanager
+async def draining(relay: Relay, broker: FakeBroker) -> AsyncIterator[asyncio.Task[None]]:
+    task = asyncio.ensure_future(relay.drain(broker))
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.wait((task,))
 
 
 @dataclass
@@ -156,14 +159,8 @@ class Desk:
     def __post_init__(self) -> None:
         self.relay = Relay(self.outbox, LANE, self.policy, on_dead=self.dead.append)
 
-    @asynccontextmanager
-    async def draining(self, broker: FakeBroker) -> AsyncIterator[asyncio.Task[None]]:
-        task = asyncio.ensure_future(self.relay.drain(broker))
-        try:
-            yield task
-        finally:
-            task.cancel()
-            await asyncio.wait((task,))
+    def draining(self, broker: FakeBroker) -> AbstractAsyncContextManager[asyncio.Task[None]]:
+        return draining(self.relay, broker)
 
     async def delivered(self, limit_s: float = 60.0) -> None:
         async with asyncio.timeout(limit_s):

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from relay_bench import LANE, Desk, FakeBroker
+from relay_bench import LANE, Desk, FakeBroker, draining
 
 from lanecontrol.ledger import Entry, Ledger
 from lanecontrol.ledger.records import Head, Position
@@ -25,16 +24,6 @@ POLICY = RelayPolicy(receipts=True, receipt_patience_s=60.0)
 
 def receipt(seq: int, epoch: int = 1, missing: tuple[tuple[int, int], ...] = ()) -> bytes:
     return json.dumps({"epoch": epoch, "seq": seq, "missing": missing}).encode()
-
-
-@asynccontextmanager
-async def draining(relay: Relay, broker: FakeBroker) -> AsyncIterator[asyncio.Task[None]]:
-    task = asyncio.ensure_future(relay.drain(broker))
-    try:
-        yield task
-    finally:
-        task.cancel()
-        await asyncio.wait((task,))
 
 
 async def settled() -> None:
