@@ -15,11 +15,10 @@ from pydantic import Field, model_validator
 from drivers.rfid_llrp_codec import FRAME_LIMIT, Frames, Message, decode, encode
 from drivers.rfid_llrp_reports import RO_ACCESS_REPORT, ReportReader, tag_reads
 from drivers.rfid_llrp_session import Memory, Plan, Session
+from drivers.rfid_readonly import ReadOnlyConfig
 from lanecontrol.clock import Instant
-from lanecontrol.driver import DeviceConfig, Driver, Reporter, Traits
+from lanecontrol.driver import Driver, Reporter, Traits
 from lanecontrol.events import DeviceFault, InputChanged, TagRead
-
-_FORBIDDEN = re.compile(r"write|kill|lock|erase|password|recommission", re.IGNORECASE)
 
 _POINT = re.compile(r"[a-z][a-z0-9_]{0,31}")
 
@@ -32,7 +31,7 @@ _CAPTURE_FRAME_LIMIT = 1 << 24
 Antenna = Annotated[int, Field(ge=1, le=0xFFFF)]
 
 
-class LlrpConfig(DeviceConfig):
+class LlrpConfig(ReadOnlyConfig):
     """An RFID reader with LLRP. The url is `tls://host:5085` where the reader can do it: the protocol has no login."""
 
     kind: Literal["rfid.llrp"] = "rfid.llrp"
@@ -57,14 +56,6 @@ class LlrpConfig(DeviceConfig):
     """Names that are on when their input is low, such as normally closed contacts."""
     frame_limit_bytes: int = Field(default=FRAME_LIMIT, ge=1024, le=_CAPTURE_FRAME_LIMIT)
     """A longer frame ends the session."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _never_alters_a_tag(cls, data: Any) -> Any:
-        for key in data if isinstance(data, dict) else ():
-            if _FORBIDDEN.search(str(key)):
-                raise ValueError(f"{key}: this driver never writes to, locks, kills or erases a tag; remove it")
-        return data
 
     @model_validator(mode="after")
     def _powers_belong_to_antennas(self) -> LlrpConfig:

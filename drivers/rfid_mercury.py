@@ -6,7 +6,6 @@ write to, lock, kill or erase a tag: there is no code and no setting for it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -15,11 +14,10 @@ from pydantic import Field, field_validator, model_validator
 from drivers.rfid_mercury_faults import Faults
 from drivers.rfid_mercury_records import METADATA, stored_reads
 from drivers.rfid_mercury_session import Plan, Session
-from lanecontrol.driver import DeviceConfig, Driver, Reporter, Traits
+from drivers.rfid_readonly import ReadOnlyConfig
+from lanecontrol.driver import Driver, Reporter, Traits
 from lanecontrol.events import DeviceFault, TagRead
 from lanecontrol.framing import Doubt
-
-_FORBIDDEN = re.compile(r"write|kill|lock|erase|password", re.IGNORECASE)
 
 _NEEDED_METADATA = 0x0007
 """Read count, RSSI and antenna."""
@@ -30,7 +28,7 @@ REGIONS = {"NA": 0x01, "NA2": 0x0D, "NA3": 0x0E}
 """Names of regions and the module's numbers for them."""
 
 
-class MercuryConfig(DeviceConfig):
+class MercuryConfig(ReadOnlyConfig):
     """An RFID module of the M6e family. The url of a serial port must say `?baud=115200`, the module's own speed."""
 
     kind: Literal["rfid.mercury"] = "rfid.mercury"
@@ -85,14 +83,6 @@ class MercuryConfig(DeviceConfig):
         if value & _NEEDED_METADATA != _NEEDED_METADATA:
             raise ValueError("metadata must hold the bits 0x0007: read count, RSSI and antenna")
         return value
-
-    @model_validator(mode="before")
-    @classmethod
-    def _never_alters_a_tag(cls, data: Any) -> Any:
-        for key in data if isinstance(data, dict) else ():
-            if _FORBIDDEN.search(str(key)):
-                raise ValueError(f"{key}: this driver never writes to, locks, kills or erases a tag; remove it")
-        return data
 
     @model_validator(mode="after")
     def _antennas_are_named_once(self) -> MercuryConfig:

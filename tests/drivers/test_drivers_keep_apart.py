@@ -14,8 +14,8 @@ from typing import Any
 import grimp
 import pytest
 
-SHARED = ("drivers.modbus_codec", "drivers.modbus_conversation", "drivers.push")
-"""What several drivers speak: Modbus; cameras that push over HTTP."""
+SHARED = ("drivers.modbus_codec", "drivers.modbus_conversation", "drivers.push", "drivers.rfid_readonly")
+"""What several drivers speak, Modbus or HTTP of cameras that push; and what every reader refuses."""
 
 
 def project() -> dict[str, Any]:
