@@ -71,27 +71,15 @@ class World:
         self._troubled_loops = [loop for loop in self._loops if loop.troubled]
         self._restless = bool(self._troubled_loops or lines)
         """There are contacts that may change at any moment."""
-        waiting = scenario.radiation.waiting_suppression
-        self._portals = [PortalSensor(scene.portal, waiting, streams)] if scene.portal else []
-        self._portals += [
-            PortalSensor(site, waiting, streams, f"portal/{number}/{site.device}")
-            for number, site in enumerate(scene.more_portals)
-        ]
+        self._portals = _portals(scene, scenario, streams)
         self._antennas = [AntennaSensor(site, scenario.reads, streams) for site in scene.antennas]
         self._round_due_s = 0.0
+        cameras = [(site, f"camera/{number}/{site.device}") for number, site in enumerate(scene.cameras)]
         self._cameras = [
-            CameraSensor(
-                site,
-                scenario.plates,
-                streams.of(f"camera/{number}/{site.device}"),
-                streams.of(f"camera/{number}/{site.device}/looks"),
-            )
-            for number, site in enumerate(scene.cameras)
+            CameraSensor(site, scenario.plates, streams.of(name), streams.of(f"{name}/looks")) for site, name in cameras
         ]
         self._views = [
-            ViewSensor(site, streams.of(f"camera/{number}/{site.device}/views"))
-            for number, site in enumerate(scene.cameras)
-            if site.pictures_from_m is not None
+            ViewSensor(site, streams.of(f"{name}/views")) for site, name in cameras if site.pictures_from_m is not None
         ]
         self._contacts: dict[tuple[str, str], bool] = {}
         self._began = False
@@ -333,3 +321,12 @@ def _told(vehicle: Vehicle, departure: Departure | None) -> VehicleTruth:
         fate=fate,
         unreleased=vehicle.followed or plan.conduct.value == "runs",
     )
+
+
+def _portals(scene: Scene, scenario: Scenario, streams: Streams) -> list[PortalSensor]:
+    waiting = scenario.radiation.waiting_suppression
+    first = [PortalSensor(scene.portal, waiting, streams)] if scene.portal else []
+    return first + [
+        PortalSensor(site, waiting, streams, f"portal/{number}/{site.device}")
+        for number, site in enumerate(scene.more_portals)
+    ]
