@@ -249,7 +249,7 @@ def test_an_answer_in_pieces_is_the_same_answer(size: int) -> None:
 
 
 @given(st.binary(min_size=1, max_size=300), st.booleans())
-def test_no_bytes_raise(data: bytes, well_begun: bool) -> None:
+def test_whatever_bytes_a_camera_answers_nothing_is_raised(data: bytes, well_begun: bool) -> None:
     exchange = Exchange("cam")
     exchange.get("/", "")
     found = exchange.feed(b"HTTP/1.1 200 OK\r\n" * well_begun + data)

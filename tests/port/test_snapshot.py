@@ -68,7 +68,7 @@ def test_it_tells_standing_programmes_and_the_vehicles_that_were_asked_about() -
     assert answer.cargo.manifest is None
 
 
-def test_it_tells_lookouts() -> None:
+def test_it_tells_which_numbers_are_looked_out_for() -> None:
     answer = read(a_file()).answer(asking(AskKind.LOOKOUT, CARD, CARD_2, plates=(PLATE, OTHER)))
     assert answer == Lookouts((Hit(CARD_2, "wanted"), Hit(OTHER, "stolen", armed=True)))
 

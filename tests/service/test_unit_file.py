@@ -48,7 +48,7 @@ def directives() -> dict[str, list[str]]:
         ("OOMPolicy", "continue"),
     ],
 )
-def test_the_unit_says(name: str, value: str) -> None:
+def test_the_unit_sets_what_the_daemon_counts_on(name: str, value: str) -> None:
     assert value in directives()[name]
 
 

@@ -53,7 +53,7 @@ def test_blur_and_movement_take_the_edges_of_glyphs(spoilt: dict[str, float]) ->
     assert _sharpness(_plate_seen(**spoilt)[0]) < 0.7 * _sharpness(_plate_seen()[0])
 
 
-def test_noise_adds_grain() -> None:
+def test_noise_makes_the_picture_grainy() -> None:
     assert _sharpness(_plate_seen(noise=12.0)[0]) > 1.2 * _sharpness(_plate_seen()[0])
 
 

@@ -76,7 +76,7 @@ def test_a_long_advance_is_the_same_as_its_steps() -> None:
 
 
 @pytest.mark.parametrize("mean", [0.5, 6.7, 12.0, 76.4, 400.0])
-def test_counts_are_poisson(mean: float) -> None:
+def test_counts_have_the_mean_and_spread_of_poisson(mean: float) -> None:
     rng = random.Random(3)
     counts = [poisson(rng, mean) for _ in range(20_000)]
     assert statistics.fmean(counts) == pytest.approx(mean, rel=0.03)

@@ -203,7 +203,7 @@ def test_any_wire_bytes_survive_the_line_they_are_written_in(data: bytes, device
 
 
 @given(st.binary(max_size=200))
-def test_decoding_never_raises(line: bytes) -> None:
+def test_decoding_whatever_is_on_a_line_never_raises(line: bytes) -> None:
     decode(line)
     decode(b'{"k":"wire","device":"x","way":"rx","at":' + line)
     decode(b'{"k":"input","n":1,"effects":"","given":' + line + b"}")
