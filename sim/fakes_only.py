@@ -62,7 +62,7 @@ async def _serve(wanted: Elsewhere, tell: Tell) -> Score:
     began = time.perf_counter()
     anchor_utc_s = time.time()
     clock = LoopClock(scaled_utc(wanted.speed, anchor_utc_s))
-    world = World(wanted.simulation.scene, wanted.scenario, wanted.seed)
+    world = World(wanted.simulation.scene, awaited(wanted.scenario), wanted.seed)
     zero_s = clock.now().utc_s - asyncio.get_running_loop().time()
     make_fake, devices = wanted.simulation.make_fake, wanted.simulation.devices
     stage = Stage(world, make_fake, devices, seed=wanted.seed, utc_at_zero_s=zero_s, pace=wanted.speed)
@@ -98,6 +98,11 @@ async def _serve(wanted: Elsewhere, tell: Tell) -> Score:
                 helper.cancel()
     ran = Run(seed=wanted.seed, lane_s=lane_s, wall_s=time.perf_counter() - began, utc_at_zero_s=started_utc_s)
     return score({address.root: world.truth}, received(desk.heard), ran)
+
+
+def awaited(scenario: Scenario) -> Scenario:
+    """With no automatic officer somebody else is the officer: vehicles wait for that person as long as for it."""
+    return scenario.model_copy(update={"officer": scenario.officer.model_copy(update={"present": True})})
 
 
 def _desk(wanted: Elsewhere, clock: Clock) -> PortDesk:

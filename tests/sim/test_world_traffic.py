@@ -10,6 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from sim.fakes_only import awaited
 from sim.readings import Contact, OutputSet
 from sim.world.plan import Conduct
 from sim.world.rehearsal import Booth, play
@@ -279,6 +280,14 @@ def test_a_run_with_an_officer_goes_on_until_the_lane_is_empty() -> None:
     world = World(SCENE, Scenario(title="t", duration_s=60), 1)
     truth = played(world)
     assert world.done and truth.now_s > 60.0 and not world.whereabouts
+
+
+def test_a_daemon_elsewhere_may_have_an_officer_so_vehicles_wait_for_one() -> None:
+    absent = Scenario.model_validate({"title": "t", "vehicles": 2, "drain_limit_s": 100, "officer": {"present": False}})
+    world = World(SCENE, awaited(absent), 1)
+    while not world.done:
+        world.advance(0.1)
+    assert 100.0 < world.now_s < 200.0
 
 
 def test_the_run_gives_up_on_a_lane_that_never_empties() -> None:
