@@ -52,6 +52,9 @@ class Disk:
                         raise disk.fails
                 return super().execute(sql, parameters)
 
+            def __del__(self) -> None:
+                self.close()  # what a thread that hung still holds goes with the process; here nothing else ends it
+
         uri = f"{path.absolute().as_uri()}?mode={access}"
         return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, factory=Connection)
 
