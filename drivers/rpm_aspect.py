@@ -7,7 +7,7 @@ answer, an exception or the same values once more for a sample, never decide on 
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import Field, model_validator
 
@@ -26,17 +26,7 @@ from drivers.rpm_aspect_facts import Memory, PortalEvent, Watch, Ways
 from lanecontrol.driver import DeviceConfig, Driver, Reporter, Traits
 from lanecontrol.errors import DeviceError, LinkLost, ProtocolViolation
 from lanecontrol.events import (
-    DeviceFault,
-    GammaBackground,
-    GammaCounts,
     Identity,
-    NeutronBackground,
-    NeutronCounts,
-    OccupancyEnded,
-    PortalAlarm,
-    PortalExtra,
-    PortalSpeed,
-    PortalTamper,
 )
 from lanecontrol.links import Link
 
@@ -89,20 +79,7 @@ class AspectPortal(Driver):
 
     Config = AspectConfig
     config: AspectConfig
-    reports = frozenset(
-        {
-            GammaBackground,
-            NeutronBackground,
-            GammaCounts,
-            NeutronCounts,
-            PortalAlarm,
-            PortalSpeed,
-            OccupancyEnded,
-            PortalTamper,
-            PortalExtra,
-            DeviceFault,
-        }
-    )
+    reports = frozenset(get_args(PortalEvent))
     traits: ClassVar[Traits] = Traits(has_handshake=True, speaks_unasked=False, silence_s=3.0)
 
     def __init__(self, config: Any, links: Any) -> None:

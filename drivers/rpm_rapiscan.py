@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator
@@ -24,16 +24,9 @@ from lanecontrol.driver import DeviceConfig, Driver, Reporter, Traits
 from lanecontrol.errors import LinkLost
 from lanecontrol.events import (
     DeviceFault,
-    GammaBackground,
-    GammaCounts,
     Identity,
-    NeutronBackground,
-    NeutronCounts,
     OccupancyEnded,
-    PortalExtra,
     PortalSetup,
-    PortalSpeed,
-    PortalTamper,
 )
 from lanecontrol.framing import Doubt
 
@@ -98,20 +91,7 @@ class RapiscanPortal(Driver):
 
     Config = RapiscanConfig
     config: RapiscanConfig
-    reports = frozenset(
-        {
-            GammaBackground,
-            NeutronBackground,
-            GammaCounts,
-            NeutronCounts,
-            PortalSpeed,
-            OccupancyEnded,
-            PortalTamper,
-            PortalSetup,
-            PortalExtra,
-            DeviceFault,
-        }
-    )
+    reports = frozenset({*get_args(PortalEvent), DeviceFault})
     traits: ClassVar[Traits] = Traits(has_handshake=False, speaks_unasked=True, silence_s=12.0)
 
     def __init__(self, config: Any, links: Any) -> None:

@@ -15,7 +15,7 @@ from drivers.rfid_llrp import LlrpConfig, LlrpReader
 from lanecontrol.errors import LinkLost, ProtocolViolation
 from lanecontrol.events import Identity, TagRead
 from lanecontrol.identifier import Identifier
-from lanecontrol.links import Link, MemoryNet
+from lanecontrol.links import Handler, Link, MemoryNet
 
 # --- set-up ----------------------------------------------------------------------------------------------------------
 
@@ -170,19 +170,9 @@ async def test_a_reader_that_says_nothing_to_the_question_is_not_asked_again() -
     await net.unlisten_and_wait("device")
 
 
-async def test_a_reader_that_hangs_up_at_the_question_is_not_asked_again() -> None:
-    reader, net, notebook = Reader(), MemoryNet(), Notebook()
-
-    async def touchy(link: Link) -> None:
-        await reader.serve(link)
-
-    def hang_up(kind: int, number: int) -> bytes | None:
-        if kind == 46:
-            net.drop("device")
-        return None
-
-    reader.answer = hang_up
-    net.listen("device", touchy)
+async def lost_once_and_then_served(net: MemoryNet, serve: Handler) -> None:
+    notebook = Notebook()
+    net.listen("device", serve)
     driver = make(LlrpReader, net)
     async with session_of(driver, notebook) as bench:
         assert isinstance(await bench.failure(), LinkLost)
@@ -192,8 +182,20 @@ async def test_a_reader_that_hangs_up_at_the_question_is_not_asked_again() -> No
     await net.unlisten_and_wait("device")
 
 
+async def test_a_reader_that_hangs_up_at_the_question_is_not_asked_again() -> None:
+    reader, net = Reader(), MemoryNet()
+
+    def hang_up(kind: int, number: int) -> bytes | None:
+        if kind == 46:
+            net.drop("device")
+        return None
+
+    reader.answer = hang_up
+    await lost_once_and_then_served(net, reader.serve)
+
+
 async def test_a_reader_that_is_struck_dumb_by_the_question_is_served_at_the_next_connection() -> None:
-    reader, net, notebook = Reader(), MemoryNet(), Notebook()
+    reader = Reader()
 
     async def confused(link: Link) -> None:
         reader.mute_for = set()
@@ -204,14 +206,7 @@ async def test_a_reader_that_is_struck_dumb_by_the_question_is_served_at_the_nex
         return b"" if kind == 46 else None
 
     reader.answer = struck_dumb
-    net.listen("device", confused)
-    driver = make(LlrpReader, net)
-    async with session_of(driver, notebook) as bench:
-        assert isinstance(await bench.failure(), LinkLost)
-    async with session_of(driver, notebook):
-        await asyncio.sleep(1)
-    assert len(notebook.identities) == 1
-    await net.unlisten_and_wait("device")
+    await lost_once_and_then_served(MemoryNet(), confused)
 
 
 async def test_where_1_0_1_is_configured_nobody_asks() -> None:
