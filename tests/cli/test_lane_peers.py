@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.machinery
-import importlib.util
 import json
 import re
-import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -16,20 +13,14 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def lane(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def lane(script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The script as a module, with a checkout of its own in which every installation is only written down."""
-    loader = importlib.machinery.SourceFileLoader("lane_script", str(ROOT / "lane"))
-    spec = importlib.util.spec_from_loader("lane_script", loader)
-    assert spec is not None
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    loader.exec_module(module)
-    for pins in [*module.PEER_PINS.values(), f"{module.NODE}/package-lock.json"]:
+    for pins in [*script.PEER_PINS.values(), f"{script.NODE}/package-lock.json"]:
         (tmp_path / pins).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / pins).write_text(pins)
-    monkeypatch.setattr(module, "ROOT", tmp_path)
-    monkeypatch.setattr(module, "PEERS", tmp_path / ".venv-peers")
-    return module
+    monkeypatch.setattr(script, "ROOT", tmp_path)
+    monkeypatch.setattr(script, "PEERS", tmp_path / ".venv-peers")
+    return script
 
 
 @pytest.fixture

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import ast
-import importlib.machinery
-import importlib.util
 import json
 import os
 import re
@@ -21,14 +19,8 @@ SCRIPT = ROOT / "lane"
 
 
 @pytest.fixture
-def lane(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def lane(script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The script as a module, with a checkout of its own that has no virtual environment yet."""
-    loader = importlib.machinery.SourceFileLoader("lane_script", str(SCRIPT))
-    spec = importlib.util.spec_from_loader("lane_script", loader)
-    assert spec is not None
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    loader.exec_module(module)
     (tmp_path / "requirements").mkdir()
     for name in ("requirements/demo.txt", "requirements/dev.txt", "requirements/weights.txt", "pyproject.toml"):
         (tmp_path / name).write_text(name)
@@ -41,8 +33,8 @@ def lane(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
         "STAMP": tmp_path / ".venv" / "lane-installed.json",
         "LOG": tmp_path / ".venv" / "lane-install.log",
     }.items():
-        monkeypatch.setattr(module, name, value)
-    return module
+        monkeypatch.setattr(script, name, value)
+    return script
 
 
 @pytest.fixture
