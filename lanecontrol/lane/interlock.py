@@ -32,16 +32,16 @@ _OPEN_LIFE = frozenset({LaneLife.OPEN, LaneLife.CLOSING, LaneLife.SUSPENDED})
 
 def refusal(t: Turn) -> str:
     """Why nothing can be granted now, in plain words; empty when it can."""
-    return lets_nobody_go(t) or unsound(t)
+    return lets_nobody_go(t, t.at_booth()) or unsound(t)
 
 
-def lets_nobody_go(t: Turn) -> str:
-    """Why nobody is let go just now that is a matter of the lane's life and of no doubt; empty when somebody may be."""
+def lets_nobody_go(t: Turn, passage: Passage | None) -> str:
+    """Why this vehicle is not let go, as a matter of the lane's life and of no doubt; empty when it may be."""
     if t.desk.stopping:
         return ""
     if t.desk.life not in _OPEN_LIFE:
         return f"the lane is {t.desk.life.value}"
-    return _came_too_late(t)
+    return _came_too_late(t, passage)
 
 
 def shut_since(t: Turn) -> tuple[float | None, str]:
@@ -53,9 +53,8 @@ def shut_since(t: Turn) -> tuple[float | None, str]:
     return (None, "") if divert is None else (divert.since_s, "the port diverts traffic")
 
 
-def _came_too_late(t: Turn) -> str:
+def _came_too_late(t: Turn, passage: Passage | None) -> str:
     since_s, why = shut_since(t)
-    passage = t.at_booth() if since_s is not None else None
     if since_s is None or passage is None or passage.opened_s <= since_s:
         return ""
     return f"{why}, and this vehicle came after that: it waits until that has ended, or backs out"

@@ -174,7 +174,7 @@ def _dispose(t: Turn, actor: Actor, request: Dispose) -> Outcome:
         return refused(why)
     found, recommended = judged(t, passage)
     disposition = request.disposition
-    unmoved = interlock.lets_nobody_go(t) if disposition in GOING else ""
+    unmoved = interlock.lets_nobody_go(t, passage) if disposition in GOING else ""
     why = _why_not_against(actor, request, recommended) or _why_not_going(t, disposition, unmoved)
     # Lookouts last: what would be refused in any case is refused for that.
     why = why or _why_not_against_lookout(t, actor, request)

@@ -97,7 +97,7 @@ def _let_go(t: Turn, passage: Passage, at_s: float) -> bool:
     """What is only on record, in a lane that lets nobody go, makes nobody leave: for that the gate has to be open."""
     if not may_leave(passage):
         return False
-    return not interlock.lets_nobody_go(t) or leaving.can_have_gone(t, passage, at_s)
+    return not interlock.lets_nobody_go(t, passage) or leaving.can_have_gone(t, passage, at_s)
 
 
 def moved_up(t: Turn, station: int) -> bool:

@@ -90,7 +90,7 @@ def _opening_ends_an_emergency(patch: pytest.MonkeyPatch) -> None:
 
 
 def _nobody_looks_who_came_later(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(interlock, "_came_too_late", lambda t: "")
+    patch.setattr(interlock, "_came_too_late", lambda t, passage: "")
 
 
 def _what_is_on_record_is_granted(patch: pytest.MonkeyPatch) -> None:
