@@ -242,7 +242,7 @@ class Scenario(Section):
     duration_s: Positive | None = None
     """Stop the arrivals after so much lane time. With neither this nor `vehicles`, it goes on for ever."""
     drain_limit_s: NotNegative = 300.0
-    """How long after the last arrival and departure it still waits for the next; with no officer at `--fakes-only` alone."""
+    """How long after the last arrival and departure it still waits; with no officer only where it is `--fakes-only`."""
     traffic: Traffic = Traffic()
     """Who comes, and how."""
     behaviour: Behaviour = Behaviour()
