@@ -22,7 +22,6 @@ from lanecontrol.announcements import (
     BoundPlate,
     BoundTag,
     CardSuspected,
-    CauseCount,
     CentralReach,
     CertificateEnds,
     ChainHead,
@@ -65,27 +64,13 @@ from lanecontrol.announcements import (
     PassageClosed,
     PassageEnd,
     PassageOpened,
-    Permissive,
-    PermissivesChanged,
     PlateNotRead,
-    PlateRole,
     PlateSighted,
     Quality,
     QualityChanged,
     ReadingOrphaned,
     Referral,
     ResumptionChanged,
-    ScanCause,
-    ScanCounts,
-    ScanEnd,
-    ScannedPlate,
-    ScannerChanged,
-    ScannerContacts,
-    ScannerFigures,
-    ScannerState,
-    ScanOperator,
-    ScanPart,
-    ScanRecorded,
     SchedulePhase,
     ScheduleTold,
     Severity,
@@ -113,6 +98,7 @@ from lanecontrol.figures import (
 )
 from lanecontrol.identifier import Identifier
 from lanecontrol.port.payloads import event_bytes
+from lanecontrol.port.samples_scanner import scanner_samples
 from lanecontrol.port.topics import LaneAddress
 from lanecontrol.questions import Hit
 
@@ -291,87 +277,8 @@ def _announcements() -> Iterator[Announcement]:
         "still set",
         at + 136.0,
     )
-    yield from _scan(at + 200.0, officer, plate, occupancies, pictures, disposed)
-
-
-def _scan(
-    at: float,
-    officer: Actor,
-    plate: Identifier,
-    occupancies: tuple[BoundOccupancy, ...],
-    pictures: tuple[BoundPicture, ...],
-    disposed: DisposedBy,
-) -> Iterator[Announcement]:
-    second = Actor("M. Chen", Role.SUPERVISOR)
-    key, passage = "scan-5b1f2a90", "07-000451"
-    ready = ScannerContacts(
-        ready=True,
-        key_enabled=True,
-        fault=False,
-        shutter_closed=True,
-        shutter_open=False,
-        scan_in_progress=False,
-        scan_complete=False,
-        estop_ok=True,
-        zone_clear=True,
-        barrier_closed=True,
-        vehicle_in_position=True,
-        driver_clear=True,
-        warning_active=True,
-    )
-    counts = ScanCounts(12, 9, 1, 2, 0, 0, 1, 0, (CauseCount(ScanCause.STALE, 1), CauseCount(ScanCause.ZONE, 1)))
-    yield ScannerChanged(
-        ScannerState.TRIGGERED,
-        ScannerState.WARNING,
-        ScanCause.WARNED,
-        "the warning was given for 5 s",
-        None,
-        key,
-        passage,
-        ready,
-        at + 60.0,
-    )
-    yield PermissivesChanged(
-        ScannerState.POSITIONING,
-        key,
-        "the officer has not confirmed that everybody is out",
-        (
-            Permissive(ScanCause.READY, True),
-            Permissive(ScanCause.DRIVER_OUT, False, "the officer has not confirmed that everybody is out"),
-        ),
-        at + 40.0,
-    )
-    yield ScanRecorded(
-        key,
-        passage,
-        "stationary_driver_out",
-        "Rapiscan",
-        "GaRDS",
-        "4711",
-        "gamma Cs-137, transmission",
-        ScanEnd.ABORTED,
-        ScanCause.ZONE,
-        "somebody or something is in the scanner's zone",
-        False,
-        "gamma alarm",
-        at,
-        at + 60.0,
-        at + 60.75,
-        at + 71.5,
-        (
-            ScanOperator(ScanPart.ORDERED, officer, at),
-            ScanOperator(ScanPart.CONFIRMED, second, at + 20.0),
-            ScanOperator(ScanPart.DRIVER_OUT, officer, at + 45.0),
-        ),
-        ready,
-        (ScanCause.ZONE,),
-        (ScannedPlate(plate, PlateRole.TRACTOR, 0.93, "US-AZ"),),
-        occupancies,
-        pictures,
-        disposed,
-        counts,
-    )
-    yield ScannerFigures(counts, at + 80_000.0)
+    later = at + 200.0
+    yield from scanner_samples(later, officer, plate, occupancies, pictures, disposed)
     yield SourceChecked(
         "check-20260101",
         "rpm",
@@ -383,10 +290,10 @@ def _scan(
         False,
         1.2345,
         ("07-r000009",),
-        at + 90_000.0,
+        later + 90_000.0,
     )
-    yield from _questions(at + 90_100.0, officer, plate)
-    yield from _life(at + 90_200.0, officer)
+    yield from _questions(later + 90_100.0, officer, plate)
+    yield from _life(later + 90_200.0, officer)
 
 
 def _life(at: float, officer: Actor) -> Iterator[Announcement]:
