@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from types import ModuleType
 
@@ -210,3 +211,17 @@ def test_a_fresh_clone_comes_up_with_one_command(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout.splitlines()[0])["specversion"] == "1.0"
     assert "installing" not in done.stderr
+
+
+@pytest.mark.slow
+def test_the_wheel_brings_the_simulations_that_are_shown_without_a_checkout(tmp_path: Path) -> None:
+    """Building takes two seconds."""
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(build, cwd=ROOT, capture_output=True, check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as file:
+        inside = set(file.namelist())
+    shipped = {
+        f"sim/configs/{path.relative_to(ROOT / 'configs').as_posix()}" for path in (ROOT / "configs").rglob("*.yaml")
+    }
+    assert shipped and shipped <= inside
