@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from lanecontrol import driver
 from lanecontrol.backing import Alone
 from lanecontrol.clock import Clock, LoopClock
 from lanecontrol.config.references import check_url
+from lanecontrol.config.wording import close_to
 from lanecontrol.driver import DeviceConfig, Driver
 from lanecontrol.errors import DeviceError, Problem
 from lanecontrol.events import DeviceReport, Identity
@@ -52,9 +54,15 @@ def device_config(kind: str, url: str, settings: dict[str, Any]) -> tuple[type[D
     try:
         config = found.Config.model_validate({"id": "device", **settings, "kind": kind, "url": url})
     except ValidationError as error:
-        lines = (f"{'.'.join(map(str, each['loc'])) or kind}: {each['msg']}" for each in error.errors())
-        raise BadSettings("\n".join(lines)) from None
+        raise BadSettings("\n".join(_told(each, kind, found.Config) for each in error.errors())) from None
     return found, config
+
+
+def _told(wrong: ErrorDetails, kind: str, model: type[DeviceConfig]) -> str:
+    where = wrong["loc"]
+    if wrong["type"] == "extra_forbidden" and len(where) == 1:
+        return f"unknown setting {str(where[0])!r} of {kind}; {close_to(str(where[0]), model.model_fields)}"
+    return f"{'.'.join(map(str, where)) or kind}: {wrong['msg'].removeprefix('Value error, ')}"
 
 
 def listening_place(made: type[Driver], url: str) -> str:

@@ -47,6 +47,8 @@ def main(argv: list[str]) -> int:
         output.note(
             f"{reading.without} lines without an event's words (erased, sealed or withheld): figures may be low"
         )
+    if not windows:
+        output.note(f"lanecontrol numbers: {options.file}: no window of {options.window:g} s is over in these events")
     _show(windows, as_json=options.json)
     return FAILED if any(one.differences for one in windows) else GOOD
 

@@ -74,7 +74,8 @@ async def test_probe_of_a_device_that_is_not_there_tells_why_and_fails(capsys: C
     [
         (["rpm.nothing", "tcp://127.0.0.1:1"], "no driver 'rpm.nothing'"),
         (["rpm.rapiscan", "tpc://127.0.0.1:1"], "the scheme 'tpc' is unknown"),
-        (["rpm.rapiscan", "tcp://127.0.0.1:1", "--set", "colour=blue"], "colour: "),
+        (["rpm.rapiscan", "tcp://127.0.0.1:1", "--set", "colour=blue"], "unknown setting 'colour' of rpm.rapiscan"),
+        (["io.modbus", "tcp://127.0.0.1:1", "--set", "pol_ms=100"], "did you mean 'poll_ms'?"),
         (["rpm.rapiscan", "listen://127.0.0.1:8081"], "we connect to this device: its url says where it is"),
         (["lpr.axis", "tcp://127.0.0.1:8081"], "this device connects to us: its url says where we listen"),
         (["io.modbus", "tcp://127.0.0.1:1", "--set", "inputs.a=x"], "inputs.a: "),

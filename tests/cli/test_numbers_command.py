@@ -135,6 +135,11 @@ def test_a_window_of_no_length_is_refused(export: Path) -> None:
     assert main(["numbers", str(export), "--window", "0"]) == 2
 
 
+def test_events_of_less_than_a_window_are_told(export: Path, capsys: Captured) -> None:
+    assert main(["numbers", str(export), "--window", "3600"]) == 0
+    assert "no window of 3600 s is over in these events" in capsys.readouterr().err
+
+
 def test_a_file_that_is_not_there_is_told(tmp_path: Path, capsys: Captured) -> None:
     assert main(["numbers", str(tmp_path / "none")]) == 1
     assert "No such file" in capsys.readouterr().err
