@@ -169,10 +169,9 @@ def _antenna(t: Turn, number: int) -> tuple[int, str]:
 
 def find(t: Turn, what: What, number: Identifier, *, late: bool = False) -> int:
     """Where the reading of this number, on no track, stands in the list; -1 when it is new."""
-    plate, at = what is _PLATE, -1
-    for reading in t.assembly.readings:  # counted by hand: most reads come here, and are one of some ten
-        at += 1
-        seen = reading.seen
+    readings, plate = t.assembly.readings, what is _PLATE
+    for at in range(len(readings) - 1, -1, -1):  # what is read now has hardly been in the list for long
+        seen = readings[at].seen
         if seen.number != number and not (plate and same_plate(t.setup, seen.number, number)):
             continue
         if seen.what is what and seen.late is late and not seen.track:
