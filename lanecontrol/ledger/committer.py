@@ -122,7 +122,7 @@ class Committer:
         self._bytes += pending.size
         self.entries += len(part.entries)
         if self.broken is not None:
-            pending.settle(StorageUnavailable("append", f"held in memory, not on disk: {self.broken.why}"))
+            pending.settle(StorageUnavailable("append", f"{self.broken.why} (held in memory until it can be written)"))
         else:
             self._hold()
             self._kick()
