@@ -43,6 +43,8 @@ SETTLE_S = 4.5
 """After the booth is left: four re-reads of a card tell whether it went or stayed."""
 RECHECK_S = 2.0
 """The vehicle at the booth is looked at again this often; only a change is published."""
+MEASURED_S = 1.0
+"""Gone while a portal still counts: looked at again so much later."""
 QUEUE_LIMIT_S = 60.0
 """Seen at the portal and not at the first loop, which was free, for so long: it went away."""
 
@@ -290,6 +292,8 @@ def gone(t: Turn, passage: Passage) -> None:
     """The vehicle has cleared the lane; the passage stays open until its readings have settled."""
     passage = left_booth(t, passage, at_s=passage.adrift_s)
     settled_s = t.now_s if passage.booth_left_s is None else max(t.now_s, passage.booth_left_s + SETTLE_S)
+    if any(portal.occupancy is not None and passage.id in portal.occupancy.passages for portal in t.radiation):
+        settled_s = max(settled_s, t.now_s + MEASURED_S)  # a portal behind the booth counts on: its alarm may yet come
     passage = t.put(replace(passage, gone_s=t.now_s, adrift_s=None, assess_s=None, wake_s=settled_s))
     if t.due(settled_s):
         close_gone(t, passage)

@@ -7,12 +7,13 @@ read. It judges by the absence of facts, so every judgement leaves room for the 
 from __future__ import annotations
 
 from lanecontrol.announcements import PassageEnd, Quality
-from lanecontrol.lane import assembly, leaving, sharing, stuck
+from lanecontrol.lane import assembly, leaving, sharing, stuck, where
+from lanecontrol.lane.closing_up import passes_unseen
 from lanecontrol.lane.passages import QUEUE_LIMIT_S, beyond_booth, close, close_gone, gone, may_leave
 from lanecontrol.lane.plan import BEFORE
 from lanecontrol.lane.record import replace
 from lanecontrol.lane.state import Passage
-from lanecontrol.lane.tracking import passes_unseen, reconcile, stands
+from lanecontrol.lane.tracking import reconcile, stands
 from lanecontrol.lane.turn import Turn
 
 MOVE_UP_S = 10.0
@@ -85,6 +86,9 @@ def _judge_approach(t: Turn, passage: Passage, adrift_s: float) -> None:
         # It may never have been on a loop that makes such things up: it is still on its way there.
         wake_s = t.now_s + QUEUE_LIMIT_S / 4
         t.put(replace(passage, head=BEFORE, tail=BEFORE, reached_s=None, adrift_s=None, wake_s=wake_s))
+    elif ahead is not None and where.only_at_booth(t, ahead):
+        stuck.outstays(t, alone=True)
+        close(t, ahead, PassageEnd.INTERRUPTED, "only the booth's loop told of it, and another one has driven there")
     elif ahead is not None and _takes_the_place_of(t, ahead):
         _give_up_the_booth(t, ahead, passage)
     elif (makes_way and t.now_s - adrift_s < MOVE_UP_S) or still_read:

@@ -22,6 +22,8 @@ JUST_S = 5.0
 """That somebody was in the last occupancy too is likely only if it ended no longer ago."""
 GUESS_S = 60.0
 """So long after a guess an alarm is also the one's ahead: by then the loops have told who is who."""
+LONGEST_M, SLOW_MPS = 9.0, 1.75
+"""A van and the portal that it drives through, and how slowly, where the portal has not measured that."""
 SPLIT_MARGIN_S = 0.5
 """Counting goes on for so much longer than the hold-in: a further vehicle."""
 
@@ -100,10 +102,15 @@ def _guessing(t: Turn) -> bool:
 
 
 def share_with_new(t: Turn, name: str) -> None:
-    """A passage begins at the portal: is the lane behind by one, the alarm of the one before is its vehicle's."""
+    """A passage begins at the portal: is the lane behind by one, the alarm of the one before is its vehicle's.
+
+    Only what was measured just before: what that one has been given of another's goes no further down the queue.
+    """
     before = t.tracking.passages[-2:-1]
     if before and _guessing(t) and _made_up(t):
-        also(t, before[0], name)
+        last = {portal.past.id for portal in t.radiation if portal.past is not None}
+        measured = tuple([row for row in before[0].occupancies if row.occupancy in last])
+        also(t, replace(before[0], occupancies=measured), name)
 
 
 def with_neighbours(t: Turn, passages: tuple[str, ...]) -> tuple[str, ...]:
@@ -136,14 +143,22 @@ def measured_now(t: Turn, name: str) -> bool:
 
 
 def note_departure_from_portal(t: Turn, passage: Passage) -> None:
-    """If counting goes on after this vehicle has left the portal, somebody else is in it."""
+    """If counting goes on after this vehicle has left the portal, somebody else is in it.
+
+    A first loop that chatters may have told of the vehicle before it came: then counting has to go on for longer than
+    the longest of cars takes at the speed that the portal measured. Not so where the booth's loop tells of nobody
+    either: there one too many does less harm than one too few.
+    """
     if t.lane_type in stuck.LONG_VEHICLES:
         return
     portals = []
     for portal in t.radiation:
         occupancy = portal.occupancy
         if occupancy is not None and occupancy.passages[-1:] == (passage.id,):
-            after_s = t.now_s + portal.hold_in_s + SPLIT_MARGIN_S
+            passed_s = t.now_s
+            if t.chatters(0) and not stuck.blind_booth(t):
+                passed_s = max(passed_s, occupancy.started_s + LONGEST_M / (occupancy.speed_mps or SLOW_MPS))
+            after_s = passed_s + portal.hold_in_s + SPLIT_MARGIN_S
             portal = replace(portal, occupancy=replace(occupancy, another_after_s=after_s))
         portals.append(portal)
     t.radiation = tuple(portals)

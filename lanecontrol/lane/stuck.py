@@ -58,6 +58,23 @@ def missed(t: Turn, missing: int) -> None:
     t.equipment = replace(t.equipment, contacts=tuple(contacts))
 
 
+def outstays(t: Turn, *, alone: bool) -> None:
+    """Who was at the booth has left by the exit, and the booth's loop has stayed on: a follower, or it is stuck.
+
+    It is stuck if nobody can have followed (`alone`), or if one after the other seems to have followed so closely.
+    """
+    if t.lane_type in LONG_VEHICLES:
+        return
+    contacts = list(t.equipment.contacts)
+    for index, station in enumerate(t.plan.loop_station):
+        if station == t.plan.booth and contacts[index].held:
+            passed = STUCK_AFTER if alone else contacts[index].passed + 1
+            contacts[index] = replace(contacts[index], passed=passed)
+            if passed >= STUCK_AFTER:
+                t.doubt(f"unmoved:{t.setup.loops[index].name}")
+    t.equipment = replace(t.equipment, contacts=tuple(contacts))
+
+
 def moves_again(t: Turn, index: int) -> None:
     """A loop that had stayed as it was has changed."""
     code = f"unmoved:{t.setup.loops[index].name}"
@@ -70,7 +87,7 @@ def clear_booth(t: Turn) -> None:
     contacts = list(t.equipment.contacts)
     for index, station in enumerate(t.plan.loop_station):
         old = contacts[index]
-        if station == t.plan.booth and old.held:
+        if station == t.plan.booth and old.held and old.passed < STUCK_AFTER:
             again_s = t.now_s if old.on else None
             contacts[index] = replace(
                 old, held=False, held_s=t.now_s, held_before_s=old.held_s, lean_s=0.0, settle_s=again_s

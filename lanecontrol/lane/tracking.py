@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from lanecontrol.announcements import PassageEnd
 from lanecontrol.lane import assembly, leaving, sharing, stuck, where
+from lanecontrol.lane.closing_up import PASSING_S, passes_unseen, still_on_its_way
 from lanecontrol.lane.passages import (
     NOTHING_SHOWN,
     QUEUE_LIMIT_S,
@@ -48,8 +49,6 @@ MISSED_S = 120.0
 """So long after a loop has missed a vehicle the matching is degraded."""
 STANDS_S = 6.0
 """At the booth and at the exit for so long without having been let go (`LEAVE_S` otherwise): it stands at the booth."""
-PASSING_S = 3.0
-"""From the booth loop to the exit loop, for a vehicle that is on its way."""
 
 
 # --- the portal sees somebody ----------------------------------------------------------------------------------------
@@ -262,7 +261,7 @@ def _off_loop(t: Turn, passage: Passage, station: int, *, known: bool) -> None:
     elif station == last and last > booth and not where.stands_at_booth(t, passage):
         _gone_by_exit(t, passage)
         _hurry_followers(t)
-    elif passage.tail < station and not (station == booth and leaving.can_have_gone(t, passage, t.now_s)):
+    elif passage.tail < station and not (station == booth and where.drove_off_both(t, passage)):
         # The loop behind is still taken: it went back. Should it show up ahead after all, that loop was another's.
         end_permission(t, passage.id, "the vehicle went back from the booth")
         passage = t.put(replace(passage, head=station - 1, assess_s=None))
@@ -271,10 +270,12 @@ def _off_loop(t: Turn, passage: Passage, station: int, *, known: bool) -> None:
     elif (
         known
         and station == booth
-        and not leaving.can_have_gone(t, passage, t.now_s)
+        and (not leaving.can_have_gone(t, passage, t.now_s) or where.seems_to_reverse(t))
         and _backed_onto_approach(t, station)
     ):
         _roll_back(t, passage, station - 1)
+    elif known and station == booth and where.never_came_up(t, passage):
+        still_on_its_way(t, passage)
     elif known and station < booth and where.moved_up(t, station):
         _enter(t, replace(passage, tail=station + 1), station + 1)
     elif known and station == booth - 1 and (leader := where.gone_unseen(t)) is not None:
@@ -284,18 +285,6 @@ def _off_loop(t: Turn, passage: Passage, station: int, *, known: bool) -> None:
         _set_adrift(t, passage, station)
 
 
-def passes_unseen(t: Turn, leader: Passage, follower: Passage) -> None:
-    """It is on its way, whatever the loops of booth and exit say of that.
-
-    If it was let go long ago it may have gone before, and the follower have stood there under its name.
-    """
-    if where.lingered(t, leader):
-        sharing.also(t, follower, leader.id)
-    leader = left_booth(t, t.passage(leader.id) or leader)
-    past = t.plan.booth + 1
-    t.put(replace(leader, head=past, tail=past, adrift_s=t.now_s, wake_s=t.now_s + PASSING_S))
-
-
 def _gone_by_exit(t: Turn, passage: Passage) -> None:
     """It has left. Is the booth's loop still on, a follower took it there, soon after it had reached the exit."""
     booth = t.plan.booth
@@ -303,6 +292,8 @@ def _gone_by_exit(t: Turn, passage: Passage) -> None:
         gone(t, passage)
         return
     on_s = max((contact.held_before_s for contact in t.loops(t.plan.last)), default=t.now_s)
+    if not t.chatters(booth):
+        stuck.outstays(t, alone=where.alone(t, passage))
     if stuck.blind_booth(t):
         stuck.clear_booth(t)
         gone(t, left_booth(t, passage, at_s=min(t.now_s, on_s + FOLLOWS_S)))

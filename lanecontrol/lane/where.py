@@ -17,6 +17,10 @@ FLICKER_S = 0.3
 """The same for a vehicle that may leave: it could be gone by then."""
 MOVES_UP_S = 4.0
 """Whoever waited before a loop that is free now is on it by then, if somebody else can be it."""
+FROM_BEHIND_S = 1.0
+"""Who was still on the loop before has so much longer to drive: 7 m more or less, at 2.5 m/s2 at most."""
+PAST_BOOTH_MPS = 7.0
+"""Nobody passes the booth faster (25 km/h)."""
 LINGERS_S, LINGERS_LONG_S = 6.0, 15.0
 """Let go, a car has reacted and cleared the booth in 5 s (1.2 s, the gate's second, 6 m at 1.5 m/s2); a truck in 10 s
 (25 m at 0.9 m/s2)."""
@@ -124,6 +128,46 @@ def follows_unseen(t: Turn) -> bool:
     return any(p.head == before and p.adrift_s is not None for p in t.live()) and not t.chatters(before)
 
 
+def never_came_up(t: Turn, passage: Passage) -> bool:
+    """The booth's loop has cleared sooner than anybody drives past it who had only just left the loop before it.
+
+    It was on for the one ahead, from before this one was taken to be there.
+    """
+    booth = t.plan.booth
+    if passage.booth_s is None or passage.disposition is not None or not passage.tail == passage.head == booth > 0:
+        return False
+    on_s = max((contact.held_before_s for contact in t.loops(booth)), default=t.now_s)
+    return on_s < passage.booth_s and t.now_s - passage.booth_s < _past_booth_s(t)
+
+
+def _past_booth_s(t: Turn) -> float:
+    """From clearing the loop before the booth's to clearing that: nobody is faster."""
+    ends_m = {zone.name: zone.end_m for zone in t.setup.zones}
+    before, booth = t.plan.stations[t.plan.booth - 1], t.plan.stations[t.plan.booth]
+    return (ends_m[booth] - ends_m[before]) / PAST_BOOTH_MPS
+
+
+def drove_off_both(t: Turn, passage: Passage) -> bool:
+    """Whether it can have left the booth forward, with its rear on the loop before it when it was let go."""
+    before = t.plan.booth - 1
+    early_s = 0.0 if t.chatters(before) or stuck.unmoved(t, before) else FROM_BEHIND_S
+    return leaving.can_have_gone(t, passage, t.now_s - early_s)
+
+
+def seems_to_reverse(t: Turn) -> bool:
+    """A car has left the booth's loop and is not on the next one, and nobody saw who is on the loop before come there.
+
+    A car is longer than the way between the two. That holds as far as the exit's loop can be trusted.
+    """
+    booth = t.plan.booth
+    if booth == t.plan.last or t.lane_type in stuck.LONG_VEHICLES or not t.plan.births_at_portal:
+        return False
+    if t.held(booth + 1) is not False or exit_in_doubt(t) or stuck.unmoved(t, booth + 1):
+        return False
+    behind = [p for p in t.live() if p.head == booth - 1 and p.adrift_s is None]
+    return any(p.reached_s is not None and p.opened_s >= p.reached_s for p in behind)
+
+
 def gone_unseen(t: Turn) -> Passage | None:
     """The one at the booth, if it was let go and the next one has closed up to there, as an exit in doubt hides.
 
@@ -135,6 +179,27 @@ def gone_unseen(t: Turn) -> Passage | None:
         return None
     hides = t.held(booth) or stuck.blind_booth(t)
     return leader if hides and leaving.can_have_gone(t, leader, t.now_s) else None
+
+
+def alone(t: Turn, passage: Passage) -> bool:
+    """Nobody can have followed it to the booth: the loop before has been clear since before it was let go.
+
+    That holds as far as that loop can be trusted.
+    """
+    before, by = t.plan.booth - 1, passage.disposition
+    if before < 0 or by is None or t.chatters(before) or stuck.unmoved(t, before) or follower_near(t, t.plan.booth):
+        return False
+    if queued(t) and any(doubt.code == "missed_loop" for doubt in t.desk.doubts):
+        return False
+    return t.held(before) is False and t.utc_at(t.held_since_s(before)) < by.at_utc_s
+
+
+def only_at_booth(t: Turn, passage: Passage) -> bool:
+    """Nothing but the booth's loop has told of it, which has been on ever since."""
+    booth = t.plan.booth
+    new = passage.opened_s == passage.booth_s == passage.reached_s and not passage.occupancies
+    here = passage.tail == passage.head == booth and passage.adrift_s is None
+    return new and here and t.held(booth) is True and t.held_since_s(booth) == passage.booth_s
 
 
 def exit_in_doubt(t: Turn) -> bool:
