@@ -145,13 +145,11 @@ class Lane:
                 await end_all(works, self._within(FAREWELL_LIMIT_S))
 
     async def _withdraw(self) -> None:
-        """The lane's own last step; what is under way to the port may arrive meanwhile."""
-        async with asyncio.TaskGroup() as tasks:
-            lane = tasks.create_task(self.runner.stop("the lane controller stops"))
-            rest = tasks.create_task(self._deliver_the_rest())
-            await asyncio.wait({lane, rest}, timeout=self._within(SAFE_STATE_LIMIT_S))
-            for task in (lane, rest):
-                task.cancel()
+        """The lane's own last step, and that its events, and whatever else is under way to the port, arrive."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._within(SAFE_STATE_LIMIT_S)):
+                await self.runner.stop("the lane controller stops")
+                await self._deliver_the_rest()
 
     async def _deliver_the_rest(self) -> None:
         await self._journal.settled()

@@ -277,7 +277,8 @@ class LaneRunner:
     # --- the end -----------------------------------------------------------------------------------------------------
 
     async def stop(self, reason: str) -> None:
-        """Tell the lane that the daemon stops, before whatever waits, and wait until what it withdraws is carried out.
+        """Tell the lane that the daemon stops, before whatever waits, and wait until what it withdraws is carried out
+        and the lane has heard what became of it.
 
         The caller bounds the wait. Nothing is done for a lane that is not running: it has granted nothing.
         """
@@ -287,3 +288,4 @@ class LaneRunner:
         self._handle(self._overtaking(Stopping(reason)), stopwatch_s())
         if self._withdrawals:
             await asyncio.wait(self._withdrawals)
+            self._drain()

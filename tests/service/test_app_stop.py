@@ -18,8 +18,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 from app_bench import Bench, damaged_file, full_disk
 
 from lanecontrol.errors import StorageCorrupt
-from lanecontrol.events import Tick
+from lanecontrol.events import DeviceState, Tick
 from lanecontrol.lane import runner as runner_module
+from lanecontrol.ledger.ledger import Ledger
 
 LIMIT_S = 2.0
 
@@ -59,6 +60,18 @@ async def test_a_stop_shows_red_and_ends_at_once(bench: Bench) -> None:
         assert (bench.outputs["signal_red"], bench.outputs["signal_green"]) == (True, False)
 
 
+async def test_what_became_of_the_last_withdrawal_is_told_to_the_port_before_the_goodbye(bench: Bench) -> None:
+    async with bench.served() as running:
+        await bench.at_work()
+        bench.module_answers.clear()
+        await bench.until(lambda: _offline(bench, "io1"))
+        await stopped(bench, running)
+    async with await Ledger.open(bench.loaded.store.path / "ledger.db") as ledger:
+        rows = [row async for row in ledger.export()]
+        assert rows[-1].kind == "lanecontrol.command_completed.v1"
+        assert ledger.undelivered_count == 0
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("hangs", [("disk",), ("device",), ("broker",), ("disk", "device", "broker")])
 async def test_a_stop_is_over_in_time_whatever_hangs(bench: Bench, hangs: tuple[str, ...]) -> None:
@@ -86,6 +99,11 @@ async def test_a_stop_is_over_in_time_whatever_hangs(bench: Bench, hangs: tuple[
     gc.collect()
     assert not unseen
     assert asyncio.all_tasks() == before
+
+
+def _offline(bench: Bench, device: str) -> bool:
+    devices = bench.lane.runner.state.equipment.devices
+    return any(note.device == device and note.state is DeviceState.OFFLINE for note in devices)
 
 
 def _rejection() -> Any:
