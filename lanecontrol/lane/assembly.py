@@ -47,7 +47,8 @@ ALIKE = 2.0
 ALONE_READS = 3
 """A card that was read so often, and never while a vehicle was within reach, is in no vehicle (rules for cards)."""
 BUSY_LIMITS = 4.0
-"""In a lane with vehicles a card that was hardly read waits so many times as long before it is told as nobody's."""
+"""In a lane with vehicles a reading waits so many times as long before it is told as nobody's: in a queue, whoever was
+read by reflection half a minute ago may be three vehicles from the booth."""
 MAX_NUMBER = 128
 MAX_PICTURES = 16
 """Of one vehicle, in the record of its passage."""
@@ -334,7 +335,10 @@ def _settled(t: Turn, reading: Reading, passage: Passage) -> Reading:
         return reading
     others = tuple(v for v in reading.votes if v is not vote)
     worth = value(t, reading, vote, passage)
-    return replace(reading, votes=(*others, Vote(passage.id, worth, reading.counted)) if worth > 0.0 else others)
+    if worth <= 0.0 and others:
+        return replace(reading, votes=others)
+    # The last vote stays, whatever it is worth: it tells that the card was not read in an empty lane.
+    return replace(reading, votes=(*others, Vote(passage.id, worth, reading.counted)))
 
 
 def tids_differ(t: Turn, tags: tuple[BoundTag, ...]) -> bool:
@@ -370,10 +374,16 @@ def _contested(t: Turn, reading: Reading) -> bool:
 
 
 def _may_still_come(t: Turn, reading: Reading) -> bool:
-    """Read once or twice from afar, in a lane that has not been empty since: it may be in one of those that wait."""
-    few = 0 < reading.counted <= t.setup.limits.decision_votes and not reading.owner and not reading.seen.late
+    """Nobody's yet, in a lane that has not been empty since: it may be in one of those that wait."""
+    if not reading.counted or reading.owner or reading.seen.late or _alone(reading):
+        return False
     waited_s = BUSY_LIMITS * t.setup.limits.orphan_after_s
-    return few and bool(t.live()) and not t.due(reading.last_s + waited_s)
+    return bool(t.live()) and not t.due(reading.last_s + waited_s)
+
+
+def _alone(reading: Reading) -> bool:
+    """Read again and again, and never while a vehicle was within reach: it is in none of them."""
+    return not reading.votes and reading.counted >= ALONE_READS
 
 
 def _let_go(t: Turn, reading: Reading, why: str) -> None:
@@ -384,7 +394,7 @@ def _let_go(t: Turn, reading: Reading, why: str) -> None:
         _orphaned(t, reading, reading.late_reads, late=True, why="read after its passage had closed")
     elif not late and not reading.shared:
         _orphaned(t, reading, reading.reads, late=False, why=why)
-        if seen.kind is TagKind.PERSON and not reading.votes and reading.counted >= ALONE_READS:
+        if seen.kind is TagKind.PERSON and _alone(reading):
             t.tell(CardSuspected(seen.number, "read while no vehicle was there", "", "", True, t.utc_s))
 
 

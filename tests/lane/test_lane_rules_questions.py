@@ -8,7 +8,7 @@ import pytest
 from lane_bench import OFFICER, SUPERVISOR, refused
 from questions_bench import PLATE, AskingBench, asking, number
 
-from lanecontrol.announcements import CardSuspected, DegradedChanged, LaneType, Referral
+from lanecontrol.announcements import CardSuspected, DegradedChanged, LaneType, ReadingOrphaned, Referral
 from lanecontrol.commands import DONE, DrillDegraded, OpenLane, ServeType
 from lanecontrol.events import Answered, CardElsewhere, DeviceChanged, DeviceState, Started
 from lanecontrol.forms import from_json, to_json
@@ -422,6 +422,20 @@ def test_a_card_that_is_read_again_and_again_while_no_vehicle_is_there_is_told(l
     lane.wait(60.0)
     (told,) = lane.told(CardSuspected)
     assert (told.epc, told.passage, told.why) == (number(7), "", "read while no vehicle was there")
+
+
+def test_a_card_that_is_read_now_and_then_while_another_vehicle_stands_there_is_no_suspect(lane: AskingBench) -> None:
+    lane.comes(1)
+    for _ in range(4):
+        lane.read(7, -60.0)
+        lane.wait(8.0)
+    lane.dispose()
+    lane.gate_goes_up()
+    lane.leaves()
+    lane.wait(130.0)
+    (told,) = lane.told(ReadingOrphaned)
+    assert told.number == number(7)
+    assert lane.told(CardSuspected) == []
 
 
 def test_a_card_that_passes_by_once_is_no_suspect(lane: AskingBench) -> None:

@@ -52,7 +52,7 @@ RULES: dict[str, tuple[Any, str, Any, Scene]] = {
         says(False),
         scenes.an_approach_loop_that_chatters_sends_nobody_away,
     ),
-    "a card hardly read waits while vehicles do": (
+    "a card read from afar waits while vehicles do": (
         assembly,
         "_may_still_come",
         says(False),
