@@ -65,8 +65,13 @@ def seen_at_portal(t: Turn, zone: str, *, since_s: float | None = None) -> str:
 
 
 def in_zone(t: Turn, place: int) -> tuple[str, ...]:
-    """The passages that cover this station now; for portals that stand beside a loop."""
-    return tuple(p.id for p in t.live() if p.tail <= place <= p.head)
+    """The passages that cover this station now; for portals that stand beside a loop.
+
+    Where none does, the loop is dead or slower than the portal: then it is the foremost vehicle on its way there.
+    """
+    there = tuple(p.id for p in t.live() if p.tail <= place <= p.head)
+    coming = (p.id for p in t.live() if p.head < place and (p.adrift_s is not None or p.head == place - 1))
+    return there or tuple(coming)[:1]
 
 
 # --- loops -----------------------------------------------------------------------------------------------------------

@@ -294,3 +294,25 @@ def recorded(
                 yield at_s - first_s, NeutronCounts(numbers, tag == "NA")
             case _:
                 yield at_s - first_s, OccupancyEnded(numbers[0])
+
+
+def test_behind_a_dead_exit_loop_the_further_portal_measures_whoever_has_left_the_booth() -> None:
+    lane = LaneBench(setup(portals=(Portal("rpm1", "portal"), Portal("rpm2", "exit")))).started()
+    leader = lane.arrives(1)
+    lane.through_portal()
+    lane.to_approach()
+    lane.releases()
+    lane.wait(1.0)
+    lane.loop("booth", False)
+    lane.wait(0.5)
+    lane.give("rpm2", GammaCounts((900, 900, 900, 900), True))
+    assert [alarm.passages for alarm in lane.told(AlarmRaised)] == [(leader,)]
+
+
+def test_a_portal_that_sees_a_vehicle_before_its_loop_measures_the_next_one() -> None:
+    lane = LaneBench(setup(portals=(Portal("rpm1", "portal"), Portal("rpm2", "booth")))).started()
+    lane.through_portal()
+    lane.to_approach()
+    lane.wait(0.5)
+    lane.give("rpm2", GammaCounts((900, 900, 900, 900), True))
+    assert [alarm.passages for alarm in lane.told(AlarmRaised)] == [("07-000001",)]
