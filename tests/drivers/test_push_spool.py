@@ -137,7 +137,8 @@ async def test_a_sealed_push_that_was_damaged_or_renamed_is_unreadable(tmp_path:
     path = await spool.put(PUSH)
     other = path.rename(path.with_stem("00000000000000001-000001"))
     assert await spool.get(other) is None
-    other.write_bytes(other.read_bytes()[:-1] + b"x")
+    sealed = other.read_bytes()
+    other.write_bytes(sealed[:-1] + bytes([sealed[-1] ^ 1]))
     assert await spool.get(other.rename(path)) is None
 
 

@@ -142,6 +142,7 @@ async def test_without_a_battery_the_lane_starts_in_1970_and_goes_on_with_its_nu
     async with again.served():
         await again.at_work()
         tell(again, 2)
+        await again.until(lambda: again.lane._ledger.head.seq == again.lane._ledger.next_seq - 1 > last)
         await again.until(lambda: again.lane.snapshot().undelivered == 0)
         rows = [row async for row in again.lane._ledger.export()]
         assert (again.lane._ledger.epoch, [row.seq for row in rows]) == (1, list(range(1, len(rows) + 1)))
