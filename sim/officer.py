@@ -72,6 +72,8 @@ class AutomaticOfficer:
         self._wanted: set[str] = set()
         """Passages of vehicles that somebody looks for: the officer's own view tells, and nobody else knows."""
         self._signal = ""
+        self._why = ""
+        """The lane's last answer to an order, in words."""
         self._departures: list[str] = []
         """Alarms about vehicles that left without a disposition."""
         self._released: tuple[str, Seen | None] = ("", None)
@@ -95,6 +97,8 @@ class AutomaticOfficer:
             self._wanted.add(data["passage"])
         elif kind == "signal_shown":
             self._signal = data["aspect"]
+        elif kind == "order_answered":
+            self._why = data["reason"]
         elif kind == "alarm_raised" and data["kind"] == "unreleased_departure":
             self._departures.append(data["alarm"])
 
@@ -154,6 +158,8 @@ class AutomaticOfficer:
             if not self._news.empty():
                 self._news.put_nowait(passage)
                 return
+            if self._look.refused(self._sees(), self._why) is Deed.CALL:
+                await self._ask(self.lane, "next", {})
 
     async def _decide(self, passage: str) -> bool:
         """Give the disposition; whether the lane took it."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 from enum import Enum, auto
 from typing import Generic, TypeVar
 
+NOT_THERE = "not at the booth"
+"""In the lane's answer: it believes the vehicle elsewhere, which the officer sees before the window."""
 LOOKS = 3
 """Whoever has stood there for so many of these without the lane's saying a word is called by hand ("next vehicle")."""
 
@@ -44,3 +46,10 @@ class SecondLook(Generic[V]):
             return Deed.NOTHING
         self._stood = (None, 0)
         return Deed.CALL
+
+    def refused(self, there: V | None, why: str) -> Deed:
+        """A decision was refused. `there` is the vehicle at the booth, of which the lane may have lost sight."""
+        if there is None or NOT_THERE not in why:
+            self._stood = (None, 0)
+            return Deed.NOTHING
+        return self.at(there, red=True, decided=False)

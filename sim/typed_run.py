@@ -247,7 +247,7 @@ class _Officer:
         self._assessed: dict[str, Mapping[str, Any]] = {}
         self._waiting: list[str] = []
         self._plans: list[tuple[float, int, Callable[[], None]]] = []
-        self._asked: dict[str, Callable[[bool], None]] = {}
+        self._asked: dict[str, Callable[[Outcome], None]] = {}
         self._count = 0
         self._busy = False
         self._idle_since_s = 0.0
@@ -267,7 +267,7 @@ class _Officer:
                 self._signal = aspect
             case AlarmRaised(alarm=alarm, kind=AlarmKind.UNRELEASED_DEPARTURE):
                 seen = Acknowledge(alarm)
-                self._later(self._run.world.now_s + RETRY_S, lambda: self._ask(seen, lambda done: None))
+                self._later(self._run.world.now_s + RETRY_S, lambda: self._ask(seen, _as_it_is))
 
     def next_s(self) -> float:
         """Before this `work` has nothing to do, as long as nothing new is heard."""
@@ -305,7 +305,7 @@ class _Officer:
                 self._busy = True
                 self._decide(passage)
             case Deed.CALL:
-                self._ask(NextVehicle(), lambda done: None)
+                self._ask(NextVehicle(), _as_it_is)
 
     def _sees(self) -> int | None:
         there = self._run.world.at_booth
@@ -316,12 +316,16 @@ class _Officer:
         heapq.heappush(self._plans, (at_s, self._count, what))
 
     def open(self) -> None:
-        self._ask(OpenLane(), lambda done: None if done else self._later(self._run.world.now_s + RETRY_S, self.open))
+        self._ask(OpenLane(), self._opened)
+
+    def _opened(self, outcome: Outcome) -> None:
+        if outcome.result is not Result.DONE:
+            self._later(self._run.world.now_s + RETRY_S, self.open)
 
     def _serve(self, passage: str) -> None:
         there = self._run.world.at_booth
         if there is not None:
-            self._ask(SetOccupants(passage, there.persons), lambda done: None)
+            self._ask(SetOccupants(passage, there.persons), _as_it_is)
         self._decide(passage)
 
     def _decide(self, passage: str) -> None:
@@ -335,16 +339,21 @@ class _Officer:
             fields = {"disposition": "REFER_SECONDARY" if released else "RELEASED"}
         request = Dispose(passage, Disposition(fields["disposition"]), tuple(fields.get("reasons", ())))
         seen = self._sees()
-        self._ask(request, lambda done: self._disposed(passage, seen, done))
+        self._ask(request, lambda outcome: self._disposed(passage, seen, outcome))
 
-    def _disposed(self, passage: str, seen: int | None, done: bool) -> None:
-        if done:
+    def _disposed(self, passage: str, seen: int | None, outcome: Outcome) -> None:
+        if outcome.result is Result.DONE:
             self._busy = False
             self._released = (passage, seen)
         else:
-            self._later(self._run.world.now_s + RETRY_S, lambda: self._decide(passage))
+            self._later(self._run.world.now_s + RETRY_S, lambda: self._decide_again(passage, outcome.reason))
 
-    def _ask(self, request: Request, then: Callable[[bool], None]) -> None:
+    def _decide_again(self, passage: str, why: str) -> None:
+        if not self._waiting and self._look.refused(self._sees(), why) is Deed.CALL:
+            self._ask(NextVehicle(), _as_it_is)
+        self._decide(passage)
+
+    def _ask(self, request: Request, then: Callable[[Outcome], None]) -> None:
         self._count += 1
         key = f"typed-{self._count:08d}"
         self._asked[key] = then
@@ -354,7 +363,11 @@ class _Officer:
     def answered(self, key: str, outcome: Outcome) -> None:
         then = self._asked.pop(key, None)
         if then is not None:
-            then(outcome.result is Result.DONE)
+            then(outcome)
+
+
+def _as_it_is(_: Outcome) -> None:
+    """Nothing follows from how this order ends."""
 
 
 def _loaded(simulation: Simulation) -> Loaded:

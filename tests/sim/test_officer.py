@@ -101,6 +101,20 @@ async def test_a_passage_that_has_ended_is_let_go() -> None:
     assert max(at for at, verb, _ in lane.asked if verb == "disposition") <= 10
 
 
+@pytest.mark.parametrize(
+    ("why", "called"), [("its vehicle is not at the booth", True), ("io1 is offline", False)], ids=["unseen", "offline"]
+)
+@virtual
+async def test_a_vehicle_that_the_lane_has_lost_sight_of_is_called_by_hand(why: str, called: bool) -> None:
+    lane = Lane()
+    lane.seen = Seen(4, 2)
+    lane.answers["p1"] = "refused"
+    lane.assess("p1")
+    lane.officer.hear("order_answered", {"result": "refused", "reason": why})
+    await lane.for_s(30)
+    assert ("next" in {verb for _, verb, _ in lane.asked}) is called
+
+
 @virtual
 async def test_a_vehicle_let_go_that_stands_before_red_again_is_let_go_again() -> None:
     lane = Lane()

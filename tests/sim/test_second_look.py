@@ -38,3 +38,16 @@ def test_looks_count_on_while_it_is_decided_about() -> None:
     for _ in range(LOOKS):
         assert look.at(7, red=True, decided=True) is Deed.DECIDE
     assert look.at(7, red=True, decided=False) is Deed.CALL
+
+
+def test_a_vehicle_that_the_lane_has_lost_sight_of_is_called_by_hand_at_the_third_refusal() -> None:
+    look = SecondLook[int]()
+    deeds = [look.refused(7, "its vehicle is not at the booth") for _ in range(LOOKS)]
+    assert deeds == [Deed.NOTHING] * (LOOKS - 1) + [Deed.CALL]
+
+
+def test_another_refusal_or_nobody_there_begins_anew() -> None:
+    look = SecondLook[int]()
+    why = "its vehicle is not at the booth"
+    refused = [(7, why), (7, why), (7, "io1 is offline"), (7, why), (7, why), (None, why), (7, why), (7, why)]
+    assert [look.refused(*one) for one in refused] == [Deed.NOTHING] * 8
