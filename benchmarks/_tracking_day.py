@@ -31,9 +31,11 @@ CHECKPOINT_EVERY = 20_000
 
 @dataclass(frozen=True)
 class Day:
-    """Microseconds of processor time per input in each hour, and what the replay of the whole took."""
+    """Microseconds of processor time per input in each hour, the same in yardsticks (a step beside a second's worth of
+    additions: what the machine itself does to both falls out), and what the replay of the whole took."""
 
     hours_us: tuple[float, ...]
+    hours_beside: tuple[float, ...]
     vehicles: int
     inputs: int
     replay_s: float
@@ -114,8 +116,9 @@ def play_day(hours: float, seed: int = 1) -> Day:
         began = time.process_time()
         report = replay(path)
         took_s = time.process_time() - began
-    costs = tuple(record.hours_us[: max(1, int(hours))])
-    return Day(costs, len(run.world.truth.vehicles), report.inputs, round(took_s, 1), report.identical)
+    whole = max(1, int(hours))
+    costs, beside = tuple(record.hours_us[:whole]), tuple(record.hours_beside[:whole])
+    return Day(costs, beside, len(run.world.truth.vehicles), report.inputs, round(took_s, 1), report.identical)
 
 
 class _Recording(Inputs):
@@ -124,6 +127,7 @@ class _Recording(Inputs):
     def __init__(self, run: TypedRun, file: BinaryIO) -> None:
         super().__init__()
         self.hours_us: list[float] = []
+        self.hours_beside: list[float] = []
         self._run = run
         self._file = file
         self._count = 0
@@ -145,7 +149,10 @@ class _Recording(Inputs):
         return after, effects
 
     def end_hour(self) -> None:
-        spent_s = sum(part.step_s for part in stepped(self._run.setup, self._before, self.taken))
-        self.hours_us.append(round(1e6 * spent_s / max(1, len(self.taken)), 2))
+        parts = stepped(self._run.setup, self._before, self.taken)
+        spent_s, yards_s = sum(part.step_s for part in parts), sum(part.yardstick_s for part in parts)
+        us = 1e6 * spent_s / max(1, len(self.taken))
+        self.hours_us.append(round(us, 2))
+        self.hours_beside.append(round(us * len(parts) / max(1e-6, yards_s), 1))
         self.taken.clear()
         self._before = self._state

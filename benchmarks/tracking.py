@@ -37,7 +37,7 @@ DEGRADED_LIMIT = 0.99
 TROUBLE_STANDS_S = 720.0
 """Both loops of the scenario are in trouble from 600 s on; two minutes later the lane has to have noticed."""
 FLAT = 1.25
-"""The dearest hour of a day may cost so many times the mean of all."""
+"""The dearest hour of a day may cost so many times the mean of all, beside the yardstick."""
 
 
 @dataclass(frozen=True)
@@ -186,10 +186,10 @@ def judge(name: str, total: Played) -> list[str]:
 def judge_day(day: Day | None) -> list[str]:
     if day is None:
         return []
-    mean_us = sum(day.hours_us) / len(day.hours_us)
+    mean = sum(day.hours_beside) / len(day.hours_beside)
     missed = []
-    if max(day.hours_us) > FLAT * mean_us:
-        missed.append(f"a day: {max(day.hours_us)} us in one hour, {mean_us:.1f} in the mean")
+    if max(day.hours_beside) > FLAT * mean:
+        missed.append(f"a day: {max(day.hours_beside)} us for a yardstick's second in one hour, {mean:.1f} in the mean")
     if day.replay_s > REPLAY_LIMIT_S or not day.identical:
         missed.append(f"a day: replayed in {day.replay_s} s, identical: {day.identical}")
     return missed
@@ -216,6 +216,7 @@ def show(totals: dict[str, Played], day: Day | None, missed: Sequence[str]) -> N
     print(f"vehicles per second of processor time: {rate:.0f} (required {VEHICLES_PER_S:g} on a free machine)")
     if day is not None:
         print("us per input, hour by hour: " + " ".join(f"{hour:g}" for hour in day.hours_us))
+        print("us for each second of the yardstick: " + " ".join(f"{hour:g}" for hour in day.hours_beside))
         print(f"replay of {day.vehicles} vehicles, {day.inputs} inputs: {day.replay_s} s (required {REPLAY_LIMIT_S:g})")
     print("\n".join(f"MISSED {why}" for why in missed) or "every count is within its figure")
 
