@@ -178,6 +178,7 @@ async def _reports_of_a_minute(kind: Kind, *, drip: bool) -> list[object]:
         return [kind.case.comparable(event) for event in bench.reports]
 
 
+@pytest.mark.slow
 async def test_bytes_that_come_one_by_one_give_the_same_events(kind: Kind) -> None:
     whole = await _reports_of_a_minute(kind, drip=False)
     dripped = await _reports_of_a_minute(kind, drip=True)
